@@ -1,0 +1,56 @@
+"""The shape of a resource: its own rows by public id, and lists by cursor."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models
+from rest_framework import serializers, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from inventory.api.requests import find
+
+
+class Resource(viewsets.GenericViewSet[Any]):
+    """A view set that reads rows through `rows()`, which sees what the caller may see.
+
+    `required_scopes` names the scope each action needs (None: any caller), `idempotent` the
+    actions whose POST needs an Idempotency-Key, `reading` those whose POST changes nothing
+    and so opens no transaction. They are read by the project's middleware and permission,
+    named in settings.
+    """
+
+    required_scopes: ClassVar[dict[str, str | None]] = {}
+    idempotent: ClassVar[frozenset[str]] = frozenset()
+    reading: ClassVar[frozenset[str]] = frozenset()
+    lookup_field = "public_id"
+    lookup_url_kwarg = "public_id"
+    lookup_value_converter = "str"
+
+    def rows(self) -> models.QuerySet[Any]:
+        raise NotImplementedError
+
+    def row(self) -> Any:
+        return find(self.rows(), self.kwargs["public_id"])
+
+    def render(self, row: Any, status: int = 200) -> Response:
+        shape: type[serializers.BaseSerializer[Any]] = self.get_serializer_class()
+        return Response(shape(row).data, status=status)
+
+    def page(self, rows: models.QuerySet[Any]) -> Response:
+        """One page of `rows`, newest first."""
+        assert self.paginator is not None
+        chosen = self.paginator.paginate_queryset(rows, self.request, view=self)
+        shape = self.get_serializer_class()
+        return self.paginator.get_paginated_response(shape(chosen, many=True).data)
+
+
+class ReadOnlyResource(Resource):
+    """List and detail, for resources whose writes are served elsewhere or not at all."""
+
+    def list(self, request: Request, **_: Any) -> Response:
+        return self.page(self.rows())
+
+    def retrieve(self, request: Request, **_: Any) -> Response:
+        return self.render(self.row())

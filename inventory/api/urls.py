@@ -1,0 +1,31 @@
+"""Addresses of machines and their owners."""
+
+from __future__ import annotations
+
+from django.urls import path
+from rest_framework.routers import SimpleRouter
+
+from inventory.api import machines, views
+
+router = SimpleRouter(trailing_slash=False, use_regex_path=False)
+router.register("organisations", views.Organisations, basename="organisation")
+router.register("projects", views.Projects, basename="project")
+router.register("api-keys", views.ApiKeys, basename="api-key")
+router.register("chips", views.Chips, basename="chip")
+router.register("journal", views.Journal, basename="journal")
+router.register("centres", machines.Centres, basename="centre")
+router.register("fabrics", machines.Fabrics, basename="fabric")
+router.register("pools", machines.Pools, basename="pool")
+router.register(
+    "external-allocations", machines.ExternalAllocations, basename="external-allocation"
+)
+
+urlpatterns = [
+    path("me", views.Me.as_view({"get": "list"}), name="me"),
+    path(
+        "pools/<str:public_id>/nodes/import",
+        machines.NodeImport.as_view({"post": "create"}),
+        name="pool-nodes-import",
+    ),
+    *router.urls,
+]

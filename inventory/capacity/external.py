@@ -1,0 +1,68 @@
+"""The centre's own use and contracts made elsewhere: claims on the pool, on no block."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+
+from inventory import identifiers
+from inventory.actors import Actor
+from inventory.capacity.admission import MOST_UNITS, asked
+from inventory.capacity.calls import call
+from inventory.errors import Invalid, NotFound
+from inventory.models import Allocation, Pool
+from inventory.periods import Period
+
+
+def claim_external(
+    *,
+    pool_id: int,
+    kind: str,
+    unit_count: int,
+    period: Period,
+    note: str,
+    at: datetime,
+    actor: Actor,
+    node_ids: Sequence[int] = (),
+) -> Allocation:
+    """Units of the pool are taken for the centre itself or a contract made elsewhere.
+
+    One that runs already is bound at once, to the nodes named; a future one is a count, its
+    nodes found at its start. Locks: pool. Raises CapacityTaken, NotOffered where the pool is
+    retired or the period over, NoNodeFree where the named nodes are not free, Invalid where
+    nodes are named for the future. Not idempotent.
+    """
+    if kind not in (Allocation.Kind.OWN_USE, Allocation.Kind.ELSEWHERE):
+        raise Invalid("An external allocation is own use or a contract made elsewhere")
+    if not 1 <= unit_count <= MOST_UNITS:
+        raise Invalid(f"The number of units lies between 1 and {MOST_UNITS}")
+    if node_ids and period.start > at:
+        raise Invalid("Nodes of a future allocation are named at its start")
+    if not Pool.objects.visible_to(actor).filter(pk=pool_id).exists():
+        raise NotFound("No such pool")
+    with transaction.atomic():
+        pk = call(
+            "capacity_claim_external",
+            pool=pool_id,
+            kind=kind,
+            units=unit_count,
+            period=period.range,
+            nodes=list(node_ids) or None,
+            note=note[:200],
+            public_id=uuid.UUID(hex=identifiers.new("alc").partition("_")[2]),
+            **asked(at, actor),
+        )
+        return Allocation.objects.get(pk=pk)
+
+
+def follow_external(*, allocation_id: int, at: datetime, actor: Actor) -> Allocation:
+    """An external allocation is where the clock says: bound at its start, given back at its end.
+
+    Locks: pool, allocation, claims, bindings. Raises NoNodeFree. Idempotent.
+    """
+    with transaction.atomic():
+        call("capacity_follow_external", allocation=allocation_id, **asked(at, actor))
+        return Allocation.objects.get(pk=allocation_id)

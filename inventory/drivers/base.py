@@ -1,0 +1,101 @@
+"""What a driver promises: the one seam between the market and the engines of a centre."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+# A step that needs longer makes the engine work in the background and is polled.
+STEP_LIMIT_SECONDS = 15
+
+
+class DriverError(Exception):
+    """The engine said no, or did not answer.
+
+    `permanent=False` means again later: unreachable, locked, still busy with something else.
+    `permanent=True` means never on this machine: the caller gives it up.
+    """
+
+    def __init__(self, detail: str, *, permanent: bool) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.permanent = permanent
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One machine, or the cards of one, that an allocation shall run on.
+
+    `name` is the engine-side name: made of the allocation, the node and the first card, so
+    that a repeat after a crash finds what the first try made.
+    """
+
+    name: str
+    allocation: str  # public id
+    node: str  # public id
+    serial: str
+    hostname: str
+    first_card: int
+    card_count: int
+    ordinal: int  # of this instance within its allocation, from 0
+    attempt: int  # failed tries of the present step so far
+    reference: str  # what the engine called it, once it has said so
+    ssh_keys: Sequence[str] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)  # the pool's driver options
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the engine is. Not done: ask again after `check_after_seconds`."""
+
+    done: bool
+    reference: str = ""
+    check_after_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How the customer gets into one machine. `secret` is empty where its own keys let it in."""
+
+    kind: str  # ssh, kubeconfig, slurm
+    hostname: str
+    address: str
+    port: int
+    user: str
+    secret: str
+    host_fingerprints: Sequence[str] = ()
+
+
+class Driver(Protocol):
+    """An engine's four verbs. Each is one step: it may block STEP_LIMIT_SECONDS, never sleeps.
+
+    Every verb is idempotent and reads before it writes: it is repeated after a kill, after
+    a lost answer, and now and then by two workers at once. It runs outside any database
+    transaction. It raises DriverError and nothing else; what else escapes it is logged as a
+    fault of the driver and counts as "again later".
+    """
+
+    def provision(self, target: Target, *, at: datetime) -> Progress:
+        """Makes the engine begin, or finds that it has begun. Usually not done at once.
+
+        A machine that still serves another name is refused with DriverError(permanent=False):
+        its wipe may be under way.
+        """
+        ...
+
+    def poll(self, target: Target, *, at: datetime) -> Progress:
+        """How far the provisioning is. Changes nothing. Permanent errors end the attempt."""
+        ...
+
+    def access(self, target: Target, *, at: datetime) -> Access:
+        """How to get in. Only asked of a machine that is done; says the same every time."""
+        ...
+
+    def release(self, target: Target, *, at: datetime) -> Progress:
+        """Takes it down and wipes it; done only when the engine says that it is clean.
+
+        Called until done. A name that the engine does not know is done.
+        """
+        ...

@@ -1,0 +1,136 @@
+"""Plays a trace of real demand through the admission verbs and prints what was admitted."""
+
+from __future__ import annotations
+
+import json
+import time
+from argparse import ArgumentParser
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from inventory.errors import DomainError
+from inventory.replay import play, traces
+from inventory.replay.play import Outcome
+from inventory.replay.traces import Demand
+
+
+class Command(BaseCommand):
+    help = "Plays the leases of FILE in a fresh pool: utilisation, acceptance, revenue, bound."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--nodes", type=int, action="append", required=True)
+        parser.add_argument("--policy", choices=["split", "shared", "both"], default="both")
+        parser.add_argument(
+            "--lead-hours", type=float, default=0, help="ask up to so long before the start"
+        )
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument(
+            "--flex-hours", type=float, nargs="+", default=[0], help="may start so much later"
+        )
+        parser.add_argument(
+            "--price", type=Decimal, default=Decimal("6.80"), help="CNY per card-hour"
+        )
+        parser.add_argument("--cards-per-node", type=int, default=8)
+        parser.add_argument(
+            "--columns",
+            "--mapping",
+            default="",
+            metavar="WORD=COLUMN,…",
+            help=f"columns of another trace; words: {', '.join([*traces.COLUMNS, *traces.OTHERS])}",
+        )
+        parser.add_argument("--json", action="store_true", help="one JSON array on stdout")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            demands = traces.read(
+                options["file"],
+                columns=_mapping(options["columns"]),
+                cards_per_node=options["cards_per_node"],
+            )
+            horizon = traces.horizon(demands)
+            self._say(f"{len(demands)} leases, {horizon.start:%Y-%m-%d} to {horizon.end:%Y-%m-%d}")
+            outcomes = [
+                self._play(demands, nodes, policy, flex, options)
+                for nodes in options["nodes"]
+                for policy in _policies(options["policy"])
+                for flex in options["flex_hours"]
+            ]
+        except (DomainError, OSError) as error:
+            raise CommandError(str(error)) from error
+        rows = [_row(outcome, options["price"]) for outcome in outcomes]
+        if options["json"]:
+            self.stdout.write(json.dumps(rows, indent=1))
+        else:
+            self.stdout.write(_table(rows))
+
+    def _play(
+        self, demands: list[Demand], nodes: int, policy: str, flex: float, options: dict[str, Any]
+    ) -> Outcome:
+        label = f"{nodes} nodes, {policy}, flex {flex:g} h"
+        began = spoke = time.monotonic()
+
+        def progress(done: int) -> None:
+            nonlocal spoke
+            if time.monotonic() - spoke > 1:
+                spoke = time.monotonic()
+                self._say(f"{label}: {done} of {len(demands)}")
+
+        outcome = play.play(
+            demands,
+            node_count=nodes,
+            policy=policy,
+            flex_hours=flex,
+            lead_hours=options["lead_hours"],
+            seed=options["seed"],
+            cards_per_node=options["cards_per_node"],
+            progress=progress,
+        )
+        seconds = time.monotonic() - began
+        self._say(
+            f"{label}: {len(demands)} asked in {seconds:.1f} s, {len(demands) / seconds:.0f}/s"
+        )
+        return outcome
+
+    def _say(self, line: str) -> None:
+        self.stderr.write(line)
+
+
+def _policies(choice: str) -> list[str]:
+    return ["shared", "split"] if choice == "both" else [choice]
+
+
+def _mapping(text: str) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    if any(not separator or not column for _, separator, column in pairs):
+        raise CommandError("--columns takes pairs like start=submit_time,nodes=servers8")
+    return {word.strip(): column.strip() for word, _, column in pairs}
+
+
+def _row(outcome: Outcome, price: Decimal) -> dict[str, Any]:
+    return {
+        "nodes": outcome.nodes,
+        "policy": outcome.policy,
+        "flex_hours": outcome.flex_hours,
+        "utilisation": round(float(outcome.utilisation), 6),
+        "acceptance": round(float(outcome.acceptance), 6),
+        "card_hours": round(float(outcome.card_hours), 3),
+        "revenue": float(outcome.revenue(price)),
+        "bound": round(float(outcome.bound), 6),
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        "  nodes  policy  flex h  utilisation  acceptance   card-hours           revenue  bound"
+    ]
+    lines += [
+        f"{row['nodes']:>7}  {row['policy']:<6}  {row['flex_hours']:>6g}"
+        f"  {row['utilisation']:>11.3f}  {row['acceptance']:>10.3f}"
+        f"  {row['card_hours']:>11,.0f}  {row['revenue']:>16,.2f}  {row['bound']:>5.3f}"
+        for row in rows
+    ]
+    return "\n".join(lines)

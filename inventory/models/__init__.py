@@ -1,0 +1,63 @@
+"""Machines and who owns them."""
+
+from inventory.models.capacity import (
+    CLAIM_LIVE,
+    Allocation,
+    Binding,
+    Block,
+    Claim,
+    Outage,
+    PoolEvent,
+)
+from inventory.models.centre import Centre, Chip, Fabric, HubNode, OwnerKind
+from inventory.models.event import JournalEntry, Seal
+from inventory.models.fake import FakeMachine
+from inventory.models.instance import (
+    Credential,
+    Instance,
+    InstanceHistory,
+    MeteringCursor,
+    UsageHour,
+)
+from inventory.models.organisation import (
+    ApiKey,
+    Membership,
+    Organisation,
+    Project,
+    User,
+    Verification,
+)
+from inventory.models.pool import Node, Pool, PoolLock, PoolVersion
+
+__all__ = [
+    "CLAIM_LIVE",
+    "Allocation",
+    "ApiKey",
+    "Binding",
+    "Block",
+    "Centre",
+    "Chip",
+    "Claim",
+    "Credential",
+    "Fabric",
+    "FakeMachine",
+    "HubNode",
+    "Instance",
+    "InstanceHistory",
+    "JournalEntry",
+    "Membership",
+    "MeteringCursor",
+    "Node",
+    "Organisation",
+    "Outage",
+    "OwnerKind",
+    "Pool",
+    "PoolEvent",
+    "PoolLock",
+    "PoolVersion",
+    "Project",
+    "Seal",
+    "UsageHour",
+    "User",
+    "Verification",
+]

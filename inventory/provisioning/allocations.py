@@ -1,0 +1,230 @@
+"""What a customer bought as a whole: bound, delivered, ended. Asks drivers only for access."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from inventory import capacity, credentials, transitions
+from inventory.drivers import registry
+from inventory.drivers.base import Access, DriverError
+from inventory.models import Allocation, Instance
+from inventory.periods import Period
+from inventory.provisioning import claims, moves
+from inventory.provisioning.claims import Claimed
+from inventory.provisioning.instances import target_of
+from inventory.provisioning.pacing import LOOK_AGAIN, Deadlines
+
+logger = logging.getLogger(__name__)
+State = Allocation.State
+DUE = (State.SCHEDULED, State.DELIVERING, State.ACTIVE, State.RELEASING)
+_EXTERNAL = "kind <> 'sale'"  # they bring their own machines; the capacity sweep follows them
+
+# Why a delivery failed: `Allocation.failure_code`, and the reason of the lease's failure.
+PROVISION_FAILED = "provision_failed"
+"""Machines failed and no other could take their place in time."""
+NO_NODE_AVAILABLE = "no_node_available"
+"""Too few nodes were fit to be bound."""
+DEADLINE_EXCEEDED = "deadline_exceeded"
+"""The engine was still at work, or could not be reached, when time ran out."""
+
+# So many machines may fail in one delivery: a bad image must not quarantine a whole pool.
+MOST_REPLACEMENTS = 3
+
+
+def sweep_allocations(*, at: datetime, limit: int = 50) -> int:
+    """Makes one step for each due allocation; returns how many were stepped.
+
+    Opens its own transactions and must not be called inside one. Idempotent; any number
+    may run at once.
+    """
+    due = claims.claim_due(Allocation, states=DUE, at=at, limit=limit, but=_EXTERNAL)
+    return claims.work_off(due, lambda claim: _step(claim, at), Allocation)
+
+
+def step_allocation(*, allocation_id: int, at: datetime) -> int:
+    """As the sweep, for one allocation; 0 where it is not due or another worker has it."""
+    due = claims.claim_due(
+        Allocation, states=DUE, at=at, limit=1, only=allocation_id, but=_EXTERNAL
+    )
+    return claims.work_off(due, lambda claim: _step(claim, at), Allocation)
+
+
+def _step(claim: Claimed, at: datetime) -> None:
+    seen = Allocation.objects.select_related("pool").get(pk=claim.id)
+    accesses = _access(seen, at)
+    with transaction.atomic():
+        moves.lock_pool(seen.pool_id, at)
+        row = claims.take(Allocation, claim)
+        if row is None:
+            return
+        row.pool = seen.pool
+        steps = {
+            State.SCHEDULED: _scheduled,
+            State.DELIVERING: _delivering,
+            State.ACTIVE: _active,
+            State.RELEASING: _releasing,
+        }
+        claims.rest(row, until=steps[State(row.state)](row, accesses, at))
+
+
+def _scheduled(row: Allocation, accesses: list[Access] | None, at: datetime) -> datetime | None:
+    opens, end = Period.of(row.blocking).start, Period.of(row.period).end
+    if at < opens:
+        return opens
+    late = at >= min(end, Period.of(row.period).start + _delivery(row))
+    try:
+        with transaction.atomic():
+            bindings = capacity.bind(allocation_id=row.pk, at=at, actor=moves.ACTOR)
+    except (capacity.NoNodeFree, capacity.NotDue) as error:
+        if not late:
+            logger.warning("%s cannot be bound yet: %s", row, error)
+            return at + LOOK_AGAIN
+        bindings = []
+    transitions.advance(row, to=State.DELIVERING, at=at, actor=moves.ACTOR)
+    if not bindings or at >= end:
+        _fail(row, DEADLINE_EXCEEDED if at >= end else NO_NODE_AVAILABLE, at)
+    else:
+        moves.plan(row, bindings, at=at)
+    return None
+
+
+def _delivering(row: Allocation, accesses: list[Access] | None, at: datetime) -> datetime | None:
+    period = Period.of(row.period)
+    instances = _instances(row)
+    needed = moves.needed_cards(row)
+    up = sum(each.card_count for each in instances if each.state == Instance.State.ACTIVE)
+    failed = [each for each in instances if each.state not in moves.SERVING]
+    bound_at = min((each.created_at for each in instances), default=period.start)
+    deadline = min(period.end, max(period.start, bound_at) + _delivery(row))
+    if up == needed and at < period.start:
+        return period.start
+    if up == needed and at < period.end and accesses is not None:
+        _tell(row, accesses, at)
+        transitions.advance(row, to=State.ACTIVE, at=at, actor=moves.ACTOR)
+        return period.end
+    if at >= deadline or len(failed) > MOST_REPLACEMENTS:
+        _fail(row, PROVISION_FAILED if failed else DEADLINE_EXCEEDED, at)
+        return None
+    _replace_failed(row, instances, at)
+    return min(deadline, at + LOOK_AGAIN)
+
+
+def _active(row: Allocation, accesses: list[Access] | None, at: datetime) -> datetime | None:
+    end = Period.of(row.period).end
+    if at >= end:
+        _end(row, at, reason="period over")
+        return None
+    instances = _instances(row)
+    up = sum(each.card_count for each in instances if each.state == Instance.State.ACTIVE)
+    if accesses:
+        _tell(row, accesses, at)
+    if up == moves.needed_cards(row) and not moves.has_stale_access(row, instances):
+        return end
+    _replace_failed(row, instances, at)
+    return min(end, at + LOOK_AGAIN)
+
+
+def _releasing(row: Allocation, accesses: list[Access] | None, at: datetime) -> datetime | None:
+    states = {each.state for each in _instances(row)}
+    if states <= {Instance.State.RELEASED}:
+        capacity.finish(allocation_id=row.pk, at=at, actor=moves.ACTOR)
+        transitions.advance(row, to=State.ENDED, at=at, actor=moves.ACTOR)
+        return None
+    if states <= {Instance.State.RELEASED, Instance.State.RELEASE_FAILED}:
+        # The clean nodes are free again; the quarantined ones are kept out by their state.
+        capacity.finish(allocation_id=row.pk, at=at, actor=moves.ACTOR)
+        reason = "a node could not be wiped"
+        transitions.advance(row, to=State.RELEASE_FAILED, at=at, actor=moves.ACTOR, reason=reason)
+        return None
+    return at + LOOK_AGAIN
+
+
+def _delivery(row: Allocation) -> timedelta:
+    return timedelta(seconds=Deadlines.of(row.pool).delivery_seconds)
+
+
+def _instances(row: Allocation) -> list[Instance]:
+    return list(row.instances.select_related("binding__node").order_by("pk"))
+
+
+def _access(row: Allocation, at: datetime) -> list[Access] | None:
+    """How to get into all machines, where the customer is to be told now; else None.
+
+    Asks drivers, outside any transaction.
+    """
+    if row.state not in (State.DELIVERING, State.ACTIVE):
+        return None
+    up = [each for each in _instances(row) if each.state == Instance.State.ACTIVE]
+    if not up or sum(each.card_count for each in up) != moves.needed_cards(row):
+        return None
+    if at < Period.of(row.period).start or not moves.has_stale_access(row, up):
+        return None
+    try:
+        for each in up:
+            each.allocation = row
+        return [registry.get(each.driver).access(target_of(each), at=at) for each in up]
+    except DriverError as error:
+        logger.warning("%s: no access yet: %s", row, error)
+    except Exception:
+        logger.exception("%s: the driver gave no access", row)
+    return None
+
+
+def _tell(row: Allocation, accesses: Sequence[Access], at: datetime) -> None:
+    """The customer can read how to get in: one credential per kind, every machine in it."""
+    for kind in sorted({each.kind for each in accesses}):
+        machines = [asdict(each) for each in accesses if each.kind == kind]
+        credentials.issue(
+            allocation_id=row.pk, kind=kind, secret=json.dumps({"machines": machines}), at=at
+        )
+
+
+def _replace_failed(row: Allocation, instances: Sequence[Instance], at: datetime) -> None:
+    """Each machine that failed has another on a free node, as far as there are any; the good
+    ones are kept."""
+    serving = sum(each.card_count for each in instances if each.state in moves.SERVING)
+    missing = moves.needed_cards(row) - serving
+    for each in instances:
+        replaced = each.binding.during.upper <= at  # rebinding cuts the binding it takes over
+        if each.state in moves.SERVING or replaced or each.card_count > missing:
+            continue
+        try:
+            with transaction.atomic():
+                bindings = capacity.rebind(
+                    binding_id=each.binding_id, at=at, actor=moves.ACTOR, reason=each.last_error
+                )
+        except capacity.NoNodeFree:
+            logger.warning("%s: no node in place of %s yet", row, each.binding.node)
+            return
+        moves.plan(row, bindings, at=at)
+        missing -= each.card_count
+
+
+def _fail(row: Allocation, code: str, at: datetime) -> None:
+    """The delivery is given up: everything goes down, and the rest of its time is free."""
+    row.failure_code = code
+    row.save(update_fields=["failure_code"])
+    period = Period.of(row.period)
+    if period.start < at < period.end:
+        capacity.shorten(allocation_id=row.pk, end=at, at=at, actor=moves.ACTOR, reason=code)
+    _end(row, at, reason=code)
+
+
+def _end(row: Allocation, at: datetime, *, reason: str) -> None:
+    """The customer is shut out and every machine is being taken down."""
+    credentials.revoke_all(allocation_id=row.pk, at=at)
+    transitions.advance(row, to=State.RELEASING, at=at, actor=moves.ACTOR, reason=reason)
+    standing = (*moves.SERVING, Instance.State.PROVISION_FAILED)
+    for each in (
+        row.instances.select_for_update(of=("self",), no_key=True)
+        .filter(state__in=standing)
+        .order_by("pk")
+    ):
+        each.allocation = row
+        moves.take_down(each, at=at, reason=reason)

@@ -1,0 +1,177 @@
+"""One machine at a time: ask its driver for one step, write down what came of it."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from inventory.drivers import registry
+from inventory.drivers.base import DriverError, Progress, Target
+from inventory.models import Allocation, Instance, Node
+from inventory.provisioning import claims, moves
+from inventory.provisioning.claims import Claimed
+from inventory.provisioning.pacing import Deadlines, retry_at
+
+logger = logging.getLogger(__name__)
+State = Instance.State
+DUE = (State.PLANNED, State.PROVISIONING, State.PROVISION_FAILED, State.RELEASING)
+
+
+def sweep_instances(*, at: datetime, limit: int = 50) -> int:
+    """Makes one step for each due instance; returns how many were stepped.
+
+    Opens its own transactions and must not be called inside one. Idempotent; any number
+    may run at once.
+    """
+    due = claims.claim_due(Instance, states=DUE, at=at, limit=limit)
+    return claims.work_off(due, lambda claim: _step(claim, at), Instance)
+
+
+def step_instance(*, instance_id: int, at: datetime) -> int:
+    """As the sweep, for one instance; 0 where it is not due or another worker has it."""
+    due = claims.claim_due(Instance, states=DUE, at=at, limit=1, only=instance_id)
+    return claims.work_off(due, lambda claim: _step(claim, at), Instance)
+
+
+def target_of(instance: Instance) -> Target:
+    """What a driver may know of an instance: facts, no rows."""
+    allocation, node = instance.allocation, instance.binding.node
+    first_card = instance.binding.cards.lower
+    return Target(
+        name=f"{allocation.public_id}-{node.public_id}-c{first_card}",
+        allocation=allocation.public_id,
+        node=node.public_id,
+        serial=node.serial,
+        hostname=node.hostname,
+        first_card=first_card,
+        card_count=instance.card_count,
+        ordinal=Instance.objects.filter(allocation=allocation, pk__lt=instance.pk).count(),
+        attempt=instance.attempt_count,
+        reference=instance.engine_reference,
+        ssh_keys=tuple(allocation.ssh_keys),
+        options=allocation.pool.driver_options,
+    )
+
+
+def _step(claim: Claimed, at: datetime) -> None:
+    instance = Instance.objects.select_related("allocation__pool", "binding__node").get(pk=claim.id)
+    if instance.state == State.PROVISION_FAILED:
+        _begin_release(claim, at)
+        return
+    outcome = _ask(instance, at)
+    with transaction.atomic():
+        failed = _failure(instance, outcome, at)
+        node = instance.binding.node
+        if failed:  # its node may be quarantined: pool and node are locked before the instance
+            moves.lock_pool(instance.allocation.pool_id, at)
+            node = Node.objects.select_for_update(of=("self",), no_key=True).get(pk=node.pk)
+        row = claims.take(Instance, claim)
+        if row is None:
+            return
+        row.allocation = instance.allocation
+        before = row.state
+        if row.state == State.RELEASING:
+            _apply_release(row, node, outcome, failed, at)
+        else:
+            _apply_provision(row, node, outcome, failed, at)
+    if row.state != before:
+        _wake(row.allocation_id, at)
+
+
+def _ask(instance: Instance, at: datetime) -> Progress | DriverError:
+    """One driver step, outside any transaction."""
+    target = target_of(instance)
+    try:
+        driver = registry.get(instance.driver)
+        if instance.state == State.RELEASING:
+            return driver.release(target, at=at)
+        if instance.engine_reference:
+            return driver.poll(target, at=at)
+        return driver.provision(target, at=at)
+    except DriverError as error:
+        return error
+    except Exception as error:
+        logger.exception("driver %s failed on %s", instance.driver, target.name)
+        return DriverError(f"{type(error).__name__}: {error}", permanent=False)
+
+
+def _failure(instance: Instance, outcome: Progress | DriverError, at: datetime) -> str:
+    """Why the present state is given up; empty where it goes on."""
+    if isinstance(outcome, DriverError) and outcome.permanent:
+        return outcome.detail
+    late = instance.deadline_at is not None and at >= instance.deadline_at
+    if late and isinstance(outcome, DriverError):
+        return f"deadline exceeded: {outcome.detail}"
+    if late and isinstance(outcome, Progress) and not outcome.done:
+        return "deadline exceeded"
+    return ""
+
+
+def _apply_provision(
+    row: Instance, node: Node, outcome: Progress | DriverError, failed: str, at: datetime
+) -> None:
+    if row.state == State.PLANNED:
+        # Counted from the first try: a pause of the workers is no fault of the node.
+        seconds = Deadlines.of(row.allocation.pool).provision_seconds
+        row.deadline_at = at + timedelta(seconds=seconds)
+        moves.move(row, to=State.PROVISIONING, at=at, changed=("deadline_at",))
+    if failed:
+        row.last_error = failed[:500]
+        moves.move(row, to=State.PROVISION_FAILED, at=at, reason=failed, changed=("last_error",))
+        # An engine that cannot be reached says nothing about the node.
+        if not isinstance(outcome, DriverError) or outcome.permanent:
+            moves.quarantine(node, at=at, reason=f"provision failed: {failed}")
+        claims.rest(row, until=None)
+    elif isinstance(outcome, DriverError):
+        _try_again(row, outcome, at)
+    else:
+        row.engine_reference = outcome.reference or row.engine_reference
+        row.save(update_fields=["engine_reference"])
+        if outcome.done:
+            moves.move(row, to=State.ACTIVE, at=at)
+        claims.rest(row, until=_after(outcome, at))
+
+
+def _apply_release(
+    row: Instance, node: Node, outcome: Progress | DriverError, failed: str, at: datetime
+) -> None:
+    if failed:
+        row.last_error = failed[:500]
+        moves.move(row, to=State.RELEASE_FAILED, at=at, reason=failed, changed=("last_error",))
+        moves.quarantine(node, at=at, reason=f"release failed: {failed}")
+        claims.rest(row, until=None)
+    elif isinstance(outcome, DriverError):
+        _try_again(row, outcome, at)
+    else:
+        if outcome.done:
+            moves.move(row, to=State.RELEASED, at=at)
+        claims.rest(row, until=_after(outcome, at))
+
+
+def _begin_release(claim: Claimed, at: datetime) -> None:
+    """What failed to come up is taken down like everything else."""
+    with transaction.atomic():
+        row = claims.take(Instance, claim)
+        if row is not None:
+            claims.rest(row, until=None)
+            moves.take_down(row, at=at, reason="provision failed")
+
+
+def _try_again(row: Instance, error: DriverError, at: datetime) -> None:
+    row.attempt_count += 1
+    row.last_error = error.detail[:500]
+    row.save(update_fields=["attempt_count", "last_error"])
+    claims.rest(row, until=retry_at(name=row.public_id, attempt=row.attempt_count, at=at))
+
+
+def _after(progress: Progress, at: datetime) -> datetime:
+    """When the engine is asked again: by its own estimate, within sense, so that neither a
+    hasty engine floods us nor a hopeful one outlasts its deadline unseen."""
+    return at + timedelta(seconds=min(60.0, max(0.1, progress.check_after_seconds)))
+
+
+def _wake(allocation_id: int, at: datetime) -> None:
+    """Its allocation looks again soon. A hint, after the commit: it looks anyway in a while."""
+    Allocation.objects.filter(pk=allocation_id, next_step_at__gt=at).update(next_step_at=at)

@@ -1,0 +1,85 @@
+"""What a person does about machines that went wrong."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from inventory import transitions
+from inventory.actors import Actor
+from inventory.errors import DomainError
+from inventory.models import Allocation, Instance, Node
+from inventory.provisioning import claims, moves
+
+State = Instance.State
+
+
+class NothingToRemedy(DomainError):
+    """The instance is not in a state that this helps."""
+
+    code = "nothing_to_remedy"
+    title = "There is nothing to remedy"
+
+
+def retry_release(*, instance_id: int, at: datetime, actor: Actor, reason: str) -> None:
+    """A machine that could not be wiped is tried again; its node stays quarantined meanwhile.
+
+    Raises NothingToRemedy.
+    """
+    with transaction.atomic():
+        allocation, instance, _ = _lock(instance_id, at)
+        if instance.state != State.RELEASE_FAILED:
+            raise NothingToRemedy(state=instance.state)
+        moves.take_down(instance, at=at, reason=reason, actor=actor)
+        _reopen(allocation, at=at, actor=actor, reason=reason)
+
+
+def mark_clean(*, instance_id: int, at: datetime, actor: Actor, reason: str) -> None:
+    """A person has wiped the machine by hand. The node stays quarantined until brought back.
+
+    Raises NothingToRemedy.
+    """
+    with transaction.atomic():
+        allocation, instance, _ = _lock(instance_id, at)
+        if instance.state != State.RELEASE_FAILED:
+            raise NothingToRemedy(state=instance.state)
+        moves.move(instance, to=State.RELEASED, at=at, actor=actor, reason=reason)
+        _reopen(allocation, at=at, actor=actor, reason=reason)
+
+
+def replace(*, instance_id: int, at: datetime, actor: Actor, reason: str) -> None:
+    """A machine that broke in a customer's hands is taken down and its node quarantined.
+
+    The reconcile loop puts another in its place as soon as a node is free; until then its
+    time is a gap. Raises NothingToRemedy.
+    """
+    with transaction.atomic():
+        allocation, instance, node = _lock(instance_id, at)
+        if instance.state != State.ACTIVE or allocation.state != Allocation.State.ACTIVE:
+            raise NothingToRemedy(state=instance.state)
+        moves.quarantine(node, at=at, reason=reason, actor=actor)
+        moves.take_down(instance, at=at, reason=reason, actor=actor)
+        claims.rest(allocation, until=None)
+
+
+def _lock(instance_id: int, at: datetime) -> tuple[Allocation, Instance, Node]:
+    """Pool, allocation, node, instance: in the order that everybody takes them."""
+    seen = Instance.objects.select_related("allocation__pool", "binding").get(pk=instance_id)
+    moves.lock_pool(seen.allocation.pool_id, at)
+    allocation = Allocation.objects.select_for_update(of=("self",), no_key=True).get(
+        pk=seen.allocation_id
+    )
+    node = Node.objects.select_for_update(of=("self",), no_key=True).get(pk=seen.binding.node_id)
+    instance = Instance.objects.select_for_update(of=("self",), no_key=True).get(pk=instance_id)
+    allocation.pool = seen.allocation.pool
+    instance.allocation = allocation
+    return allocation, instance, node
+
+
+def _reopen(allocation: Allocation, *, at: datetime, actor: Actor, reason: str) -> None:
+    if allocation.state == Allocation.State.RELEASE_FAILED:
+        transitions.advance(
+            allocation, to=Allocation.State.RELEASING, at=at, actor=actor, reason=reason
+        )
+    claims.rest(allocation, until=None)

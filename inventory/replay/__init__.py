@@ -1,0 +1,1 @@
+"""Real demand played through the product's own admission verbs."""

@@ -1,0 +1,42 @@
+"""The machines' sweeps. Each is safe to run twice and beside itself; each is one domain call.
+
+Nothing is dispatched with a row in mind: the rows are the queue, and every sweep takes what
+is due from there.
+"""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from inventory import capacity, metering, partitions, provisioning, seals
+
+
+@shared_task(name="inventory.step_allocations", queue="celery")
+def step_allocations(**_: object) -> int:
+    return provisioning.sweep_allocations(at=timezone.now(), limit=200)
+
+
+@shared_task(name="inventory.step_instances", queue="celery")
+def step_instances(**_: object) -> int:
+    return provisioning.sweep_instances(at=timezone.now(), limit=500)
+
+
+@shared_task(name="inventory.follow_calendar", queue="celery")
+def follow_calendar(**_: object) -> int:
+    return capacity.sweep(at=timezone.now(), limit=200)
+
+
+@shared_task(name="inventory.meter_usage", queue="celery")
+def meter_usage(**_: object) -> int:
+    return metering.sweep(at=timezone.now(), limit=500)
+
+
+@shared_task(name="inventory.seal_records", queue="celery")
+def seal_records(**_: object) -> int:
+    return seals.seal_all(at=timezone.now())
+
+
+@shared_task(name="inventory.ensure_partitions", queue="celery")
+def ensure_partitions(**_: object) -> int:
+    return len(partitions.ensure_partitions(at=timezone.now()))
