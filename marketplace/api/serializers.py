@@ -1,0 +1,281 @@
+"""Shapes of the market: listings, offers, reservations and leases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from inventory.api.fields import (
+    Choice,
+    Flag,
+    Instant,
+    Integer,
+    Items,
+    PublicId,
+    StrictSerializer,
+    Text,
+)
+from inventory.models import HubNode
+from marketplace.listings import FIVE_YEARS_HOURS
+from marketplace.models import Lease, Listing, PriceVersion, Reservation
+from marketplace.offers.model import MOST_OFFERS
+
+Shape = serializers.Serializer[Any]
+
+LARGEST_PRICE_MICRO = 10**15  # a billion a unit
+ZONES = [(zone, zone) for zone in ("Asia/Shanghai", "UTC")]
+CURRENCIES = [(code, code) for code in ("CNY", "USD", "EUR", "HKD")]
+
+
+class PriceOut(Shape):
+    id = PublicId("prv", source="public_id")
+    version = serializers.IntegerField()
+    currency = serializers.CharField()
+    basis = serializers.ChoiceField(PriceVersion.Basis.choices)
+    amount_micro = serializers.IntegerField(help_text="Millionths of the major unit per basis.")
+    tax_inclusive = serializers.BooleanField()
+    vat_code = serializers.CharField()
+    vat_bps = serializers.IntegerField()
+    schedule = serializers.ChoiceField(PriceVersion.Schedule.choices)
+    deposit_bps = serializers.IntegerField()
+    billing_zone = serializers.CharField()
+    created_at = Instant()
+
+
+class PriceIn(StrictSerializer):
+    basis = Choice(PriceVersion.Basis.choices)
+    amount_micro = Integer(min_value=1, max_value=LARGEST_PRICE_MICRO)
+    currency = Choice(CURRENCIES, required=False)
+    tax_inclusive = Flag(required=False)
+    vat_bps = Integer(min_value=0, max_value=10_000, required=False)
+    schedule = Choice(PriceVersion.Schedule.choices, required=False)
+    deposit_bps = Integer(min_value=0, max_value=10_000, required=False)
+    billing_zone = Choice(ZONES, required=False)
+
+
+@extend_schema_field({"type": "array", "items": {"type": "integer"}})
+class Tier(serializers.Field[Any, Any, Any, Any]):
+    """[hours before the start, share refunded in basis points]."""
+
+    default_error_messages = {"invalid": "[hours, basis points] was expected."}
+
+    def to_internal_value(self, data: Any) -> tuple[int, int]:
+        if not isinstance(data, list) or [type(item) for item in data] != [int, int]:
+            self.fail("invalid")
+        hours, share = data
+        if not (0 <= hours <= FIVE_YEARS_HOURS and 0 <= share <= 10_000):
+            self.fail("invalid")
+        return hours, share
+
+    def to_representation(self, value: Any) -> list[int]:
+        return list(value)
+
+
+class TermsOut(Shape):
+    id = PublicId("trm", source="public_id")
+    version = serializers.IntegerField()
+    minimum_hours = serializers.IntegerField()
+    maximum_hours = serializers.IntegerField()
+    minimum_units = serializers.IntegerField()
+    start_grid_seconds = serializers.IntegerField()
+    cancellation = serializers.ListField(child=Tier())
+
+
+class TermsIn(StrictSerializer):
+    minimum_hours = Integer(min_value=1, max_value=FIVE_YEARS_HOURS, required=False)
+    maximum_hours = Integer(min_value=1, max_value=FIVE_YEARS_HOURS, required=False)
+    minimum_units = Integer(min_value=1, max_value=1_000_000, required=False)
+    start_grid_seconds = Integer(min_value=1, max_value=86_400, required=False)
+    cancellation = Items(child=Tier(), max_length=20, required=False)
+
+
+class ListingOut(Shape):
+    id = PublicId("lst", source="public_id")
+    provider = PublicId("org", source="provider.public_id")
+    pool = PublicId("pool", source="pool.public_id")
+    state = serializers.ChoiceField(Listing.State.choices)
+    mode = serializers.ChoiceField(Listing.Mode.choices)
+    selling = serializers.ChoiceField(Listing.Selling.choices)
+    unit_count = serializers.IntegerField(source="block.unit_count")
+    unit_cards = serializers.IntegerField(source="pool.unit_cards")
+    start_at = Instant(source="block.sellable.lower")
+    end_at = Instant(source="block.sellable.upper")
+    price = serializers.SerializerMethodField()
+    terms = serializers.SerializerMethodField()
+    created_at = Instant()
+
+    @extend_schema_field(PriceOut)
+    def get_price(self, row: Listing) -> Any:
+        return PriceOut(max(row.prices.all(), key=lambda price: price.version)).data
+
+    @extend_schema_field(TermsOut)
+    def get_terms(self, row: Listing) -> Any:
+        return TermsOut(max(row.terms.all(), key=lambda terms: terms.version)).data
+
+
+class ListingIn(StrictSerializer):
+    pool = PublicId("pool")
+    unit_count = Integer(min_value=1, max_value=1_000_000)
+    start_at = Instant()
+    end_at = Instant()
+    price = PriceIn()
+    terms = TermsIn(required=False)
+    mode = Choice(Listing.Mode.choices, required=False)
+    selling = Choice(Listing.Selling.choices, required=False)
+
+
+class FloorOut(Shape):
+    version = serializers.IntegerField()
+    currency = serializers.CharField()
+    power_micro = serializers.IntegerField()
+    depreciation_micro = serializers.IntegerField()
+    network_micro = serializers.IntegerField()
+    operations_micro = serializers.IntegerField()
+    card_hour_micro = serializers.IntegerField(help_text="The sum: nothing sells below it.")
+    created_at = Instant()
+
+
+class FloorIn(StrictSerializer):
+    power_micro = Integer(min_value=0, max_value=LARGEST_PRICE_MICRO)
+    depreciation_micro = Integer(min_value=0, max_value=LARGEST_PRICE_MICRO)
+    network_micro = Integer(min_value=0, max_value=LARGEST_PRICE_MICRO)
+    operations_micro = Integer(min_value=0, max_value=LARGEST_PRICE_MICRO)
+    currency = Choice(CURRENCIES, required=False)
+
+
+class ReservationOut(Shape):
+    id = PublicId("rsv", source="public_id")
+    state = serializers.ChoiceField(Reservation.State.choices)
+    provider = PublicId("org", source="provider.public_id")
+    tenant = PublicId("org", source="tenant.public_id")
+    project = PublicId("prj", source="project.public_id", allow_null=True, default=None)
+    listing = PublicId("lst", source="listing.public_id")
+    unit_count = serializers.IntegerField()
+    start_at = Instant(source="period.lower")
+    end_at = Instant(source="period.upper")
+    expires_at = Instant()
+    currency = serializers.CharField()
+    gross_minor = serializers.IntegerField(help_text="The whole price, tax included.")
+    vat_minor = serializers.IntegerField()
+    due_minor = serializers.IntegerField(help_text="Paid when confirmed.")
+    hold_deposit_minor = serializers.IntegerField(help_text="Kept aside while held.")
+    lease = serializers.SerializerMethodField()
+    created_at = Instant()
+    confirmed_at = Instant(allow_null=True)
+    expired_at = Instant(allow_null=True)
+    cancelled_at = Instant(allow_null=True)
+
+    @extend_schema_field({"type": ["string", "null"]})
+    def get_lease(self, row: Reservation) -> str | None:
+        return row.lease.public_id if row.state == Reservation.State.CONFIRMED else None
+
+
+class LeaseOut(Shape):
+    id = PublicId("lse", source="public_id")
+    state = serializers.ChoiceField(Lease.State.choices)
+    provider = PublicId("org", source="provider.public_id")
+    tenant = PublicId("org", source="tenant.public_id")
+    project = PublicId("prj", source="project.public_id", allow_null=True, default=None)
+    reservation = PublicId("rsv", source="reservation.public_id")
+    listing = PublicId("lst", source="listing.public_id")
+    unit_count = serializers.IntegerField()
+    card_count = serializers.IntegerField()
+    start_at = Instant(source="period.lower")
+    end_at = Instant(source="period.upper")
+    currency = serializers.CharField()
+    gross_minor = serializers.IntegerField()
+    due_minor = serializers.IntegerField()
+    end_reason = serializers.CharField(help_text="Why it is over; empty until then.")
+    failure_code = serializers.CharField(
+        source="allocation.failure_code", help_text="Why delivery failed, for programs."
+    )
+    created_at = Instant()
+    active_at = Instant(allow_null=True)
+    ending_at = Instant(allow_null=True)
+    ended_at = Instant(allow_null=True)
+    failed_at = Instant(allow_null=True)
+    cancelled_at = Instant(allow_null=True)
+
+
+class CredentialOut(Shape):
+    id = PublicId("crd", source="public_id")
+    kind = serializers.CharField()
+    fingerprint = serializers.CharField()
+    created_at = Instant()
+    revealed_at = Instant(allow_null=True)
+
+
+class SecretOut(Shape):
+    kind = serializers.CharField()
+    secret = serializers.CharField()
+    fingerprint = serializers.CharField()
+
+
+class SearchIn(StrictSerializer):
+    units = Integer(min_value=1, max_value=1_000_000, required=False)
+    cards = Integer(min_value=1, max_value=8_000_000, required=False)
+    hours = Integer(min_value=1, max_value=FIVE_YEARS_HOURS)
+    earliest_start = Instant()
+    latest_end = Instant()
+    chips = Items(child=Text(max_length=40), max_length=40, required=False)
+    chip_class = Text(max_length=20, required=False)
+    regions = Items(child=Text(max_length=60), max_length=40, required=False)
+    hubs = Items(child=Choice(HubNode.choices), max_length=9, required=False)
+    max_card_hour_micro = Integer(min_value=1, max_value=LARGEST_PRICE_MICRO, required=False)
+    currency = Choice(CURRENCIES, required=False)
+    limit = Integer(min_value=1, max_value=MOST_OFFERS, required=False)
+
+
+class OfferOut(Shape):
+    token = serializers.CharField(help_text="Post it back verbatim as `offer`.")
+    expires_at = Instant()
+    listing = PublicId("lst", source="listing_id")
+    pool = PublicId("pool", source="pool_id")
+    pool_name = serializers.CharField()
+    centre_name = serializers.CharField()
+    centre_name_en = serializers.CharField()
+    region = serializers.CharField()
+    hub = serializers.ChoiceField(HubNode.choices)
+    chip = serializers.CharField()
+    unit_cards = serializers.IntegerField()
+    cards_per_node = serializers.IntegerField()
+    unit_count = serializers.IntegerField()
+    card_count = serializers.IntegerField()
+    start_at = Instant()
+    end_at = Instant()
+    currency = serializers.CharField()
+    basis = serializers.ChoiceField(PriceVersion.Basis.choices)
+    amount_micro = serializers.IntegerField()
+    tax_inclusive = serializers.BooleanField()
+    vat_bps = serializers.IntegerField()
+    schedule = serializers.ChoiceField(PriceVersion.Schedule.choices)
+    card_hour_micro = serializers.IntegerField(help_text="Tax included; to compare bases by.")
+    gross_minor = serializers.IntegerField(help_text="The whole price, tax included.")
+    vat_minor = serializers.IntegerField()
+    fee_minor = serializers.IntegerField()
+    due_minor = serializers.IntegerField(help_text="Paid when confirmed.")
+    hold_deposit_minor = serializers.IntegerField(help_text="Kept aside while held.")
+    hold_seconds = serializers.IntegerField()
+    cancellation = serializers.ListField(child=Tier())
+    facts = serializers.DictField(
+        child=serializers.JSONField(), help_text='Of the fabric; unproved ones read "unknown".'
+    )
+
+
+class RejectionOut(Shape):
+    code = serializers.CharField()
+    listing_count = serializers.IntegerField()
+    detail = serializers.CharField()
+
+
+class AlternativeOut(Shape):
+    changed = serializers.ListField(child=serializers.CharField())
+    offer = OfferOut()
+
+
+class OffersOut(Shape):
+    offers = OfferOut(many=True)
+    rejections = RejectionOut(many=True, help_text="Why listings did not match, how many each.")
+    alternatives = AlternativeOut(many=True, help_text="What comes near, where nothing fits.")

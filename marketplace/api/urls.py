@@ -1,0 +1,22 @@
+"""Addresses of the market."""
+
+from __future__ import annotations
+
+from django.urls import path
+from rest_framework.routers import SimpleRouter
+
+from marketplace.api import audit, views
+
+router = SimpleRouter(trailing_slash=False, use_regex_path=False)
+router.register("listings", views.Listings, basename="listing")
+router.register("offers", views.Offers, basename="offer")
+
+urlpatterns = [
+    path("audit/funnel", audit.Funnel.as_view({"get": "list"}), name="audit-funnel"),
+    path(
+        "pools/<str:public_id>/floors",
+        views.Floors.as_view({"get": "list", "post": "create"}),
+        name="pool-floors",
+    ),
+    *router.urls,
+]

@@ -1,0 +1,185 @@
+"""Contracts: cancelled before their start, or moved along after their machines."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from itertools import pairwise
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Q
+
+from inventory import actors, capacity, transitions
+from inventory.actors import Actor
+from inventory.errors import DomainError, NotFound
+from inventory.models import Allocation
+from inventory.periods import Period
+from marketplace import money
+from marketplace.models import Lease
+from marketplace.money import Cancellation, Price
+
+logger = logging.getLogger(__name__)
+State = Lease.State
+Machine = Allocation.State
+
+# Where a lease stands while its allocation is in a state; see `_target` for those that depend
+# on more than the state.
+FOLLOWS = {
+    Machine.SCHEDULED: State.SCHEDULED,
+    Machine.DELIVERING: State.DELIVERING,
+    Machine.ACTIVE: State.ACTIVE,
+    Machine.CANCELLED: State.CANCELLED,
+}
+_ROUTE = [State.SCHEDULED, State.DELIVERING, State.ACTIVE, State.ENDING, State.ENDED]
+
+
+class CancelWindowClosed(DomainError):
+    """The lease has started; leaving early goes by another schedule."""
+
+    code = "cancel_window_closed"
+    title = "The lease can no longer be cancelled"
+
+
+def lock(key: int | str) -> Lease:
+    """The lease by its number or public id, locked. Raises NotFound."""
+    rows = Lease.objects.select_for_update(of=("self",), no_key=True)
+    try:
+        return rows.get(pk=key) if isinstance(key, int) else rows.get(public_id=key)
+    except (Lease.DoesNotExist, ValidationError):
+        raise NotFound("No such lease") from None
+
+
+def quote_cancel(*, lease: Lease, at: datetime) -> Cancellation:
+    """What cancelling now gives back, by the terms both sides agreed.
+
+    Raises CancelWindowClosed.
+    """
+    start = Period.of(lease.period).start
+    if lease.state != State.SCHEDULED or at >= start:
+        raise CancelWindowClosed(state=lease.state, start_at=start.isoformat())
+    return money.cancellation(
+        price=Price.of(lease.price),
+        schedule=lease.terms.cancellation,
+        due_minor=lease.due_minor,
+        start=start,
+        at=at,
+    )
+
+
+def cancel(*, lease: Lease, at: datetime, actor: Actor, reason: str) -> Lease:
+    """The locked lease is over before it began; its capacity is free again.
+
+    The caller moves the money by `quote_cancel` in the same transaction. Locks the pool.
+    Raises CancelWindowClosed, and IllegalTransition where delivery has begun. Not idempotent.
+    """
+    if lease.state == State.SCHEDULED and at >= Period.of(lease.period).start:
+        raise CancelWindowClosed(state=lease.state)
+    with transaction.atomic():
+        lease.end_reason = Lease.EndReason.CANCELLED_BY_TENANT
+        transitions.advance(
+            lease,
+            to=State.CANCELLED,
+            at=at,
+            actor=actor,
+            reason=reason,
+            changed=("end_reason",),
+        )
+        capacity.release(allocation_id=lease.allocation_id, at=at, actor=actor, reason=reason)
+    return lease
+
+
+def follow(*, lease_id: int, at: datetime) -> Lease:
+    """The lease stands where its machines stand, every state on the way journalled.
+
+    Each step bears the instant at which the machines took it, where they recorded one.
+    Locks the lease. Idempotent.
+    """
+    actor = actors.system("leases")
+    with transaction.atomic():
+        lease = lock(lease_id)
+        allocation = Allocation.objects.get(pk=lease.allocation_id)
+        for to in _way(State(lease.state), _target(allocation)):
+            changed: tuple[str, ...] = ()
+            if to in (State.ENDING, State.FAILED):
+                failed = to == State.FAILED
+                lease.end_reason = (
+                    Lease.EndReason.DELIVERY_FAILED if failed else Lease.EndReason.COMPLETED
+                )
+                changed = ("end_reason",)
+            transitions.advance(
+                lease,
+                to=to,
+                at=_instant(to, allocation) or at,
+                actor=actor,
+                reason=allocation.failure_code,
+                changed=changed,
+            )
+    return lease
+
+
+def astray(*, limit: int) -> list[int]:
+    """Numbers of leases that stand elsewhere than their machines, oldest first."""
+    behind = ~Q(allocation__state__in=[Machine.HELD, Machine.SCHEDULED])
+    releasing = Q(allocation__state__in=[Machine.RELEASING, Machine.RELEASE_FAILED])
+    rows = Lease.objects.filter(
+        (Q(state=State.SCHEDULED) & behind)
+        | (Q(state=State.DELIVERING) & ~Q(allocation__state=Machine.DELIVERING))
+        | (Q(state=State.ACTIVE) & ~Q(allocation__state=Machine.ACTIVE))
+        | (Q(state=State.ENDING) & ~releasing)
+    )
+    return list(rows.order_by("pk").values_list("pk", flat=True)[:limit])
+
+
+def sweep(*, at: datetime, limit: int = 500) -> int:
+    """Every lease that stands elsewhere than its machines follows them; returns how many.
+
+    One transaction each, so that a lease which cannot move holds up no other. Idempotent.
+    """
+    moved = 0
+    for lease_id in astray(limit=limit):
+        try:
+            follow(lease_id=lease_id, at=at)
+        except DomainError as error:
+            logger.warning("lease %s stays where it is: %s", lease_id, error)
+        else:
+            moved += 1
+    return moved
+
+
+def _target(allocation: Allocation) -> State:
+    state = Machine(allocation.state)
+    if state in FOLLOWS:
+        return FOLLOWS[state]
+    if state in (Machine.RELEASING, Machine.RELEASE_FAILED, Machine.ENDED):
+        if allocation.active_at is None:
+            return State.FAILED  # taken down before the tenant could use it
+        return State.ENDED if state == Machine.ENDED else State.ENDING
+    raise transitions.IllegalTransition(
+        f"{allocation.public_id} is {state}, which no lease can follow"
+    )
+
+
+def _way(current: State, target: State) -> list[State]:
+    """The states after `current` up to `target`; empty where it stands there already."""
+    if current == target or Lease.LIFECYCLE.is_final(current):
+        return []
+    if Lease.LIFECYCLE.allows(current, target):
+        return [target]
+    route = [State.SCHEDULED, State.DELIVERING, State.FAILED] if target == State.FAILED else _ROUTE
+    ahead = dict(pairwise(route))
+    way: list[State] = []
+    while current != target:
+        if current not in ahead:
+            raise transitions.IllegalTransition(f"a lease cannot go from {current} to {target}")
+        current = ahead[current]
+        way.append(current)
+    return way
+
+
+def _instant(to: State, allocation: Allocation) -> datetime | None:
+    if to == State.ACTIVE:
+        return allocation.active_at
+    if to == State.ENDED:
+        return allocation.ended_at
+    return None

@@ -1,0 +1,399 @@
+"""Putting idle capacity on sale, and taking it off again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Max
+
+from inventory import capacity, journal, transitions
+from inventory.actors import Actor
+from inventory.errors import DomainError, Invalid, NotFound
+from inventory.models import Block, Pool
+from inventory.periods import Period
+from marketplace import money, policy
+from marketplace.models import (
+    Lease,
+    Listing,
+    PriceFloor,
+    PriceVersion,
+    Reservation,
+    TermsVersion,
+)
+from marketplace.money import Price
+from marketplace.money_text import LARGEST_PRICE_MICRO
+
+State = Listing.State
+FIVE_YEARS_HOURS = 24 * 366 * 5
+
+
+class WayOfSellingUnavailable(Invalid):
+    """This market does not yet sell by approval, by resale or directly."""
+
+    code = "way_of_selling_unavailable"
+    title = "This way of selling is not available yet"
+
+
+class PoolNotSelling(DomainError):
+    """The pool is being emptied or is gone."""
+
+    code = "pool_not_selling"
+    title = "The pool sells nothing new"
+
+
+class InvalidPrice(Invalid):
+    """The price cannot be counted: currency, basis, share or zone."""
+
+    code = "invalid_price"
+    title = "The price is not acceptable"
+
+
+class InvalidTerms(Invalid):
+    """The terms contradict themselves or leave nothing that could be sold."""
+
+    code = "invalid_terms"
+    title = "The terms are not acceptable"
+
+
+@dataclass(frozen=True, slots=True)
+class PriceInput:
+    """What a provider asks; see `PriceVersion` for the words. The fee is the operator's to set."""
+
+    basis: str
+    amount_micro: int
+    currency: str = "CNY"
+    tax_inclusive: bool = True
+    vat_code: str = "cn-6"
+    vat_bps: int = 600
+    schedule: str = PriceVersion.Schedule.PREPAID
+    deposit_bps: int = 3000
+    billing_zone: str = settings.BILLING_ZONE
+
+
+@dataclass(frozen=True, slots=True)
+class TermsInput:
+    """The rules of the deals; see `TermsVersion` for the words."""
+
+    minimum_hours: int = 1
+    maximum_hours: int = FIVE_YEARS_HOURS
+    minimum_units: int = 1
+    start_grid_seconds: int = 3600
+    cancellation: Sequence[Sequence[int]] = ((168, 10_000), (72, 5_000), (24, 2_000))
+
+
+def publish(
+    *,
+    pool_id: int,
+    unit_count: int,
+    sellable: Period,
+    price: PriceInput,
+    terms: TermsInput,
+    mode: str = Listing.Mode.INSTANT,
+    selling: str = Listing.Selling.AGENCY,
+    at: datetime,
+    actor: Actor,
+) -> Listing:
+    """A block is open and on sale, with version 1 of its price and terms.
+
+    `serves` of the block says the first start and the last end that it can serve. Locks the
+    pool. Raises NotFound, PoolNotSelling, OrganisationUnverified, WayOfSellingUnavailable,
+    InvalidPrice, BelowFloor, InvalidTerms, and what `capacity.open_block` raises. Not
+    idempotent.
+    """
+    if mode != Listing.Mode.INSTANT or selling != Listing.Selling.AGENCY:
+        raise WayOfSellingUnavailable(
+            "Only instant sale through the operator is available", mode=mode, selling=selling
+        )
+    with transaction.atomic():
+        pool = own_pool(pool_id, actor)
+        policy.require_verified(pool.provider)
+        if pool.state != Pool.State.ACTIVE:
+            raise PoolNotSelling(state=pool.state)
+        _check_price(price, pool)
+        _check_terms(terms, unit_count)
+        block = capacity.open_block(
+            pool_id=pool.pk, unit_count=unit_count, sellable=sellable, at=at, actor=actor
+        )
+        window = serves(block=block, grid_seconds=terms.start_grid_seconds)
+        if window is None or window.seconds < terms.minimum_hours * 3600:
+            raise InvalidTerms(
+                "Between lead and turnaround no lease of the minimum length fits the period"
+            )
+        listing = Listing.objects.create(
+            provider_id=pool.provider_id,
+            pool=pool,
+            block=block,
+            mode=mode,
+            selling=selling,
+            created_at=at,
+        )
+        version = _add_price(listing, 1, price, at)
+        TermsVersion.objects.create(
+            listing=listing,
+            version=1,
+            minimum_hours=terms.minimum_hours,
+            maximum_hours=terms.maximum_hours,
+            minimum_units=terms.minimum_units,
+            start_grid_seconds=terms.start_grid_seconds,
+            cancellation=[list(step) for step in terms.cancellation],
+            created_at=at,
+        )
+        _record(
+            "listing.published",
+            listing,
+            actor,
+            at,
+            to_state=State.PUBLISHED,
+            data={"block": block.public_id, "unit_count": unit_count, **_price_facts(version)},
+        )
+    return listing
+
+
+def reprice(*, listing_id: int, price: PriceInput, at: datetime, actor: Actor) -> PriceVersion:
+    """New offers carry the new price. No lease and no signed offer changes.
+
+    Locks the listing. Raises NotFound, IllegalTransition (withdrawn), InvalidPrice,
+    BelowFloor. Not idempotent.
+    """
+    with transaction.atomic():
+        listing = lock(listing_id, actor)
+        if listing.state == State.WITHDRAWN:
+            raise transitions.IllegalTransition("A withdrawn listing has no price")
+        _check_price(price, listing.pool)
+        newest = listing.prices.aggregate(newest=Max("version"))["newest"] or 0
+        version = _add_price(listing, newest + 1, price, at)
+        _record("listing.repriced", listing, actor, at, data=_price_facts(version))
+    return version
+
+
+def pause(*, listing_id: int, at: datetime, actor: Actor, reason: str = "") -> Listing:
+    """Sells nothing new until resumed. Locks the listing. Raises NotFound, IllegalTransition."""
+    return _move(listing_id, State.PAUSED, at, actor, reason)
+
+
+def resume(*, listing_id: int, at: datetime, actor: Actor, reason: str = "") -> Listing:
+    """Sells again. Locks the listing. Raises NotFound, IllegalTransition,
+    OrganisationUnverified."""
+    return _move(listing_id, State.PUBLISHED, at, actor, reason)
+
+
+def withdraw(*, listing_id: int, at: datetime, actor: Actor, reason: str = "") -> Listing:
+    """Sells nothing any more; `touched_deals` stay as they are, served and counted.
+
+    Locks the listing, then the pool. Raises NotFound, IllegalTransition. Not idempotent.
+    """
+    with transaction.atomic():
+        listing = _move(listing_id, State.WITHDRAWN, at, actor, reason)
+        capacity.close_block(block_id=listing.block_id, at=at, actor=actor)
+    return listing
+
+
+def touched_deals(listing: Listing) -> list[Reservation | Lease]:
+    """What is held or leased on a listing and not over: to be shown before a withdrawal."""
+    held = listing.reservations.filter(state=Reservation.State.HELD).order_by("pk")
+    over = [state for state in Lease.State.values if Lease.LIFECYCLE.is_final(state)]
+    leases = listing.leases.exclude(state__in=over).order_by("pk")
+    return [*held, *leases]
+
+
+def serves(*, block: Block, grid_seconds: int) -> Period | None:
+    """From the first start to the last end that the block can serve, or None for no time.
+
+    Lead and turnaround lie inside the block's own period; starts and ends on the grid.
+    """
+    pool, room, sellable = block.pool, Period.of(block.period), Period.of(block.sellable)
+    start = max(sellable.start, room.start + timedelta(seconds=pool.lead_seconds))
+    end = min(sellable.end, room.end - timedelta(seconds=pool.turnaround_seconds))
+    start, end = grid_up(start, grid_seconds), grid_down(end, grid_seconds)
+    return Period(start, end) if start < end else None
+
+
+def set_floor(
+    *,
+    pool_id: int,
+    power_micro: int,
+    depreciation_micro: int,
+    network_micro: int,
+    operations_micro: int,
+    currency: str = settings.DEFAULT_CURRENCY,
+    at: datetime,
+    actor: Actor,
+) -> PriceFloor:
+    """What a card-hour of the pool costs its provider, from now on.
+
+    Prices already asked stay; the next price has to keep it. Raises NotFound, Invalid. Not
+    idempotent: each call is a version.
+    """
+    parts = (power_micro, depreciation_micro, network_micro, operations_micro)
+    if any(part < 0 for part in parts) or sum(parts) > LARGEST_PRICE_MICRO:
+        raise Invalid("A component of cost is zero or more, and their sum a possible price")
+    money.exponent(currency)
+    with transaction.atomic():
+        pool = own_pool(pool_id, actor, lock=True)
+        last = policy.floor_of(pool.pk)
+        floor = PriceFloor.objects.create(
+            pool=pool,
+            version=last.version + 1 if last else 1,
+            currency=currency,
+            power_micro=power_micro,
+            depreciation_micro=depreciation_micro,
+            network_micro=network_micro,
+            operations_micro=operations_micro,
+            created_at=at,
+        )
+        journal.record(
+            event="pool.floor_set",
+            object_id=pool.public_id,
+            actor=actor,
+            at=at,
+            provider_id=pool.provider_id,
+            data={"version": floor.version, "card_hour_micro": floor.card_hour_micro},
+        )
+    return floor
+
+
+def own_pool(pool_id: int, actor: Actor, *, lock: bool = False) -> Pool:
+    """The provider's own pool. Raises NotFound, also where it is another's."""
+    rows = Pool.objects.select_related("provider")
+    if lock:
+        rows = rows.select_for_update(of=("self",), no_key=True)
+    pool = rows.filter(pk=pool_id).first()
+    if pool is None or not _owns(actor, pool.provider_id):
+        raise NotFound("No such pool")
+    return pool
+
+
+def lock(key: int | str, actor: Actor) -> Listing:
+    """The provider's own listing, locked. Raises NotFound, also where it is another's."""
+    rows = Listing.objects.select_related("pool", "provider").select_for_update(
+        of=("self",), no_key=True
+    )
+    try:
+        listing = rows.get(pk=key) if isinstance(key, int) else rows.get(public_id=key)
+    except (Listing.DoesNotExist, ValidationError):
+        raise NotFound("No such listing") from None
+    if not _owns(actor, listing.provider_id):
+        raise NotFound("No such listing")
+    return listing
+
+
+def grid_up(instant: datetime, seconds: int) -> datetime:
+    """The first instant of the grid at or after this one; the grid counts from 1970 in UTC."""
+    down = grid_down(instant, seconds)
+    return down if down == instant else down + timedelta(seconds=seconds)
+
+
+def grid_down(instant: datetime, seconds: int) -> datetime:
+    """The last instant of the grid at or before this one."""
+    whole = int(instant.replace(microsecond=0).timestamp())
+    return datetime.fromtimestamp(whole - whole % seconds, tz=UTC)
+
+
+def _owns(actor: Actor, provider_id: int) -> bool:
+    """Seeing a row is not owning it: the operator's staff look, the provider sells."""
+    return actor.kind == "system" or actor.organisation_id == provider_id
+
+
+def _move(listing_id: int, to: str, at: datetime, actor: Actor, reason: str) -> Listing:
+    with transaction.atomic():
+        listing = lock(listing_id, actor)
+        if to == State.PUBLISHED:
+            policy.require_verified(listing.provider)
+        transitions.advance(listing, to=to, at=at, actor=actor, reason=reason)
+    return listing
+
+
+def _add_price(listing: Listing, number: int, price: PriceInput, at: datetime) -> PriceVersion:
+    return PriceVersion.objects.create(
+        listing=listing,
+        version=number,
+        fee_bps=settings.OPERATOR_FEE_BPS,
+        created_at=at,
+        **asdict(price),
+    )
+
+
+def _check_price(price: PriceInput, pool: Pool) -> None:
+    money.exponent(price.currency)
+    if price.basis not in PriceVersion.Basis.values:
+        raise InvalidPrice("The basis is card_hour, node_hour or node_month", basis=price.basis)
+    if price.schedule not in PriceVersion.Schedule.values:
+        raise InvalidPrice("The schedule is prepaid or deposit_hourly", schedule=price.schedule)
+    if not 0 < price.amount_micro <= LARGEST_PRICE_MICRO:
+        raise InvalidPrice("The amount must be more than zero, and a possible price")
+    if not all(0 <= bps <= money.WHOLE_BPS for bps in (price.vat_bps, price.deposit_bps)):
+        raise InvalidPrice("A share lies between 0 and 10000 basis points")
+    _check_zone(price.billing_zone)
+    policy.check_floor(_as_price(price), pool)
+
+
+def _check_zone(name: str) -> None:
+    """Usage is counted by UTC hours, so a month has to turn on one: no half-hour zones."""
+    try:
+        zone = ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidPrice("The billing zone is not known", billing_zone=name) from None
+    for month in (1, 7):
+        offset = datetime(2026, month, 1, tzinfo=zone).utcoffset() or timedelta(0)
+        if offset % timedelta(hours=1):
+            raise InvalidPrice("The billing zone is not whole hours from UTC", billing_zone=name)
+
+
+def _as_price(price: PriceInput) -> Price:
+    facts = asdict(price)
+    del facts["vat_code"]
+    return Price(fee_bps=settings.OPERATOR_FEE_BPS, **facts)
+
+
+def _check_terms(terms: TermsInput, unit_count: int) -> None:
+    if not 1 <= terms.minimum_hours <= terms.maximum_hours <= FIVE_YEARS_HOURS:
+        raise InvalidTerms("Lengths run from one hour to five years, the shortest first")
+    if not 1 <= terms.minimum_units <= unit_count:
+        raise InvalidTerms("The minimum lies between one unit and the units listed")
+    # A day is the widest grid; whole parts of it keep the grid the same every day.
+    if terms.start_grid_seconds < 60 or 86_400 % terms.start_grid_seconds:
+        raise InvalidTerms("The start grid divides a day, and is a minute at least")
+    last_hours, last_bps = 10**6, money.WHOLE_BPS
+    for step in terms.cancellation:
+        if len(step) != 2:
+            raise InvalidTerms("A cancellation step is [hours before the start, basis points]")
+        hours, bps = step
+        if not 0 <= hours < last_hours or not 0 <= bps <= last_bps:
+            raise InvalidTerms("Cancellation steps go down, in hours and in what is refunded")
+        last_hours, last_bps = hours, bps
+
+
+def _price_facts(version: PriceVersion) -> dict[str, object]:
+    return {
+        "price": version.public_id,
+        "version": version.version,
+        "basis": version.basis,
+        "amount_micro": version.amount_micro,
+        "currency": version.currency,
+    }
+
+
+def _record(
+    event: str,
+    listing: Listing,
+    actor: Actor,
+    at: datetime,
+    *,
+    to_state: str = "",
+    data: dict[str, object],
+) -> None:
+    journal.record(
+        event=event,
+        object_id=listing.public_id,
+        actor=actor,
+        at=at,
+        to_state=to_state,
+        provider_id=listing.provider_id,
+        data=data,
+    )

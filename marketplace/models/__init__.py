@@ -1,0 +1,16 @@
+"""Deals: what is offered, reserved and leased."""
+
+from marketplace.models.idempotency import IdempotencyRecord
+from marketplace.models.lease import Lease
+from marketplace.models.listing import Listing, PriceFloor, PriceVersion, TermsVersion
+from marketplace.models.reservation import Reservation
+
+__all__ = [
+    "IdempotencyRecord",
+    "Lease",
+    "Listing",
+    "PriceFloor",
+    "PriceVersion",
+    "Reservation",
+    "TermsVersion",
+]

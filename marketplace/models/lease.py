@@ -1,0 +1,134 @@
+"""Confirmed contracts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from django.contrib.postgres.fields import DateTimeRangeField
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from inventory.identifiers import PublicIdField
+from inventory.lifecycle import Lifecycle, enforced, unchanging
+from inventory.models import Allocation, Organisation, Project
+from marketplace.models.listing import Listing, PriceVersion, TermsVersion
+from marketplace.models.reservation import Reservation
+
+if TYPE_CHECKING:
+    from inventory.actors import Actor
+
+
+class LeaseQuerySet(models.QuerySet["Lease"]):
+    def visible_to(self, actor: Actor) -> LeaseQuerySet:
+        if actor.sees_everything:
+            return self
+        own = actor.organisation_id
+        rows = self.filter(Q(tenant_id=own) | Q(provider_id=own))
+        return rows.filter(project_id=actor.project_id) if actor.project_id else rows
+
+
+@enforced
+class Lease(models.Model):
+    """The confirmed contract (租约): units, period, price and terms frozen, one allocation.
+
+    The database refuses a change of what was agreed. `parent` is the lease that this one
+    adds units to or converts from.
+    """
+
+    class State(models.TextChoices):
+        SCHEDULED = "scheduled", _("scheduled")
+        """Waits for its start; the tenant may cancel by the terms."""
+        DELIVERING = "delivering", _("being delivered")
+        """Its nodes are bound and being prepared."""
+        ACTIVE = "active", _("active")
+        """The tenant uses it; hours are charged."""
+        ENDING = "ending", _("ending")
+        """Over; its nodes are being taken down and wiped."""
+        ENDED = "ended", _("ended")
+        """Over and clean; the rest of the money is settled."""
+        FAILED = "failed", _("failed")
+        """Could not be delivered; everything undelivered is refunded."""
+        CANCELLED = "cancelled", _("cancelled")
+        """Given back before its start, by the terms."""
+
+    class EndReason(models.TextChoices):
+        COMPLETED = "completed", _("completed")
+        CANCELLED_BY_TENANT = "cancelled_by_tenant", _("cancelled by the tenant")
+        DELIVERY_FAILED = "delivery_failed", _("delivery failed")
+
+    LIFECYCLE: ClassVar = Lifecycle(
+        {
+            State.SCHEDULED: [State.DELIVERING, State.CANCELLED],
+            State.DELIVERING: [State.ACTIVE, State.FAILED],
+            State.ACTIVE: [State.ENDING],
+            State.ENDING: [State.ENDED],
+            State.ENDED: [],
+            State.FAILED: [],
+            State.CANCELLED: [],
+        }
+    )
+
+    public_id = PublicIdField(prefix="lse")
+    reservation = models.OneToOneField(Reservation, on_delete=models.PROTECT, related_name="lease")
+    provider = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
+    tenant = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, null=True, blank=True)
+    listing = models.ForeignKey(Listing, on_delete=models.PROTECT, related_name="leases")
+    price = models.ForeignKey(PriceVersion, on_delete=models.PROTECT, related_name="+")
+    terms = models.ForeignKey(TermsVersion, on_delete=models.PROTECT, related_name="+")
+    allocation = models.OneToOneField(Allocation, on_delete=models.PROTECT, related_name="lease")
+    parent = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="children"
+    )
+    state = models.CharField(max_length=10, choices=State, default=State.SCHEDULED)
+    unit_count = models.PositiveIntegerField()
+    card_count = models.PositiveIntegerField()
+    period = DateTimeRangeField()
+    currency = models.CharField(max_length=3)
+    gross_minor = models.BigIntegerField()
+    due_minor = models.BigIntegerField()  # paid at confirmation
+    end_reason = models.CharField(max_length=24, choices=EndReason, blank=True)
+    created_at = models.DateTimeField()
+    active_at = models.DateTimeField(null=True, blank=True)
+    ending_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    failed_at = models.DateTimeField(null=True, blank=True)
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)  # its money is settled to the end
+
+    objects = LeaseQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "-id"], name="lease_by_tenant"),
+            models.Index(fields=["provider", "-id"], name="lease_by_provider"),
+            models.Index(
+                fields=["state"],
+                name="lease_moving",
+                condition=Q(state__in=["scheduled", "delivering", "active", "ending"]),
+            ),
+            models.Index(fields=["id"], name="lease_open", condition=Q(closed_at__isnull=True)),
+        ]
+        triggers = [
+            unchanging(
+                "lease_as_agreed",
+                "reservation",
+                "provider",
+                "tenant",
+                "listing",
+                "price",
+                "terms",
+                "allocation",
+                "parent",
+                "unit_count",
+                "card_count",
+                "period",
+                "currency",
+                "gross_minor",
+                "due_minor",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id

@@ -1,0 +1,198 @@
+"""Blocks on sale, their prices and their terms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from inventory.identifiers import PublicIdField
+from inventory.lifecycle import Lifecycle, append_only, enforced
+from inventory.models import Block, Organisation, Pool
+
+if TYPE_CHECKING:
+    from inventory.actors import Actor
+
+
+class ListingQuerySet(models.QuerySet["Listing"]):
+    def visible_to(self, actor: Actor) -> ListingQuerySet:
+        if actor.sees_everything:
+            return self
+        return self.filter(provider_id=actor.organisation_id)
+
+    def on_sale(self) -> ListingQuerySet:
+        return self.filter(state=Listing.State.PUBLISHED)
+
+
+@enforced
+class Listing(models.Model):
+    """A block on sale (挂牌), price and terms as versions. The block is the machine side."""
+
+    class State(models.TextChoices):
+        PUBLISHED = "published", _("published")
+        """Sells."""
+        PAUSED = "paused", _("paused")
+        """Sells nothing new for now; the provider resumes or withdraws."""
+        WITHDRAWN = "withdrawn", _("withdrawn")
+        """Sells nothing any more; leases are untouched; nobody leaves."""
+
+    class Mode(models.TextChoices):
+        INSTANT = "instant", _("instant")
+        """A funded hold becomes a lease at once."""
+        APPROVAL = "approval", _("by approval")
+        """The provider decides by a deadline; silence releases."""
+
+    class Selling(models.TextChoices):
+        AGENCY = "agency", _("agency")
+        """The operator collects for the provider and keeps a fee."""
+        RESALE = "resale", _("resale")
+        """The operator buys and sells in its own name."""
+        DIRECT = "direct", _("direct")
+        """The tenant pays the centre; only the fee touches our books."""
+
+    LIFECYCLE: ClassVar = Lifecycle(
+        {
+            State.PUBLISHED: [State.PAUSED, State.WITHDRAWN],
+            State.PAUSED: [State.PUBLISHED, State.WITHDRAWN],
+            State.WITHDRAWN: [],
+        }
+    )
+
+    public_id = PublicIdField(prefix="lst")
+    provider = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="listings")
+    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="listings")
+    block = models.OneToOneField(Block, on_delete=models.PROTECT, related_name="listing")
+    mode = models.CharField(max_length=10, choices=Mode, default=Mode.INSTANT)
+    selling = models.CharField(max_length=10, choices=Selling, default=Selling.AGENCY)
+    state = models.CharField(max_length=10, choices=State, default=State.PUBLISHED)
+    created_at = models.DateTimeField()
+
+    objects = ListingQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.public_id
+
+
+class PriceVersion(models.Model):
+    """What a listing asks from an instant on (价格版本). Never edited; a new price is a version.
+
+    `amount_micro` is in millionths of the currency's major unit per unit of `basis`:
+    6.80 CNY is 6,800,000.
+    """
+
+    class Basis(models.TextChoices):
+        CARD_HOUR = "card_hour", _("card-hour")
+        """Per card and delivered hour (元/卡时)."""
+        NODE_HOUR = "node_hour", _("node-hour")
+        """Per node and delivered hour."""
+        NODE_MONTH = "node_month", _("node and calendar month")
+        """Per node and calendar month of the billing zone (元/台/月), pro rata at the edges."""
+
+    class Schedule(models.TextChoices):
+        PREPAID = "prepaid", _("prepaid")
+        """The whole price when the deal is confirmed."""
+        DEPOSIT_HOURLY = "deposit_hourly", _("deposit and hourly")
+        """A deposit when the deal is confirmed, then each hour from the wallet."""
+
+    public_id = PublicIdField(prefix="prv")
+    listing = models.ForeignKey(Listing, on_delete=models.PROTECT, related_name="prices")
+    version = models.PositiveIntegerField()
+    currency = models.CharField(max_length=3, default="CNY")
+    basis = models.CharField(max_length=12, choices=Basis)
+    amount_micro = models.BigIntegerField()
+    tax_inclusive = models.BooleanField(default=True)
+    vat_code = models.CharField(max_length=20, default="cn-6")
+    vat_bps = models.PositiveIntegerField(default=600)
+    fee_bps = models.PositiveIntegerField(default=800)  # the operator's fee, of the net price
+    schedule = models.CharField(max_length=16, choices=Schedule, default=Schedule.PREPAID)
+    deposit_bps = models.PositiveIntegerField(default=3000)  # with deposit_hourly, of the total
+    billing_zone = models.CharField(max_length=40, default="Asia/Shanghai")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["listing", "version"], name="one_price_per_version"),
+            models.CheckConstraint(
+                # A trillion a unit is no price, and keeps every product far inside NUMERIC.
+                condition=Q(amount_micro__gt=0, amount_micro__lte=10**18),
+                name="price_is_positive_and_sane",
+            ),
+            models.CheckConstraint(
+                condition=Q(vat_bps__lte=10_000, fee_bps__lte=10_000, deposit_bps__lte=10_000),
+                name="price_shares_within_the_whole",
+            ),
+        ]
+        triggers = [append_only("price_version_append_only")]
+
+    def __str__(self) -> str:
+        return f"{self.public_id} (version {self.version})"
+
+
+class TermsVersion(models.Model):
+    """The rules of a listing's deals from an instant on. Never edited: new terms, new version."""
+
+    public_id = PublicIdField(prefix="trm")
+    listing = models.ForeignKey(Listing, on_delete=models.PROTECT, related_name="terms")
+    version = models.PositiveIntegerField()
+    minimum_hours = models.PositiveIntegerField(default=1)
+    maximum_hours = models.PositiveIntegerField(default=24 * 366 * 5)
+    minimum_units = models.PositiveIntegerField(default=1)
+    start_grid_seconds = models.PositiveIntegerField(default=3600)  # starts and ends lie on it
+    # [[hours before the start, share refunded in basis points], …], descending by hours.
+    cancellation = models.JSONField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["listing", "version"], name="one_terms_per_version"),
+            models.CheckConstraint(
+                condition=Q(minimum_hours__gte=1, maximum_hours__gte=F("minimum_hours")),
+                name="terms_lengths_in_order",
+            ),
+        ]
+        triggers = [append_only("terms_version_append_only")]
+
+    def __str__(self) -> str:
+        return f"{self.public_id} (version {self.version})"
+
+
+class PriceFloor(models.Model):
+    """What a card-hour of a pool costs its provider, by component. Nothing sells below the sum.
+
+    Micro-units per card-hour. Never edited: the newest version counts.
+    """
+
+    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="floors")
+    version = models.PositiveIntegerField()
+    currency = models.CharField(max_length=3, default="CNY")
+    power_micro = models.BigIntegerField()
+    depreciation_micro = models.BigIntegerField()
+    network_micro = models.BigIntegerField()
+    operations_micro = models.BigIntegerField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["pool", "version"], name="one_floor_per_version"),
+            models.CheckConstraint(
+                condition=Q(
+                    power_micro__gte=0,
+                    depreciation_micro__gte=0,
+                    network_micro__gte=0,
+                    operations_micro__gte=0,
+                ),
+                name="floor_components_not_negative",
+            ),
+        ]
+        triggers = [append_only("price_floor_append_only")]
+
+    def __str__(self) -> str:
+        return f"floor v{self.version} of pool {self.pool_id}"
+
+    @property
+    def card_hour_micro(self) -> int:
+        return (
+            self.power_micro + self.depreciation_micro + self.network_micro + self.operations_micro
+        )

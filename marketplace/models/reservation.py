@@ -1,0 +1,112 @@
+"""Deals not yet funded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from django.contrib.postgres.fields import DateTimeRangeField
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from inventory.identifiers import PublicIdField
+from inventory.lifecycle import Lifecycle, enforced, unchanging
+from inventory.models import Allocation, Organisation, Project
+from marketplace.models.listing import Listing, PriceVersion, TermsVersion
+
+if TYPE_CHECKING:
+    from inventory.actors import Actor
+
+
+class DealQuerySet(models.QuerySet["Reservation"]):
+    def visible_to(self, actor: Actor) -> DealQuerySet:
+        if actor.sees_everything:
+            return self
+        own = actor.organisation_id
+        rows = self.filter(Q(tenant_id=own) | Q(provider_id=own))
+        return rows.filter(project_id=actor.project_id) if actor.project_id else rows
+
+
+@enforced
+class Reservation(models.Model):
+    """A deal not yet funded (预订): its allocation is held until `expires_at`.
+
+    Price, units, period and terms are those of the offer it was made from and never change.
+    """
+
+    class State(models.TextChoices):
+        HELD = "held", _("held")
+        """Capacity is kept until `expires_at`; the tenant confirms or cancels."""
+        CONFIRMED = "confirmed", _("confirmed")
+        """Became a lease; nobody leaves (the lease has its own life)."""
+        EXPIRED = "expired", _("expired")
+        """Nobody confirmed in time."""
+        CANCELLED = "cancelled", _("cancelled")
+        """The tenant gave it back before confirming."""
+
+    LIFECYCLE: ClassVar = Lifecycle(
+        {
+            State.HELD: [State.CONFIRMED, State.EXPIRED, State.CANCELLED],
+            State.CONFIRMED: [],
+            State.EXPIRED: [],
+            State.CANCELLED: [],
+        }
+    )
+
+    public_id = PublicIdField(prefix="rsv")
+    provider = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
+    tenant = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, null=True, blank=True)
+    listing = models.ForeignKey(Listing, on_delete=models.PROTECT, related_name="reservations")
+    price = models.ForeignKey(PriceVersion, on_delete=models.PROTECT, related_name="+")
+    terms = models.ForeignKey(TermsVersion, on_delete=models.PROTECT, related_name="+")
+    allocation = models.OneToOneField(
+        Allocation, on_delete=models.PROTECT, related_name="reservation"
+    )
+    state = models.CharField(max_length=10, choices=State, default=State.HELD)
+    unit_count = models.PositiveIntegerField()
+    period = DateTimeRangeField()
+    expires_at = models.DateTimeField()
+    currency = models.CharField(max_length=3)
+    gross_minor = models.BigIntegerField()  # what the tenant pays in all, tax included
+    vat_minor = models.BigIntegerField()
+    fee_minor = models.BigIntegerField()
+    due_minor = models.BigIntegerField()  # at confirmation: the whole, or the deposit
+    hold_deposit_minor = models.BigIntegerField()  # kept aside in the wallet while held
+    actor = models.CharField(max_length=80)
+    created_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    expired_at = models.DateTimeField(null=True, blank=True)
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+
+    objects = DealQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["expires_at"], name="reservation_due", condition=Q(state="held")),
+            models.Index(fields=["tenant", "-id"], name="reservation_by_tenant"),
+            models.Index(fields=["provider", "-id"], name="reservation_by_provider"),
+        ]
+        triggers = [
+            unchanging(
+                "reservation_as_agreed",
+                "provider",
+                "tenant",
+                "listing",
+                "price",
+                "terms",
+                "allocation",
+                "unit_count",
+                "period",
+                "expires_at",
+                "currency",
+                "gross_minor",
+                "vat_minor",
+                "fee_minor",
+                "due_minor",
+                "hold_deposit_minor",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id

@@ -1,0 +1,350 @@
+"""Prices, taxes, fees and rounding: pure, in unbounded integers and fractions, never floats.
+
+Everything that turns machine time into money is here, so that an offer and its invoice come
+from the same code. Amounts are integer minor units of a currency (ISO 4217 exponent); prices
+are millionths of the major unit.
+
+Rounding. What was delivered so far has one exact price, a fraction. Half-up rounding of that
+running total gives the gross charged so far; a charge is the difference of two such totals.
+So charges never drift by more than half a minor unit, and those of any split of a fully
+delivered lease add up to its quote. VAT is taken out of the rounded gross, the fee out of the
+net, and the provider gets the remainder. Each step rounds a share of a rounded whole, so no
+part of a charge is ever negative while the total grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from functools import lru_cache
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from inventory.errors import Invalid
+from inventory.periods import Period
+
+MICRO = 10**6
+WHOLE_BPS = 10_000
+# A hundredth of what a bigint holds, so that sums of many such amounts still fit one.
+LARGEST_MINOR = 9 * 10**16
+LONGEST_MONTH_HOURS = 31 * 24
+
+# ISO 4217 exponents: how many decimals the minor unit has.
+EXPONENTS = {
+    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG"), 0),
+    **dict.fromkeys(("RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
+    **dict.fromkeys(("AED", "AUD", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "EGP", "EUR"), 2),
+    **dict.fromkeys(("GBP", "HKD", "IDR", "ILS", "INR", "KZT", "MOP", "MXN", "MYR", "NOK"), 2),
+    **dict.fromkeys(("NZD", "PHP", "PLN", "QAR", "RUB", "SAR", "SEK", "SGD", "THB", "TRY"), 2),
+    **dict.fromkeys(("TWD", "USD", "ZAR"), 2),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+}
+
+
+class UnknownCurrency(Invalid):
+    """The code is not one of the ISO 4217 codes that this market can count in."""
+
+    code = "unknown_currency"
+    title = "The currency is not known"
+
+
+class AmountTooLarge(Invalid):
+    """The total would not fit the books."""
+
+    code = "amount_too_large"
+    title = "The amount is too large"
+
+
+class Asked(Protocol):
+    """A price version, or anything that asks as one does."""
+
+    currency: str
+    basis: str
+    amount_micro: int
+    tax_inclusive: bool
+    vat_bps: int
+    fee_bps: int
+    schedule: str
+    deposit_bps: int
+    billing_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a price version asks, as the calculations need it."""
+
+    currency: str
+    basis: str  # PriceVersion.Basis
+    amount_micro: int
+    tax_inclusive: bool
+    vat_bps: int
+    fee_bps: int
+    schedule: str  # PriceVersion.Schedule
+    deposit_bps: int
+    billing_zone: str
+
+    @classmethod
+    def of(cls, version: Asked) -> Price:
+        return cls(
+            currency=version.currency,
+            basis=version.basis,
+            amount_micro=version.amount_micro,
+            tax_inclusive=version.tax_inclusive,
+            vat_bps=version.vat_bps,
+            fee_bps=version.fee_bps,
+            schedule=version.schedule,
+            deposit_bps=version.deposit_bps,
+            billing_zone=version.billing_zone,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """gross = vat + fee + provider, to the minor unit."""
+
+    gross_minor: int
+    vat_minor: int
+    fee_minor: int
+    provider_minor: int
+
+    def __sub__(self, other: Amounts) -> Amounts:
+        return Amounts(
+            self.gross_minor - other.gross_minor,
+            self.vat_minor - other.vat_minor,
+            self.fee_minor - other.fee_minor,
+            self.provider_minor - other.provider_minor,
+        )
+
+    def __add__(self, other: Amounts) -> Amounts:
+        return Amounts(
+            self.gross_minor + other.gross_minor,
+            self.vat_minor + other.vat_minor,
+            self.fee_minor + other.fee_minor,
+            self.provider_minor + other.provider_minor,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One stretch of a quote: a calendar month or its part, or the whole period by the hour."""
+
+    period: Period
+    card_seconds: int
+    gross_minor: int  # lines are differences of running totals: they add up to the whole
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The whole price of units over a period, and what is paid when the deal is confirmed."""
+
+    currency: str
+    gross_minor: int
+    vat_minor: int
+    fee_minor: int
+    provider_minor: int
+    due_minor: int
+    card_count: int
+    card_hour_micro: int  # tax included; for comparison only
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """What cancelling now would give back, and how the kept part splits."""
+
+    share_bps: int  # refunded
+    refund_minor: int
+    kept: Amounts
+
+
+NOTHING = Amounts(0, 0, 0, 0)
+
+
+def exponent(currency: str) -> int:
+    """Decimals of the currency's minor unit. Raises UnknownCurrency."""
+    try:
+        return EXPONENTS[currency]
+    except KeyError:
+        raise UnknownCurrency(f"{currency!r} is not a currency of this market") from None
+
+
+def half_up(value: Fraction) -> int:
+    """The nearest integer; a half goes up."""
+    return (2 * value.numerator + value.denominator) // (2 * value.denominator)
+
+
+def share(amount_minor: int, bps: int) -> int:
+    """`bps` ten-thousandths of an amount, half-up."""
+    return half_up(Fraction(amount_minor * bps, WHOLE_BPS))
+
+
+def quote(
+    *, price: Price, unit_cards: int, cards_per_node: int, unit_count: int, period: Period
+) -> Quote:
+    """The price of a fully delivered lease of this shape.
+
+    Raises UnknownCurrency, AmountTooLarge.
+    """
+    cards = unit_count * unit_cards
+    exact, before, lines = Fraction(0), 0, []
+    for piece in pieces(price=price, period=period):
+        seconds = cards * piece.seconds
+        exact += gross_fraction(
+            price=price, cards_per_node=cards_per_node, delivered=[(piece.start, seconds)]
+        )
+        total = half_up(exact)
+        lines.append(Line(piece, seconds, total - before))
+        before = total
+    if before > LARGEST_MINOR:
+        raise AmountTooLarge("The total is larger than the books can hold")
+    whole = split(price=price, gross_minor=before)
+    by_hour = price.schedule == "deposit_hourly"
+    card_seconds = max(1, cards * period.seconds)
+    micro_per_minor = Fraction(MICRO, 10 ** exponent(price.currency))
+    return Quote(
+        currency=price.currency,
+        gross_minor=whole.gross_minor,
+        vat_minor=whole.vat_minor,
+        fee_minor=whole.fee_minor,
+        provider_minor=whole.provider_minor,
+        due_minor=share(whole.gross_minor, price.deposit_bps) if by_hour else whole.gross_minor,
+        card_count=cards,
+        card_hour_micro=half_up(exact * micro_per_minor * 3600 / card_seconds),
+        lines=tuple(lines),
+    )
+
+
+def gross_fraction(
+    *, price: Price, cards_per_node: int, delivered: Iterable[tuple[datetime, int]]
+) -> Fraction:
+    """The exact gross price, in minor units, of delivered card-seconds.
+
+    `delivered` holds (instant, card-seconds) pairs. Only the calendar month of the instant
+    matters, and only for a monthly price: usage hours and sums by month give the same
+    fraction, in any order.
+    """
+    minor_per_micro = Fraction(10 ** exponent(price.currency), MICRO)
+    amount = price.amount_micro * minor_per_micro
+    if not price.tax_inclusive:
+        amount *= Fraction(WHOLE_BPS + price.vat_bps, WHOLE_BPS)
+    if price.basis == "node_month":
+        card_months = Fraction(0)
+        for instant, card_seconds in delivered:
+            month = month_of(instant, price.billing_zone)
+            card_months += Fraction(card_seconds, month.seconds)
+        return amount * card_months / cards_per_node
+    card_hours = Fraction(sum(card_seconds for _, card_seconds in delivered), 3600)
+    return amount * card_hours / (cards_per_node if price.basis == "node_hour" else 1)
+
+
+def hour_fraction(
+    *, price: Price, cards_per_node: int, hour: datetime, card_seconds: int
+) -> Fraction:
+    """The exact gross price, in minor units, of one usage hour; negative for a correction."""
+    return gross_fraction(
+        price=price, cards_per_node=cards_per_node, delivered=[(hour, card_seconds)]
+    )
+
+
+def cumulative(*, price: Price, exact: Fraction) -> Amounts:
+    """The running total to charge for an exact gross price so far."""
+    return split(price=price, gross_minor=half_up(exact))
+
+
+def charge(*, price: Price, before: Fraction, after: Fraction) -> Amounts:
+    """What moves a lease's running total from one exact price to the next."""
+    return cumulative(price=price, exact=after) - cumulative(price=price, exact=before)
+
+
+def split(*, price: Price, gross_minor: int) -> Amounts:
+    """A gross amount in its parts: VAT out of the gross, the fee out of the net, the rest
+    to the provider."""
+    vat = half_up(Fraction(gross_minor * price.vat_bps, WHOLE_BPS + price.vat_bps))
+    net = gross_minor - vat
+    fee = share(net, price.fee_bps)
+    return Amounts(gross_minor, vat, fee, net - fee)
+
+
+def keeps_micro(*, price: Price, cards_per_node: int) -> Fraction:
+    """What a provider keeps of a card-hour, after VAT and fee, at the least.
+
+    A monthly price earns least per hour in the longest month.
+    """
+    kept = Fraction(price.amount_micro)
+    if price.tax_inclusive:
+        kept *= Fraction(WHOLE_BPS, WHOLE_BPS + price.vat_bps)
+    kept *= Fraction(WHOLE_BPS - price.fee_bps, WHOLE_BPS)
+    if price.basis == "node_hour":
+        return kept / cards_per_node
+    if price.basis == "node_month":
+        return kept / (cards_per_node * LONGEST_MONTH_HOURS)
+    return kept
+
+
+def comparison_micro(*, price: Price, cards_per_node: int) -> int:
+    """A card-hour's price beside another basis, tax included: for comparison only.
+
+    A month counts as a twelfth of a year of 365 days, 730 hours.
+    """
+    amount = Fraction(price.amount_micro)
+    if not price.tax_inclusive:
+        amount *= Fraction(WHOLE_BPS + price.vat_bps, WHOLE_BPS)
+    if price.basis == "node_hour":
+        amount /= cards_per_node
+    elif price.basis == "node_month":
+        amount /= cards_per_node * 730
+    return half_up(amount)
+
+
+def cancellation(
+    *,
+    price: Price,
+    schedule: Sequence[Sequence[int]],
+    due_minor: int,
+    start: datetime,
+    at: datetime,
+) -> Cancellation:
+    """What is given back of the amount paid at confirmation, cancelling at `at`.
+
+    The first step of the schedule that is still as many hours away counts; later than the
+    last step nothing is given back.
+    """
+    left = start - at
+    steps = (bps for hours, bps in schedule if left >= timedelta(hours=hours))
+    share_bps = next(steps, 0)
+    kept_minor = share(due_minor, WHOLE_BPS - share_bps)
+    return Cancellation(
+        share_bps=share_bps,
+        refund_minor=due_minor - kept_minor,
+        kept=split(price=price, gross_minor=kept_minor),
+    )
+
+
+def pieces(*, price: Price, period: Period) -> Iterator[Period]:
+    """A period cut at the turns of the billing month, or whole where months do not matter."""
+    if price.basis != "node_month":
+        yield period
+        return
+    start = period.start
+    while start < period.end:
+        end = min(period.end, month_of(start, price.billing_zone).end)
+        yield Period(start, end)
+        start = end
+
+
+def month_of(instant: datetime, zone: str) -> Period:
+    """The calendar month around an instant, in a zone, as instants in UTC."""
+    local = instant.astimezone(ZoneInfo(zone))
+    return _month(local.year, local.month, zone)
+
+
+@lru_cache(maxsize=4096)
+def _month(year: int, month: int, zone: str) -> Period:
+    info = ZoneInfo(zone)
+    following = (year + 1, 1) if month == 12 else (year, month + 1)
+    return Period(
+        datetime(year, month, 1, tzinfo=info).astimezone(UTC),
+        datetime(*following, 1, tzinfo=info).astimezone(UTC),
+    )

@@ -1,0 +1,210 @@
+"""Which stalls of the search map fit a request, and why the others do not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from inventory.periods import LATEST, Period
+from marketplace import money
+from marketplace.money import Price, Quote
+from marketplace.offers.model import Code, OfferRequest
+from marketplace.search_map import NO_START, Ints, SearchMap, Stall, instant, micros
+
+_HOUR = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A stall that fits: so many units, then, for so much."""
+
+    stall: Stall
+    unit_count: int
+    period: Period
+    quote: Quote
+
+    @property
+    def rank(self) -> tuple[int, datetime, int]:
+        return self.quote.gross_minor, self.period.start, self.stall.ware.listing_id
+
+
+def match(
+    *, request: OfferRequest, map_: SearchMap, buyer_id: int | None, at: datetime
+) -> tuple[list[Match], Counter[Code]]:
+    """The best matches in order, and how many stalls each reason excluded.
+
+    Exact: a stall is quoted unless a lower bound of its price says it cannot come among the
+    first `limit`.
+    """
+    units, reasons = _wanted_units(request, map_, buyer_id)
+    starts = map_.first_starts(
+        units=np.where(units > 0, units, np.iinfo(np.int64).max),
+        duration=request.duration_hours * _HOUR,
+        earliest=max(micros(request.earliest_start), micros(at)),
+        latest_end=micros(request.latest_end),
+        not_before=micros(at),
+    )
+    counts: Counter[Code] = Counter(code for code in reasons if code)
+    asked = np.flatnonzero(units > 0)
+    fitting = asked[starts[asked] != NO_START]
+    for row in asked[starts[asked] == NO_START].tolist():
+        counts[_why_not(request, map_, row, int(units[row]), at)] += 1
+    matches, too_expensive = _best(request, map_, fitting, units, starts)
+    if too_expensive:
+        counts["too_expensive"] += too_expensive
+    return matches, counts
+
+
+def _wanted_units(
+    request: OfferRequest, map_: SearchMap, buyer_id: int | None
+) -> tuple[Ints, list[Code | None]]:
+    """Each stall's units for the request, 0 where it cannot match whatever is free."""
+    units = np.zeros(len(map_.stalls), dtype=np.int64)
+    reasons: list[Code | None] = [None] * len(map_.stalls)
+    for row, stall in enumerate(map_.stalls):
+        count, reason = _units_of(request, stall, buyer_id)
+        units[row], reasons[row] = count, reason
+    return units, reasons
+
+
+def _units_of(request: OfferRequest, stall: Stall, buyer_id: int | None) -> tuple[int, Code | None]:
+    pool, ware = stall.pool, stall.ware
+    if request.chips and pool.chip_code not in request.chips:
+        return 0, "no_such_chip"
+    if request.chip_class and pool.chip_class != request.chip_class:
+        return 0, "no_such_chip"
+    if request.regions and pool.region not in request.regions:
+        return 0, "no_such_region"
+    if request.hubs and pool.hub not in request.hubs:
+        return 0, "no_such_region"
+    if pool.provider_id == buyer_id:
+        return 0, "own_listing"
+    if ware.price.currency != request.currency:
+        return 0, "other_currency"
+    if request.units is not None:
+        units, rest = request.units, 0
+    else:
+        units, rest = divmod(request.cards or 0, pool.unit_cards)
+    if rest:
+        whole = pool.unit_cards == pool.cards_per_node
+        return 0, "whole_nodes_only" if whole else "not_a_multiple"
+    if units < ware.minimum_units:
+        return 0, "too_few_units"
+    if request.duration_hours < ware.minimum_hours:
+        return 0, "too_short"
+    if request.duration_hours > ware.maximum_hours:
+        return 0, "too_long"
+    return units, None
+
+
+def _why_not(request: OfferRequest, map_: SearchMap, row: int, units: int, at: datetime) -> Code:
+    """Why a stall that sells such units has no start for them."""
+    earliest = max(request.earliest_start, at)
+    if request.latest_end - earliest < request.duration:
+        return "window_too_short"
+    if units > map_.units[row]:
+        return "too_many_units"
+    sell_start, sell_end = map_.windows.columns[:2, row].tolist()
+    start, end = max(sell_start, micros(earliest)), min(sell_end, micros(request.latest_end))
+    return "sold_out" if end - start >= request.duration_hours * _HOUR else "not_on_sale_then"
+
+
+def _best(
+    request: OfferRequest, map_: SearchMap, rows: Ints, units: Ints, starts: Ints
+) -> tuple[list[Match], int]:
+    """Quotes in order of a lower bound, until no later one can come among the first."""
+    bounds = sorted(
+        (_least_minor(request, map_.stalls[row], int(units[row])), row) for row in rows.tolist()
+    )
+    matches: list[Match] = []
+    too_expensive = 0
+    worst: int | None = None
+    for bound, row in bounds:
+        if worst is not None and bound > worst:
+            break
+        found = _quoted(request, map_.stalls[row], int(units[row]), int(starts[row]))
+        if found is None or _is_too_expensive(request, found.quote):
+            too_expensive += 1
+            continue
+        matches.append(found)
+        if len(matches) >= request.limit:
+            matches = sorted(matches, key=lambda match: match.rank)[: request.limit]
+            worst = matches[-1].quote.gross_minor
+    return sorted(matches, key=lambda match: match.rank)[: request.limit], too_expensive
+
+
+def _quoted(request: OfferRequest, stall: Stall, units: int, start: int) -> Match | None:
+    begin = instant(start)
+    period = Period(begin, begin + request.duration)
+    try:
+        quote = money.quote(
+            price=stall.ware.price,
+            unit_cards=stall.pool.unit_cards,
+            cards_per_node=stall.pool.cards_per_node,
+            unit_count=units,
+            period=period,
+        )
+    except money.AmountTooLarge:
+        return None
+    return Match(stall=stall, unit_count=units, period=period, quote=quote)
+
+
+def _is_too_expensive(request: OfferRequest, quote: Quote) -> bool:
+    limit = request.max_card_hour_micro
+    return limit is not None and quote.card_hour_micro > limit
+
+
+def _least_minor(request: OfferRequest, stall: Stall, units: int) -> int:
+    """No quote of the stall is lower: hourly prices exactly, monthly ones by the longest month."""
+    price: Price = stall.ware.price
+    card_hours = units * stall.pool.unit_cards * request.duration_hours
+    least: int = price.amount_micro * card_hours * 10 ** money.exponent(price.currency)
+    if price.basis != "card_hour":
+        least //= stall.pool.cards_per_node
+    if price.basis == "node_month":
+        least //= money.LONGEST_MONTH_HOURS
+    if not price.tax_inclusive:
+        least = least * (money.WHOLE_BPS + price.vat_bps) // money.WHOLE_BPS
+    return least // money.MICRO
+
+
+def relaxed(request: OfferRequest, map_: SearchMap) -> list[tuple[tuple[str, ...], OfferRequest]]:
+    """The request with one thing given up at a time, the smallest sacrifice first."""
+    ways: list[tuple[tuple[str, ...], OfferRequest]] = []
+    if request.cards is not None:
+        ways += [
+            (("cards",), replace(request, cards=cards)) for cards in _whole_nodes(request, map_)
+        ]
+    later = min(request.latest_end + max(timedelta(days=30), 2 * request.duration), LATEST)
+    if later > request.latest_end:
+        ways.append((("latest_end",), replace(request, latest_end=later)))
+    if request.max_card_hour_micro is not None:
+        ways.append((("max_card_hour_micro",), replace(request, max_card_hour_micro=None)))
+    if request.regions or request.hubs:
+        ways.append((("regions",), replace(request, regions=(), hubs=())))
+    if request.chips:
+        classes = sorted(
+            {
+                stall.pool.chip_class
+                for stall in map_.stalls
+                if stall.pool.chip_code in request.chips
+            }
+        )
+        ways += [
+            (("chips",), replace(request, chips=(), chip_class=chip_class))
+            for chip_class in classes
+        ]
+    if (half := (request.units or request.cards or 0) // 2) >= 1:
+        fewer = replace(request, units=half) if request.units else replace(request, cards=half)
+        ways.append((("units" if request.units else "cards",), fewer))
+    return ways
+
+
+def _whole_nodes(request: OfferRequest, map_: SearchMap) -> list[int]:
+    """The card counts nearest above that the pools' units make up."""
+    cards = request.cards or 0
+    sizes = {stall.pool.unit_cards for stall in map_.stalls}
+    return sorted({-(-cards // size) * size for size in sizes} - {cards})[:3]

@@ -1,0 +1,144 @@
+"""What is asked for and what is answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal
+
+from django.conf import settings
+
+from inventory.errors import Invalid
+from inventory.periods import Period
+
+Fact = str | int | float | bool
+UNKNOWN = "unknown"
+MOST_OFFERS = 20
+
+Code = Literal[
+    "whole_nodes_only",
+    "no_such_chip",
+    "no_such_region",
+    "not_a_multiple",
+    "own_listing",
+    "other_currency",
+    "too_few_units",
+    "too_many_units",
+    "too_short",
+    "too_long",
+    "window_too_short",
+    "not_on_sale_then",
+    "too_expensive",
+    "sold_out",
+]
+
+
+class InvalidRequest(Invalid):
+    """The request contradicts itself."""
+
+    code = "invalid_request"
+    title = "The request cannot be searched for"
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRequest:
+    """Units or cards for some hours, somewhere in a window of time, in one fabric.
+
+    Empty filters take everything. `cards` fit a pool that sells units of so many cards; a
+    pool of whole nodes needs whole nodes.
+    """
+
+    duration_hours: int
+    earliest_start: datetime
+    latest_end: datetime
+    units: int | None = None
+    cards: int | None = None
+    chips: tuple[str, ...] = ()
+    chip_class: str = ""
+    regions: tuple[str, ...] = ()
+    hubs: tuple[str, ...] = ()
+    max_card_hour_micro: int | None = None  # tax included, over the whole deal
+    currency: str = settings.DEFAULT_CURRENCY
+    limit: int = 10
+
+    LONGEST_HOURS: ClassVar[int] = 24 * 366 * 5
+
+    def __post_init__(self) -> None:
+        if (self.units is None) == (self.cards is None):
+            raise InvalidRequest("Ask for units or for cards, one of the two")
+        if not 1 <= (self.units or self.cards or 0) <= 10_000_000:
+            raise InvalidRequest("Ask for at least one, and no more than there can be")
+        if not 1 <= self.duration_hours <= self.LONGEST_HOURS:
+            raise InvalidRequest("A lease lasts from an hour to five years")
+        Period(self.earliest_start, self.latest_end)
+        if not 1 <= self.limit <= MOST_OFFERS:
+            raise InvalidRequest(f"Between 1 and {MOST_OFFERS} offers are shown")
+        if self.max_card_hour_micro is not None and self.max_card_hour_micro <= 0:
+            raise InvalidRequest("The highest price is more than zero")
+
+    @property
+    def duration(self) -> timedelta:
+        return timedelta(hours=self.duration_hours)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One listing, one fabric, one dated start, one price. `token` can be posted back verbatim."""
+
+    token: str
+    expires_at: datetime
+    listing_id: str
+    pool_id: str
+    pool_name: str
+    centre_name: str
+    centre_name_en: str
+    region: str
+    hub: str
+    chip: str
+    unit_cards: int
+    cards_per_node: int
+    unit_count: int
+    card_count: int
+    start_at: datetime
+    end_at: datetime
+    currency: str
+    basis: str
+    amount_micro: int
+    tax_inclusive: bool
+    vat_bps: int
+    schedule: str
+    card_hour_micro: int  # tax included; for comparison beside another basis
+    gross_minor: int
+    vat_minor: int
+    fee_minor: int
+    due_minor: int
+    hold_deposit_minor: int
+    hold_seconds: int
+    cancellation: tuple[tuple[int, int], ...]  # hours before the start, basis points refunded
+    facts: dict[str, Fact]  # of the fabric; what nobody has proved reads "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why listings did not match: how many, by the first reason that excluded each."""
+
+    code: Code
+    listing_count: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """An offer for a request that differs in what `changed` names."""
+
+    changed: tuple[str, ...]
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
+class OfferResults:
+    """The cheapest first, then the earliest. Where nothing fits: why, and what comes near."""
+
+    offers: tuple[Offer, ...]
+    rejections: tuple[Rejection, ...]
+    alternatives: tuple[Alternative, ...] = field(default=())

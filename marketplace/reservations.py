@@ -1,0 +1,283 @@
+"""Deals on their way to being funded: placed, confirmed, lapsed or given back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from inventory import actors, capacity, identifiers, journal, transitions
+from inventory.actors import Actor
+from inventory.errors import DomainError, Forbidden, Invalid, NotFound
+from inventory.models import Organisation, Pool, Project
+from marketplace import money, policy
+from marketplace.models import Lease, Listing, PriceVersion, Reservation, TermsVersion
+from marketplace.money import Price, Quote
+from marketplace.offers import OfferClaim, OfferInvalid
+
+State = Reservation.State
+
+
+class ListingClosed(DomainError):
+    """The listing sells nothing now: paused, withdrawn, or its pool is being emptied."""
+
+    code = "listing_closed"
+    title = "The listing sells nothing now"
+
+
+class SelfTrade(DomainError):
+    """Provider and tenant are one organisation: its own use is an external allocation."""
+
+    code = "self_trade"
+    title = "An organisation cannot rent from itself"
+
+
+class NotYetDue(DomainError):
+    """The hold has not lapsed yet."""
+
+    code = "not_yet_due"
+    title = "The hold has not lapsed yet"
+
+
+def lock(key: int | str) -> Reservation:
+    """The reservation by its number or public id, locked. Raises NotFound."""
+    rows = Reservation.objects.select_for_update(of=("self",), no_key=True)
+    try:
+        return rows.get(pk=key) if isinstance(key, int) else rows.get(public_id=key)
+    except (Reservation.DoesNotExist, ValidationError):
+        raise NotFound("No such reservation") from None
+
+
+def quote_offer(offer: OfferClaim) -> Quote:
+    """What the offer comes to, by the price it was signed with. Raises OfferInvalid."""
+    price = PriceVersion.objects.select_related("listing__pool").filter(
+        public_id=offer.price_id, listing__public_id=offer.listing_id
+    )
+    version = price.first()
+    if version is None:
+        raise OfferInvalid
+    return _quote(version, version.listing.pool, offer)
+
+
+def place(
+    *,
+    reservation_public_id: str | None,
+    offer: OfferClaim,
+    tenant_id: int,
+    project_id: int | None,
+    hold_deposit_minor: int,
+    at: datetime,
+    actor: Actor,
+    ssh_keys: Sequence[str] = (),
+) -> Reservation:
+    """Capacity is kept for the tenant until the reservation's `expires_at`.
+
+    Price and terms are those the offer was signed with, however the listing has changed
+    since. Locks the tenant's organisation (so that its holds are counted one by one), then
+    the pool. Raises OfferInvalid, ListingClosed, SelfTrade, OrganisationUnverified, HoldLimit,
+    NotFound (project), and what `capacity.claim` raises. Not idempotent: the entry's key is.
+    """
+    with transaction.atomic():
+        tenant = _lock_tenant(tenant_id)
+        policy.require_verified(tenant)
+        listing, version, terms = _rows_of(offer)
+        # Read without a lock: a hold that began before a pause may end after it. Withdrawal
+        # closes the block, and the claim sees that under the pool's lock.
+        if listing.state != Listing.State.PUBLISHED or listing.pool.state != Pool.State.ACTIVE:
+            raise ListingClosed
+        if listing.provider_id == tenant_id:
+            raise SelfTrade
+        if project_id is not None:
+            _require_own_project(project_id, tenant_id)
+        quote = _quote(version, listing.pool, offer)
+        policy.check_hold_limit(
+            tenant_id=tenant_id,
+            chip_class=listing.pool.chip.chip_class,
+            cards=quote.card_count,
+            period=offer.period,
+            at=at,
+        )
+        expires_at = policy.expires_at(at)
+        allocation = capacity.claim(
+            pool_id=listing.pool_id,
+            block_ids=[listing.block_id],
+            unit_count=offer.unit_count,
+            period=offer.period,
+            tenant_id=tenant_id,
+            held_until=expires_at,
+            at=at,
+            actor=actor,
+            ssh_keys=ssh_keys,
+        )
+        reservation = Reservation.objects.create(
+            public_id=reservation_public_id or identifiers.new("rsv"),
+            provider_id=listing.provider_id,
+            tenant_id=tenant_id,
+            project_id=project_id,
+            listing=listing,
+            price=version,
+            terms=terms,
+            allocation=allocation,
+            unit_count=offer.unit_count,
+            period=offer.period.range,
+            expires_at=expires_at,
+            currency=quote.currency,
+            gross_minor=quote.gross_minor,
+            vat_minor=quote.vat_minor,
+            fee_minor=quote.fee_minor,
+            due_minor=quote.due_minor,
+            hold_deposit_minor=hold_deposit_minor,
+            actor=actor.label,
+            created_at=at,
+        )
+        journal.record(
+            event="reservation.held",
+            object_id=reservation.public_id,
+            actor=actor,
+            at=at,
+            to_state=State.HELD,
+            provider_id=reservation.provider_id,
+            tenant_id=tenant_id,
+            data={
+                "listing": listing.public_id,
+                "price": version.public_id,
+                "allocation": allocation.public_id,
+                "unit_count": offer.unit_count,
+                "gross_minor": quote.gross_minor,
+                "currency": quote.currency,
+                "expires_at": expires_at.isoformat(),
+            },
+        )
+    return reservation
+
+
+def confirm(*, reservation: Reservation, at: datetime, actor: Actor) -> Lease:
+    """The locked reservation becomes a lease with the same price, units, period and terms.
+
+    The caller has moved the money in the same transaction. Locks the pool. Raises
+    IllegalTransition, HoldExpired. Not idempotent.
+    """
+    with transaction.atomic():
+        transitions.advance(reservation, to=State.CONFIRMED, at=at, actor=actor)
+        pool = reservation.allocation.pool
+        lease = Lease.objects.create(
+            reservation=reservation,
+            provider_id=reservation.provider_id,
+            tenant_id=reservation.tenant_id,
+            project_id=reservation.project_id,
+            listing_id=reservation.listing_id,
+            price_id=reservation.price_id,
+            terms_id=reservation.terms_id,
+            allocation_id=reservation.allocation_id,
+            unit_count=reservation.unit_count,
+            card_count=reservation.unit_count * pool.unit_cards,
+            period=reservation.period,
+            currency=reservation.currency,
+            gross_minor=reservation.gross_minor,
+            due_minor=reservation.due_minor,
+            created_at=at,
+        )
+        journal.record(
+            event="lease.scheduled",
+            object_id=lease.public_id,
+            actor=actor,
+            at=at,
+            to_state=Lease.State.SCHEDULED,
+            provider_id=lease.provider_id,
+            tenant_id=lease.tenant_id,
+            data={"reservation": reservation.public_id},
+        )
+        capacity.confirm(allocation_id=reservation.allocation_id, at=at, actor=actor)
+    return lease
+
+
+def expire(*, reservation: Reservation, at: datetime) -> Reservation:
+    """The locked reservation's hold has lapsed; its capacity is free again.
+
+    Locks the pool. Raises NotYetDue, IllegalTransition. Not idempotent.
+    """
+    if at < reservation.expires_at:
+        raise NotYetDue
+    actor = actors.system("holds")
+    with transaction.atomic():
+        transitions.advance(
+            reservation, to=State.EXPIRED, at=at, actor=actor, reason="not confirmed in time"
+        )
+        capacity.expire(allocation_id=reservation.allocation_id, at=at, actor=actor)
+    return reservation
+
+
+def cancel(*, reservation: Reservation, at: datetime, actor: Actor, reason: str) -> Reservation:
+    """The locked reservation is given back before it was confirmed; its capacity is free.
+
+    One that has lapsed already becomes expired instead, so that a late cancellation does
+    not hide a lapse. Locks the pool. Raises IllegalTransition. Not idempotent.
+    """
+    if reservation.state == State.HELD and at >= reservation.expires_at:
+        return expire(reservation=reservation, at=at)
+    with transaction.atomic():
+        transitions.advance(reservation, to=State.CANCELLED, at=at, actor=actor, reason=reason)
+        capacity.release(allocation_id=reservation.allocation_id, at=at, actor=actor, reason=reason)
+    return reservation
+
+
+def due(*, at: datetime, limit: int) -> list[int]:
+    """Numbers of reservations whose hold has lapsed, oldest first."""
+    rows = Reservation.objects.filter(state=State.HELD, expires_at__lte=at)
+    return list(rows.order_by("expires_at").values_list("pk", flat=True)[:limit])
+
+
+def _lock_tenant(tenant_id: int) -> Organisation:
+    rows = Organisation.objects.select_for_update(of=("self",), no_key=True)
+    tenant = rows.filter(pk=tenant_id).first()
+    if tenant is None:
+        raise NotFound("No such organisation")
+    if not tenant.is_tenant:
+        raise Forbidden("This organisation is not registered as a tenant")
+    return tenant
+
+
+def _rows_of(offer: OfferClaim) -> tuple[Listing, PriceVersion, TermsVersion]:
+    listing = (
+        Listing.objects.select_related("pool__chip").filter(public_id=offer.listing_id).first()
+    )
+    if listing is None:
+        raise OfferInvalid
+    version = PriceVersion.objects.filter(public_id=offer.price_id, listing=listing).first()
+    terms = TermsVersion.objects.filter(public_id=offer.terms_id, listing=listing).first()
+    if version is None or terms is None:
+        raise OfferInvalid
+    _check_terms(terms, offer)
+    return listing, version, terms
+
+
+def _check_terms(terms: TermsVersion, offer: OfferClaim) -> None:
+    """Search offers nothing outside the terms; whoever builds an offer by hand is held to them."""
+    hours = offer.period.seconds / 3600
+    grid = terms.start_grid_seconds
+    on_grid = all(
+        instant.timestamp() % grid == 0 for instant in (offer.period.start, offer.period.end)
+    )
+    if (
+        not terms.minimum_hours <= hours <= terms.maximum_hours
+        or offer.unit_count < terms.minimum_units
+        or not on_grid
+    ):
+        raise Invalid("The units or the period lie outside the listing's terms")
+
+
+def _require_own_project(project_id: int, tenant_id: int) -> None:
+    if not Project.objects.filter(pk=project_id, organisation_id=tenant_id).exists():
+        raise NotFound("No such project")
+
+
+def _quote(version: PriceVersion, pool: Pool, offer: OfferClaim) -> Quote:
+    return money.quote(
+        price=Price.of(version),
+        unit_cards=pool.unit_cards,
+        cards_per_node=pool.cards_per_node,
+        unit_count=offer.unit_count,
+        period=offer.period,
+    )

@@ -1,0 +1,156 @@
+"""Money, instants, shares and states as the console writes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import template
+from django.conf import settings
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from marketplace import money_text
+from marketplace.web import charts
+from marketplace.web.entry import Visit, fresh_key
+
+register = template.Library()
+
+SYMBOLS = {"CNY": "¥", "USD": "$", "EUR": "€", "HKD": "HK$", "JPY": "JP¥"}
+
+
+@register.filter
+def money(amount_minor: int | None, currency: str) -> str:
+    """¥1,284,560.00; a currency without a symbol of its own keeps its code."""
+    if amount_minor is None:
+        return "–"
+    text = money_text.plain_money(abs(amount_minor), currency, separator=",")
+    sign = "−" if amount_minor < 0 else ""
+    symbol = SYMBOLS.get(currency)
+    return f"{sign}{symbol}{text}" if symbol else f"{sign}{text} {currency}"
+
+
+@register.filter
+def price(amount_micro: int, currency: str) -> str:
+    symbol = SYMBOLS.get(currency)
+    text = money_text.format_price(amount_micro)
+    return f"{symbol}{text}" if symbol else f"{text} {currency}"
+
+
+@register.filter
+def when(instant: datetime | None, zone: str = "") -> SafeString | str:
+    """The instant on the wall of the centre, with UTC in the title."""
+    if instant is None:
+        return "–"
+    local = instant.astimezone(ZoneInfo(zone or settings.BILLING_ZONE))
+    utc = instant.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        utc.strftime("%Y-%m-%d %H:%M UTC"),
+        local.strftime("%Y-%m-%d %H:%M"),
+    )
+
+
+@register.filter
+def day(value: date | datetime | None, zone: str = "") -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, datetime):
+        value = value.astimezone(ZoneInfo(zone or settings.BILLING_ZONE)).date()
+    return value.isoformat()
+
+
+@register.filter
+def percent(share: float | Decimal | None) -> str:
+    """82.4 %; a share that nothing was measured for is a dash, never a guess."""
+    return "–" if share is None else f"{float(share) * 100:.1f}%"
+
+
+@register.filter
+def count(value: float | Decimal | None) -> str:
+    """41,208"""
+    return "–" if value is None else f"{round(value):,}"
+
+
+@register.filter
+def may(visit: Visit, scope: str) -> bool:
+    return visit.actor.may(scope)
+
+
+_TONES = {
+    # What serves or is fine; what waits; what went wrong; what is over.
+    "green": {
+        "active", "published", "open", "serviceable", "verified", "confirmed", "approved", "paid",
+    },
+    "yellow": {
+        "held", "pending", "paused", "draining", "delivering", "releasing", "ending",
+        "recorded", "settled", "planned", "scheduled", "unverified",
+    },
+    "red": {"failed", "broken", "rejected", "release_failed", "provision_failed", "revoked"},
+}  # fmt: skip
+
+
+@register.simple_tag
+def status(row: Any) -> SafeString:
+    """A dot and the word of a row's state, in a colour that says how things stand."""
+    return dot(str(row.state), row.get_state_display())
+
+
+@register.simple_tag
+def dot(code: str, label: str) -> SafeString:
+    tone = next((tone for tone, codes in _TONES.items() if code in codes), "secondary")
+    return format_html(
+        '<span class="status status-{}">'
+        '<span class="status-dot" aria-hidden="true"></span>{}</span>',
+        tone,
+        label,
+    )
+
+
+@register.simple_tag
+def idempotency() -> SafeString:
+    """The hidden key of a form that changes something: a double click is one change."""
+    return format_html('<input type="hidden" name="idempotency_key" value="{}">', fresh_key())
+
+
+@register.inclusion_tag("console/sparkline.html")
+def sparkline(values: list[float | None], label: str) -> dict[str, Any]:
+    return {"points": charts.polyline(values, width=160, height=32), "label": label}
+
+
+@register.simple_tag
+def cards(unit_count: int, unit_cards: int) -> str:
+    """ "4 × 8 cards" """
+    return _("%(units)s × %(cards)s cards") % {"units": f"{unit_count:,}", "cards": unit_cards}
+
+
+@register.filter
+def short(public_id: str) -> str:
+    """The end of a public id, which tells rows apart where the whole would fill the line."""
+    return f"…{public_id[-8:]}"
+
+
+@register.filter
+def bps(value: int) -> str:
+    return f"{value / 100:g}%"
+
+
+@register.filter
+def newest_price(listing: Any) -> Any:
+    """Of the prefetched versions."""
+    return max(listing.prices.all(), key=lambda version: version.version, default=None)
+
+
+@register.filter
+def opposite(value: int) -> int:
+    return -value
+
+
+@register.filter
+def month(instant: datetime) -> str:
+    """The calendar month that starts at this instant in the billing zone."""
+    return instant.astimezone(ZoneInfo(settings.BILLING_ZONE)).strftime("%Y-%m")

@@ -1,0 +1,125 @@
+"""The card-hour funnel: installed → serviceable → listed → sold → delivered → busy.
+
+Each stage is intersected with the one before; what leaks past it is shown beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import Literal
+
+from inventory.actors import Actor
+from inventory.models import Pool
+from inventory.periods import Period
+from marketplace.utilisation import levels
+from marketplace.utilisation.definitions import DEFINITIONS, Definition, definitions
+from marketplace.utilisation.levels import Levels
+
+__all__ = ["DEFINITIONS", "Definition", "GroupBy", "Row", "definitions", "funnel", "total"]
+
+GroupBy = Literal["centre", "chip", "region", "hub", "pool", "provider"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One group of pools over one period, in card-hours. `busy` is None where not measured."""
+
+    key: str
+    label: str
+    installed: float
+    serviceable: float
+    listed: float
+    sold: float
+    delivered: float
+    busy: float | None
+    listed_down: float  # on sale while out of use
+    sold_down: float  # sold while out of use
+
+    @property
+    def undelivered(self) -> float:
+        return self.sold - self.delivered
+
+    @property
+    def listed_rate(self) -> float | None:
+        """挂牌率."""
+        return _rate(self.listed, self.installed)
+
+    @property
+    def sold_rate(self) -> float | None:
+        """出租率."""
+        return _rate(self.sold, self.listed)
+
+    @property
+    def delivered_rate(self) -> float | None:
+        """租用率."""
+        return _rate(self.delivered, self.installed)
+
+    @property
+    def busy_rate(self) -> float | None:
+        """利用率."""
+        return _rate(self.busy, self.installed)
+
+
+def funnel(*, period: Period, group_by: GroupBy, actor: Actor) -> list[Row]:
+    """The funnel of the pools that the actor may see, the largest group first.
+
+    Recomputed from rows: nodes, outages, blocks with their journal, allocations, usage hours.
+    Nothing measures work inside a lease yet, so `busy` is None.
+    """
+    pools = list(
+        Pool.objects.visible_to(actor).select_related("chip", "fabric__centre", "provider")
+    )
+    found = levels.of_pools([pool.pk for pool in pools], period)
+    groups: dict[tuple[str, str], list[Levels]] = {}
+    for pool in pools:
+        if pool.pk in found and found[pool.pk].installed:
+            groups.setdefault(_group(pool, group_by), []).append(found[pool.pk])
+    rows = [_row(key, label, members) for (key, label), members in groups.items()]
+    return sorted(rows, key=lambda row: (-row.installed, row.label))
+
+
+def total(rows: Iterable[Row]) -> Row:
+    """The rows added up. Busy is known only where it is known of each."""
+    rows = list(rows)
+    busy = [row.busy for row in rows]
+    known = [amount for amount in busy if amount is not None]
+    return Row(
+        key="total",
+        label="",
+        busy=sum(known) if rows and len(known) == len(rows) else None,
+        **{name: sum(getattr(row, name) for row in rows) for name in _AMOUNTS},
+    )
+
+
+_AMOUNTS = [field.name for field in fields(Levels)]
+
+
+def _row(key: str, label: str, members: list[Levels]) -> Row:
+    sums = {name: sum((getattr(one, name) for one in members), Decimal(0)) for name in _AMOUNTS}
+    return Row(
+        key=key,
+        label=label,
+        busy=None,
+        **{name: float(seconds / 3600) for name, seconds in sums.items()},
+    )
+
+
+def _group(pool: Pool, group_by: GroupBy) -> tuple[str, str]:
+    centre = pool.fabric.centre
+    if group_by == "centre":
+        return centre.public_id, centre.name
+    if group_by == "chip":
+        return pool.chip_id, f"{pool.chip.vendor} {pool.chip.model}"
+    if group_by == "region":
+        return centre.region, centre.region
+    if group_by == "hub":
+        return centre.hub, str(centre.get_hub_display())
+    if group_by == "provider":
+        return pool.provider.public_id, pool.provider.name
+    return pool.public_id, pool.name
+
+
+def _rate(part: float | None, whole: float) -> float | None:
+    return None if part is None or not whole else part / whole

@@ -1,0 +1,169 @@
+"""How a console page is reached: who asks, for which organisation, and when."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import wraps
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.forms import Form
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render as render_template
+
+from inventory import organisations
+from inventory.actors import Actor
+from inventory.errors import DomainError, NotFound
+from inventory.models import Membership, Organisation, User
+from marketplace.http import authentication
+from marketplace.http.authentication import SESSION_ORGANISATION
+from marketplace.web import refusals
+
+Party = Literal["provider", "tenant", "operator", "trader", "any"]
+
+P = ParamSpec("P")
+M = TypeVar("M", bound=Model)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A signed-in person acting for one organisation at one instant."""
+
+    user: User
+    actor: Actor
+    organisation: Organisation
+    memberships: tuple[Membership, ...]
+    at: datetime
+
+    def is_party(self, party: Party) -> bool:
+        own = self.organisation
+        return {
+            "provider": own.is_provider,
+            "tenant": own.is_tenant,
+            "operator": own.is_operator,
+            "trader": own.is_provider or own.is_tenant,
+            "any": True,
+        }[party]
+
+
+class ConsoleRequest(HttpRequest):
+    """A request of a signed-in person; `page` puts the visit on it."""
+
+    visit: Visit
+
+
+View = Callable[Concatenate[ConsoleRequest, P], HttpResponseBase]
+
+
+class Changing:
+    """What the entry middleware reads from a view: POSTs run in a transaction, once per key."""
+
+    idempotent = True
+
+
+def page(
+    *, scope: str = "", party: Party = "any", changes: bool = False
+) -> Callable[[View[P]], Callable[..., HttpResponseBase]]:
+    """Serves the view to members of such an organisation who have the scope.
+
+    Others are asked to sign in, told that there is no such page (wrong kind of
+    organisation) or that they may not use it (wrong role). A page that `changes` something
+    names an idempotency key in each of its forms.
+    """
+
+    def decorate(view: View[P]) -> Callable[..., HttpResponseBase]:
+        @wraps(view)
+        def serve(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            if not request.user.is_authenticated:
+                return redirect_to_login(request.get_full_path())
+            visit = visit_of(request)
+            if visit is None:
+                return render_template(request, "console/no_membership.html", status=403)
+            console_request = cast(ConsoleRequest, request)
+            console_request.visit = visit
+            if not visit.is_party(party):
+                raise Http404
+            if scope and not visit.actor.may(scope):
+                raise PermissionDenied
+            return view(console_request, *args, **kwargs)
+
+        # Read by the tests that visit every route as every role.
+        serve.console_scope = scope  # type: ignore[attr-defined]
+        serve.console_party = party  # type: ignore[attr-defined]
+        if changes:
+            serve.view_class = Changing  # type: ignore[attr-defined]
+        return serve
+
+    return decorate
+
+
+def visit_of(request: HttpRequest) -> Visit | None:
+    """Whom the signed-in person acts for: the organisation chosen, else the first by name."""
+    user, at = cast(User, request.user), authentication.instant(request)
+    memberships = organisations.memberships_of(user=user, at=at)
+    if not memberships or not user.is_active:
+        return None
+    chosen = request.session.get(SESSION_ORGANISATION)
+    membership = next((m for m in memberships if m.organisation.public_id == chosen), None)
+    if membership is None:  # nothing chosen yet, or a membership that has ended
+        membership = memberships[0]
+        request.session[SESSION_ORGANISATION] = membership.organisation.public_id
+    return Visit(
+        user=user,
+        actor=organisations.actor_of_membership(user=user, membership=membership),
+        organisation=membership.organisation,
+        memberships=tuple(memberships),
+        at=at,
+    )
+
+
+def need(request: ConsoleRequest, scope: str) -> None:
+    """Raises PermissionDenied unless the visitor has the scope; for pages that read and write."""
+    if not request.visit.actor.may(scope):
+        raise PermissionDenied
+
+
+def find(rows: QuerySet[M], public_id: str) -> M:
+    """The row of that public id among those visible; no such row and no such id are the same."""
+    try:
+        row = rows.filter(public_id=public_id).first()
+    except ValidationError:
+        row = None
+    if row is None:
+        raise Http404
+    return row
+
+
+def attempt(form: Form, act: Callable[[], T]) -> T | None:
+    """What the verb returned, or None: then nothing happened and the form says why."""
+    try:
+        with transaction.atomic():
+            return act()
+    except (NotFound, ValidationError) as error:  # the latter: a malformed id
+        raise Http404 from error
+    except DomainError as error:
+        form.add_error(None, refusals.explain(error))
+    return None
+
+
+def render(
+    request: ConsoleRequest, template: str, context: dict[str, Any], *, form: Form | None = None
+) -> HttpResponse:
+    """The page; 422 where its form was refused, so that no middleware stores it as done."""
+    refused = form is not None and form.is_bound and bool(form.errors)
+    if form is not None:
+        context = {"form": form, **context}
+    return render_template(request, template, context, status=422 if refused else 200)
+
+
+def fresh_key() -> str:
+    """An idempotency key for one rendered form: sending it twice does the thing once."""
+    return uuid.uuid4().hex

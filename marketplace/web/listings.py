@@ -1,0 +1,220 @@
+"""What a provider sells: listing idle capacity, repricing, pausing, withdrawing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.shortcuts import render as render_template
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from inventory.errors import DomainError
+from inventory.models import Pool
+from inventory.periods import EARLIEST, LATEST, ceil_hour
+from marketplace import listings as verbs
+from marketplace.models import Listing
+from marketplace.web import deals, pools, refusals
+from marketplace.web.entry import ConsoleRequest, attempt, find, need, page, render
+from marketplace.web.forms import ConsoleForm, reason_field
+from marketplace.web.listing_forms import (
+    CANCELLATIONS,
+    ListingForm,
+    PriceForm,
+    local_midnight,
+    outlook,
+)
+from marketplace.web.paging import paged
+
+_VERBS = {"pause": verbs.pause, "resume": verbs.resume}
+
+
+class WithdrawForm(ConsoleForm):
+    """Why a listing goes."""
+
+    reason = reason_field()
+
+
+def own(request: ConsoleRequest) -> QuerySet[Listing]:
+    rows = Listing.objects.visible_to(request.visit.actor)
+    return rows.select_related("pool__fabric__centre", "pool__chip", "block")
+
+
+@page(scope="listings:read", party="provider")
+def index(request: ConsoleRequest) -> HttpResponse:
+    """Everything on sale, the newest first."""
+    page_ = paged(own(request).prefetch_related("prices"), request)
+    return render(request, "console/listings.html", {"page": page_})
+
+
+@page(scope="listings:write", party="provider", changes=True)
+def create(request: ConsoleRequest) -> HttpResponse:
+    """Form, review, publish; the review and the publishing check the same things."""
+    visit = request.visit
+    sellable = pools.own(request).filter(state=Pool.State.ACTIVE)
+    if request.method != "POST":
+        form = ListingForm(pools=sellable, initial=_initial(request, sellable))
+        return render(request, "console/listing_create.html", {}, form=form)
+    form = ListingForm(request.POST, pools=sellable)
+    context: dict[str, Any] = {}
+    if form.is_valid():
+        look = attempt(form, lambda: _outlook(form, request))
+        if look is not None and request.POST.get("step") == "publish":
+            listing = attempt(
+                form,
+                lambda: verbs.publish(
+                    pool_id=form.chosen.pk,
+                    unit_count=form.cleaned_data["unit_count"],
+                    sellable=form.period(),
+                    price=form.price(),
+                    terms=form.terms(),
+                    at=visit.at,
+                    actor=visit.actor,
+                ),
+            )
+            if listing is not None:
+                messages.success(request, _("Published: the market can see it now."))
+                return redirect("listing", listing.public_id)
+        elif look is not None and request.POST.get("step") == "review":
+            return render(request, "console/listing_review.html", _review(form, look), form=form)
+        context["outlook"] = look
+    return render(request, "console/listing_create.html", context, form=form)
+
+
+@require_POST
+@page(scope="listings:write", party="provider")
+def preview(request: ConsoleRequest) -> HttpResponse:
+    """The live figures beside the form; says what is missing while it is being filled in."""
+    form = ListingForm(request.POST, pools=pools.own(request).filter(state=Pool.State.ACTIVE))
+    look, refusal = None, ""
+    if form.is_valid():
+        try:
+            look = _outlook(form, request)
+        except DomainError as error:
+            refusal = refusals.explain(error)
+    return render_template(
+        request, "console/listing_outlook.html", {"outlook": look, "refusal": refusal}
+    )
+
+
+def _outlook(form: ListingForm, request: ConsoleRequest) -> Any:
+    return outlook(
+        pool=form.chosen,
+        price=form.price(),
+        unit_count=form.cleaned_data["unit_count"],
+        period=form.period(),
+        at=request.visit.at,
+    )
+
+
+def _initial(request: ConsoleRequest, sellable: QuerySet[Pool]) -> dict[str, Any]:
+    """What a click on the calendar fills in."""
+    chosen = request.GET.get("pool", "")
+    pool = next((row for row in sellable if row.public_id == chosen), None)
+    zone = pool.fabric.centre.timezone if pool else "Asia/Shanghai"
+    start = local_midnight(request.GET.get("from", ""), zone)
+    at = ceil_hour(request.visit.at) + timedelta(hours=2)
+    if start is None or not EARLIEST < start < LATEST - timedelta(days=40):
+        start = at
+    start = max(start, at)
+    return {
+        "pool": chosen if pool else None,
+        "start": start,
+        "end": start + timedelta(days=28),
+        "unit_count": 1,
+    }
+
+
+def _review(form: ListingForm, look: Any) -> dict[str, Any]:
+    data = form.cleaned_data
+    values = [(name, form.data.get(name, "")) for name in form.fields]
+    return {
+        "outlook": look,
+        "pool": form.chosen,
+        "period": form.period(),
+        "zone": form.zone,
+        "data": data,
+        "basis": dict(form.fields["basis"].choices)[data["basis"]],  # type: ignore[attr-defined]
+        "schedule": dict(form.fields["schedule"].choices)[data["schedule"]],  # type: ignore[attr-defined]
+        "cancellation": CANCELLATIONS[data["cancellation"]][0],
+        "price_micro": data["amount"],
+        "values": values,
+    }
+
+
+@page(scope="listings:read", party="provider", changes=True)
+def detail(request: ConsoleRequest, listing_id: str) -> HttpResponse:
+    """A listing with its prices, terms and deals; a POST asks a new price."""
+    visit = request.visit
+    listing = find(own(request), listing_id)
+    newest = listing.prices.order_by("-version").first()
+    posted = request.method == "POST"
+    if posted:
+        need(request, "listings:write")
+    initial = {"basis": newest.basis, "schedule": newest.schedule} if newest else None
+    form = PriceForm(request.POST if posted else None, initial=initial)
+    if posted and form.is_valid():
+        version = attempt(
+            form,
+            lambda: verbs.reprice(
+                listing_id=listing.pk, price=form.price(), at=visit.at, actor=visit.actor
+            ),
+        )
+        if version is not None:
+            messages.success(request, _("New offers carry the new price; no lease changes."))
+            return redirect("listing", listing.public_id)
+    context = {
+        "listing": listing,
+        "zone": listing.pool.fabric.centre.timezone,
+        "prices": listing.prices.order_by("-version"),
+        "terms": listing.terms.order_by("-version").first(),
+        "deals": deals.with_machines(verbs.touched_deals(listing)),
+        "serves": verbs.serves(block=listing.block, grid_seconds=3600),
+        "can_pause": listing.state == Listing.State.PUBLISHED,
+        "can_resume": listing.state == Listing.State.PAUSED,
+        "is_over": listing.state == Listing.State.WITHDRAWN,
+    }
+    return render(request, "console/listing.html", context, form=form)
+
+
+@require_POST
+@page(scope="listings:write", party="provider", changes=True)
+def turn(request: ConsoleRequest, listing_id: str, verb: str) -> HttpResponse:
+    """Pauses or resumes."""
+    visit = request.visit
+    listing = find(own(request), listing_id)
+    if verb not in _VERBS:
+        raise Http404
+    form = ConsoleForm(request.POST)
+    attempt(form, lambda: _VERBS[verb](listing_id=listing.pk, at=visit.at, actor=visit.actor))
+    for error in form.non_field_errors():
+        messages.error(request, str(error))
+    return redirect("listing", listing.public_id)
+
+
+@page(scope="listings:write", party="provider", changes=True)
+def withdraw(request: ConsoleRequest, listing_id: str) -> HttpResponseBase:
+    """Shows the deals that stay as they are, then ends selling."""
+    visit = request.visit
+    listing = find(own(request), listing_id)
+    form = WithdrawForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        gone = attempt(
+            form,
+            lambda: verbs.withdraw(
+                listing_id=listing.pk, at=visit.at, actor=visit.actor, **form.cleaned_data
+            ),
+        )
+        if gone is not None:
+            messages.success(request, _("Withdrawn; its deals are served to their end."))
+            return redirect("listing", listing.public_id)
+    context = {
+        "listing": listing,
+        "deals": deals.with_machines(verbs.touched_deals(listing)),
+        "zone": listing.pool.fabric.centre.timezone,
+    }
+    return render(request, "console/listing_withdraw.html", context, form=form)

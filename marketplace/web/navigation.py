@@ -1,0 +1,88 @@
+"""The console's menu: what a member of an organisation finds, by kind and scope."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from marketplace.web.entry import Party, Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of the menu."""
+
+    label: str
+    url: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A titled group of lines."""
+
+    title: str
+    items: list[Item]
+
+
+# title, [(label, URL name, party, scope)]
+_MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
+    (
+        _("Supply"),
+        [
+            (_("Overview"), "overview", "provider", "listings:read"),
+            (_("Centres"), "centres", "provider", "inventory:read"),
+            (_("Pools"), "pools", "provider", "inventory:read"),
+            (_("Listings"), "listings", "provider", "listings:read"),
+            (_("Reservations and leases"), "deals", "provider", "leases:read"),
+            (_("Earnings"), "earnings", "provider", "settlements:read"),
+        ],
+    ),
+    (
+        _("Demand"),
+        [
+            (_("Find capacity"), "search", "tenant", "offers:read"),
+            (_("My leases"), "rented", "tenant", "leases:read"),
+            (_("Wallet"), "wallet", "tenant", "wallet:read"),
+        ],
+    ),
+    (
+        _("Market"),
+        [
+            (_("Card-hour funnel"), "audit", "operator", "audit:read"),
+            (_("Organisations"), "organisations", "operator", "audit:read"),
+            (_("All leases"), "all_leases", "operator", "audit:read"),
+            (_("Bank receipts"), "receipts", "operator", "audit:read"),
+            (_("Settlements"), "settlements", "operator", "audit:read"),
+        ],
+    ),
+    (
+        _("Settings"),
+        [
+            (_("Members"), "members", "any", ""),
+            (_("API keys"), "keys", "any", "keys:write"),
+            (_("Journal"), "journal", "any", "journal:read"),
+        ],
+    ),
+]
+
+
+def sections(visit: Visit, path: str) -> list[Section]:
+    """The groups this visitor may open, with the line that `path` belongs to marked."""
+    result = []
+    for title, lines in _MENU:
+        items = [
+            Item(label=str(label), url=url, current=_is_current(path, url))
+            for label, name, party, scope in lines
+            if visit.is_party(party) and (not scope or visit.actor.may(scope))
+            for url in [reverse(name)]
+        ]
+        if items:
+            result.append(Section(title=str(title), items=items))
+    return result
+
+
+def _is_current(path: str, url: str) -> bool:
+    return path == url if url == "/" else path.startswith(url)

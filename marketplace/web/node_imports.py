@@ -1,0 +1,154 @@
+"""Bringing a node list into a pool: look first, then apply."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from contextlib import suppress
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from inventory import node_import
+from inventory.errors import DomainError
+from inventory.models import Pool
+from marketplace.web import refusals
+from marketplace.web.entry import ConsoleRequest, attempt, find, page, render
+from marketplace.web.forms import ConsoleForm
+from marketplace.web.pools import own
+
+SHOWN = 200  # rows of a preview on the page
+# The previewed file travels to the second step inside the form, packed, so that nothing of
+# it is kept on the server. Far below DATA_UPLOAD_MAX_MEMORY_SIZE.
+PACKED_LIMIT = 1_500_000
+
+PROBLEMS = {
+    "too_long": gettext_lazy("too long"),
+    "serial_missing": gettext_lazy("the serial number is missing"),
+    "duplicate_serial": gettext_lazy("the serial number stands in the file twice"),
+    "formula": gettext_lazy("looks like a spreadsheet formula"),
+    "serial_in_other_pool": gettext_lazy("this node belongs to another pool"),
+    "serial_retired": gettext_lazy("this node is retired"),
+    "card_count_differs": gettext_lazy("the number of cards differs from the pool's"),
+    "row_invalid": gettext_lazy("the row is not acceptable"),
+}
+
+
+class FileForm(ConsoleForm):
+    """A CSV of nodes."""
+
+    file = forms.FileField(
+        label=gettext_lazy("CSV file"),
+        allow_empty_file=True,
+        help_text=gettext_lazy("UTF-8 (with or without BOM) or GBK; a serial column is required"),
+        widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
+    )
+
+
+class ApplyForm(ConsoleForm):
+    """The previewed file, packed."""
+
+    content = forms.CharField(widget=forms.HiddenInput, max_length=PACKED_LIMIT)
+
+
+def pack(content: bytes) -> str:
+    return base64.b64encode(zlib.compress(content, 9)).decode()
+
+
+def unpack(text: str) -> bytes | None:
+    """The bytes, or None where the text is not ours or would be too large."""
+    try:
+        packed = base64.b64decode(text, validate=True)
+        reader = zlib.decompressobj()
+        content = reader.decompress(packed, node_import.BYTE_LIMIT + 1)
+    except (binascii.Error, zlib.error, ValueError):
+        return None
+    return content if reader.eof and len(content) <= node_import.BYTE_LIMIT else None
+
+
+@page(scope="inventory:write", party="provider")
+def preview(request: ConsoleRequest, pool_id: str) -> HttpResponse:
+    """What the file would do, row by row. Changes nothing."""
+    pool = find(own(request), pool_id)
+    posted = request.method == "POST"
+    form = FileForm(request.POST if posted else None, request.FILES if posted else None)
+    context: dict[str, Any] = {"pool": pool, "columns": list(node_import.COLUMNS)}
+    if posted and form.is_valid():
+        upload = form.cleaned_data["file"]
+        try:
+            if upload.size > node_import.BYTE_LIMIT:
+                raise node_import.Unreadable()
+            content = upload.read()
+            context |= describe(node_import.preview(pool=pool, content=content))
+            packed = pack(content)
+            if len(packed) > PACKED_LIMIT:
+                form.add_error("file", _("The file is too large for one import; split it."))
+            else:
+                context["packed"] = packed
+        except DomainError as error:
+            form.add_error("file", refusals.explain(error))
+    return render(request, "console/node_import.html", context, form=form)
+
+
+@page(scope="inventory:write", party="provider", changes=True)
+def apply(request: ConsoleRequest, pool_id: str) -> HttpResponse:
+    """The pool has the file's nodes, all or none."""
+    visit = request.visit
+    pool = find(own(request), pool_id)
+    if request.method != "POST":
+        return redirect("node_import", pool.public_id)
+    form = ApplyForm(request.POST)
+    content = unpack(form.cleaned_data["content"]) if form.is_valid() else None
+    if content is None:
+        messages.error(request, _("The file did not arrive whole; choose it again."))
+        return redirect("node_import", pool.public_id)
+    done = attempt(
+        form,
+        lambda: node_import.apply(pool=pool, content=content, at=visit.at, actor=visit.actor),
+    )
+    if done is None:
+        return render(request, "console/node_import.html", {**_again(pool, content)}, form=form)
+    messages.success(
+        request,
+        _("%(new)s nodes added, %(known)s known already; %(cards)s cards now.")
+        % {"new": done.new_count, "known": done.known_count, "cards": done.cards_after},
+    )
+    return redirect("pool", pool.public_id)
+
+
+def _again(pool: Pool, content: bytes) -> dict[str, Any]:
+    """The page again, with what is wrong now: the world may have changed since the preview."""
+    context: dict[str, Any] = {"pool": pool, "columns": list(node_import.COLUMNS)}
+    with suppress(DomainError):  # the form carries the reason
+        context |= describe(node_import.preview(pool=pool, content=content))
+    return context
+
+
+def describe(plan: node_import.Preview) -> dict[str, Any]:
+    """A preview as the page shows it."""
+    return {
+        "plan": plan,
+        "rows": plan.rows[:SHOWN],
+        "hidden_rows": max(0, len(plan.rows) - SHOWN),
+        "errors": [
+            (error, PROBLEMS.get(error.code, PROBLEMS["row_invalid"]))
+            for error in plan.errors[:SHOWN]
+        ],
+        "hidden_errors": max(0, len(plan.errors) - SHOWN),
+    }
+
+
+@page(scope="inventory:read", party="provider")
+def template(request: ConsoleRequest) -> HttpResponse:
+    """An empty node list with the header and one example row."""
+    return HttpResponse(
+        node_import.template(),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="nodes.csv"'},
+    )

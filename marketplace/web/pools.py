@@ -1,0 +1,203 @@
+"""A provider's pools: what is in them, what is free, and what may change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from inventory import pools as verbs
+from inventory.models import Allocation, Chip, Fabric, Outage, Pool
+from marketplace import policy
+from marketplace.web import exports, idle
+from marketplace.web.entry import ConsoleRequest, attempt, find, page, render
+from marketplace.web.forms import ConsoleForm, count_field, reason_field
+
+_SLICES = [
+    ("", gettext_lazy("a whole node")),
+    ("1", gettext_lazy("1 card")),
+    ("2", gettext_lazy("2 cards")),
+    ("4", gettext_lazy("4 cards")),
+]
+_DAY_HOURS = 24 * 30
+
+
+class PoolForm(ConsoleForm):
+    """A new pool of interchangeable nodes."""
+
+    fabric = forms.ChoiceField(label=gettext_lazy("Fabric"))
+    chip_code = forms.ChoiceField(label=gettext_lazy("Chip"))
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=80)
+    unit_cards = forms.ChoiceField(
+        label=gettext_lazy("Sold in units of"),
+        choices=_SLICES,
+        required=False,
+        help_text=gettext_lazy("Fixed for the life of the pool"),
+    )
+    spare_count = count_field(
+        label=gettext_lazy("Spare nodes"), minimum=0, initial=0,
+        help_text=gettext_lazy("Kept back for failures, never sold"),
+    )  # fmt: skip
+    lead_hours = forms.IntegerField(
+        label=gettext_lazy("Hours needed before a start"),
+        min_value=0, max_value=_DAY_HOURS, initial=1,
+    )  # fmt: skip
+    turnaround_hours = forms.IntegerField(
+        label=gettext_lazy("Hours needed after an end"),
+        min_value=0, max_value=_DAY_HOURS, initial=2,
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, fabrics: QuerySet[Fabric], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fabrics = {fabric.public_id: fabric for fabric in fabrics}
+        choice = self.fields["fabric"]
+        assert isinstance(choice, forms.ChoiceField)
+        choice.choices = [(key, f"{f.centre.name} · {f.name}") for key, f in self.fabrics.items()]
+        chip = self.fields["chip_code"]
+        assert isinstance(chip, forms.ChoiceField)
+        chip.choices = [
+            (row.code, f"{row.vendor} {row.model} · {row.memory_gib} GiB")
+            for row in Chip.objects.order_by("vendor", "model")
+        ]
+
+    def facts(self) -> dict[str, Any]:
+        """The verb's arguments."""
+        data = self.cleaned_data
+        return {
+            "fabric_id": self.fabrics[data["fabric"]].pk,
+            "chip_code": data["chip_code"],
+            "name": data["name"],
+            "unit_cards": int(data["unit_cards"]) if data["unit_cards"] else None,
+            "spare_count": data["spare_count"],
+            "lead_seconds": data["lead_hours"] * 3600,
+            "turnaround_seconds": data["turnaround_hours"] * 3600,
+        }
+
+
+class StateForm(ConsoleForm):
+    """Why a pool drains, sells again or is retired."""
+
+    to = forms.ChoiceField(choices=Pool.State.choices)
+    reason = reason_field(required=False)
+
+
+def own(request: ConsoleRequest) -> QuerySet[Pool]:
+    rows = Pool.objects.visible_to(request.visit.actor)
+    return rows.select_related("fabric__centre", "chip").order_by(
+        "fabric__centre__name", "name", "pk"
+    )
+
+
+@page(scope="inventory:read", party="provider")
+def index(request: ConsoleRequest) -> HttpResponse:
+    """The idle calendar of every pool."""
+    rows = idle.calendar(own(request).exclude(state=Pool.State.RETIRED), at=request.visit.at)
+    return render(request, "console/pools.html", {"rows": rows})
+
+
+@page(scope="inventory:read", party="provider")
+def index_csv(request: ConsoleRequest) -> StreamingHttpResponse:
+    return calendar_csv("idle-calendar", idle.calendar(own(request), at=request.visit.at))
+
+
+@page(scope="inventory:write", party="provider", changes=True)
+def create(request: ConsoleRequest) -> HttpResponse:
+    visit = request.visit
+    fabrics = Fabric.objects.visible_to(visit.actor).select_related("centre")
+    form = PoolForm(
+        request.POST if request.method == "POST" else None,
+        fabrics=fabrics.order_by("centre__name", "name"),
+    )
+    if request.method == "POST" and form.is_valid():
+        pool = attempt(
+            form, lambda: verbs.create_pool(at=visit.at, actor=visit.actor, **form.facts())
+        )
+        if pool is not None:
+            messages.success(
+                request, _("%(name)s was added. Now import its nodes.") % {"name": pool.name}
+            )
+            return redirect("node_import", pool.public_id)
+    return render(
+        request,
+        "console/form_page.html",
+        {"title": _("Create a pool"), "back": "pools", "submit": _("Create")},
+        form=form,
+    )
+
+
+@page(scope="inventory:read", party="provider")
+def detail(request: ConsoleRequest, pool_id: str) -> HttpResponse:
+    """Calendar, availability, nodes, external allocations, outages and floor of one pool."""
+    visit = request.visit
+    pool = find(own(request), pool_id)
+    (row,) = idle.calendar([pool], at=visit.at)
+    nodes = pool.nodes.order_by("rack", "serial", "pk")
+    context = {
+        "pool": pool,
+        "row": row,
+        "row_list": [row],
+        "lead_hours": f"{pool.lead_seconds / 3600:g}",
+        "turnaround_hours": f"{pool.turnaround_seconds / 3600:g}",
+        "zone": pool.fabric.centre.timezone,
+        "nodes": nodes[:200],
+        "externals": pool.allocations.exclude(kind=Allocation.Kind.SALE)
+        .filter(period__endswith__gt=visit.at)
+        .order_by("period", "pk")[:100],
+        "outages": pool.outages.filter(state=Outage.State.OPEN).select_related("node")[:100],
+        "floor": policy.floor_of(pool.pk),
+        "moves": [(to, Pool.State(to).label) for to in Pool.LIFECYCLE.table[pool.state]],
+    }
+    return render(request, "console/pool.html", context)
+
+
+@page(scope="inventory:read", party="provider")
+def detail_csv(request: ConsoleRequest, pool_id: str) -> StreamingHttpResponse:
+    pool = find(own(request), pool_id)
+    return calendar_csv(f"pool-{pool.name}", idle.calendar([pool], at=request.visit.at))
+
+
+@require_POST
+@page(scope="inventory:write", party="provider", changes=True)
+def move(request: ConsoleRequest, pool_id: str) -> HttpResponse:
+    """Drains a pool, lets it sell again, or retires it."""
+    visit = request.visit
+    pool = find(own(request), pool_id)
+    form = StateForm(request.POST)
+    if not form.is_valid():
+        raise Http404
+    moved = attempt(
+        form,
+        lambda: verbs.set_pool_state(
+            pool_id=pool.pk, at=visit.at, actor=visit.actor, **form.cleaned_data
+        ),
+    )
+    if moved is None:
+        for error in form.non_field_errors():
+            messages.error(request, str(error))
+    return redirect("pool", pool.public_id)
+
+
+def calendar_csv(name: str, rows: list[idle.Row]) -> StreamingHttpResponse:
+    """The numbers behind a calendar, in card-hours."""
+    header = [
+        _("Centre"), _("Pool"), _("Chip"), _("Date"), _("Installed"), _("Sold"), _("Held"),
+        _("External"), _("Listed, free"), _("Not listed"), _("Out of service"),
+    ]  # fmt: skip
+    lines = (
+        [
+            row.pool.fabric.centre.name, row.pool.name, row.pool.chip_id, day.date.isoformat(),
+            *(f"{value:.2f}" for value in (
+                day.installed, day.sold, day.held, day.external, day.listed, day.unlisted, day.down
+            )),
+        ]
+        for row in rows
+        for day in row.days
+    )  # fmt: skip
+    return exports.stream(name, header, lines)

@@ -1,0 +1,73 @@
+"""The console's addresses."""
+
+from django.contrib.auth.views import LogoutView
+from django.urls import path
+from django.views.i18n import set_language
+
+from marketplace.web import (
+    audit,
+    centres,
+    deals,
+    listings,
+    node_imports,
+    oversight,
+    people,
+    pool_changes,
+    pools,
+    search,
+    session,
+)
+
+urlpatterns = [
+    path("", session.home, name="home"),
+    path("sign-in/", session.SignIn.as_view(), name="sign_in"),
+    path("sign-out/", LogoutView.as_view(), name="sign_out"),
+    path("organisation/", session.switch, name="switch"),
+    path("language/", set_language, name="set_language"),
+    path("centres/", centres.index, name="centres"),
+    path("centres/new/", centres.create, name="centre_create"),
+    path("centres/<str:centre_id>/", centres.detail, name="centre"),
+    path("pools/", pools.index, name="pools"),
+    path("pools/calendar.csv", pools.index_csv, name="pools_csv"),
+    path("pools/new/", pools.create, name="pool_create"),
+    path("pools/nodes.csv", node_imports.template, name="node_template"),
+    path("pools/<str:pool_id>/", pools.detail, name="pool"),
+    path("pools/<str:pool_id>/calendar.csv", pools.detail_csv, name="pool_csv"),
+    path("pools/<str:pool_id>/state/", pools.move, name="pool_move"),
+    path("pools/<str:pool_id>/nodes/", node_imports.preview, name="node_import"),
+    path("pools/<str:pool_id>/nodes/apply/", node_imports.apply, name="node_import_apply"),
+    path("pools/<str:pool_id>/external/", pool_changes.external, name="external"),
+    path("pools/<str:pool_id>/maintenance/", pool_changes.outage, name="outage"),
+    path(
+        "pools/<str:pool_id>/maintenance/<str:outage_id>/over/",
+        pool_changes.close_outage,
+        name="outage_close",
+    ),
+    path("pools/<str:pool_id>/floor/", pool_changes.floor, name="floor"),
+    path("listings/", listings.index, name="listings"),
+    path("listings/new/", listings.create, name="listing_create"),
+    path("listings/preview/", listings.preview, name="listing_preview"),
+    path("listings/<str:listing_id>/", listings.detail, name="listing"),
+    path("listings/<str:listing_id>/withdraw/", listings.withdraw, name="listing_withdraw"),
+    path("listings/<str:listing_id>/<str:verb>/", listings.turn, name="listing_turn"),
+    path("deals/", deals.sold, name="deals"),
+    path("leases/", deals.rented, name="rented"),
+    path("leases/all/", deals.everyone, name="all_leases"),
+    path("leases/<str:lease_id>/", deals.detail, name="lease"),
+    path("leases/<str:lease_id>/reveal/", deals.reveal, name="lease_reveal"),
+    path("search/", search.index, name="search"),
+    path("members/", people.members, name="members"),
+    path("members/<str:user_id>/remove/", people.remove_member, name="member_remove"),
+    path("keys/", people.keys, name="keys"),
+    path("keys/<str:key_id>/revoke/", people.revoke_key, name="key_revoke"),
+    path("journal/", oversight.journal, name="journal"),
+    path("journal/entries.csv", oversight.journal_csv, name="journal_csv"),
+    path("organisations/", oversight.organisations, name="organisations"),
+    path(
+        "organisations/<str:organisation_id>/decide/",
+        oversight.decide,
+        name="organisation_decide",
+    ),
+    path("audit/", audit.index, name="audit"),
+    path("audit/funnel.csv", audit.index_csv, name="audit_csv"),
+]
