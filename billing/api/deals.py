@@ -1,0 +1,168 @@
+"""Reservations and leases whole: what marketplace lets read, checkout moves."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from billing import checkout
+from billing.api import serializers as shapes
+from inventory import credentials
+from inventory.api.machines import RangeTooLarge
+from inventory.api.requests import actor_of, body, find, instant_of, organisation_of, query
+from inventory.api.serializers import PeriodQuery, ReasonIn
+from inventory.errors import DomainError
+from inventory.models import Credential, Project, UsageHour
+from inventory.periods import Period
+from marketplace.api.serializers import CredentialOut, LeaseOut, ReservationOut, SecretOut
+from marketplace.api.views import ReadOnlyLeases, ReadOnlyReservations
+from marketplace.models import Lease
+
+HOURS_PER_REPLY = 31 * 24
+HOLD = OpenApiExample(
+    "Hold what was offered",
+    request_only=True,
+    value={"offer": "…the offer's token, verbatim…", "ssh_keys": ["ssh-ed25519 AAAA… me"]},
+)
+
+
+class CredentialsNotReady(DomainError):
+    """The machines are not handed over yet, or are gone."""
+
+    code = "credentials_not_ready"
+    title = "There are no credentials now"
+
+
+class Reservations(ReadOnlyReservations):
+    """Deals: held, then confirmed into leases or given back."""
+
+    required_scopes: ClassVar[dict[str, str | None]] = {
+        **ReadOnlyReservations.required_scopes,
+        "create": "reservations:write",
+        "confirm": "reservations:write",
+        "cancel": "reservations:write",
+        "cancellation_quote": "reservations:read",
+    }
+    idempotent = frozenset({"create", "confirm", "cancel"})
+
+    @extend_schema(request=shapes.HoldIn, responses={201: ReservationOut}, examples=[HOLD])
+    def create(self, request: Request) -> Response:
+        """Holds what an offer promised until `expires_at`, for a small deposit."""
+        given = body(request, shapes.HoldIn)
+        actor = actor_of(request)
+        project_id = actor.project_id
+        if "project" in given:
+            projects = Project.objects.filter(organisation_id=organisation_of(request))
+            if project_id is not None:
+                projects = projects.filter(pk=project_id)
+            project_id = find(projects, given["project"]).pk
+        row = checkout.hold(
+            offer_token=given["offer"],
+            project_id=project_id,
+            ssh_keys=given.get("ssh_keys", ()),
+            at=instant_of(request),
+            actor=actor,
+        )
+        return self.render(row, status=201)
+
+    @extend_schema(request=None, responses={201: LeaseOut})
+    @action(detail=True, methods=["post"])
+    def confirm(self, request: Request, public_id: str) -> Response:
+        """Pays what is due from the wallet; the deal is a lease from now on."""
+        lease = checkout.confirm(
+            reservation_public_id=public_id, at=instant_of(request), actor=actor_of(request)
+        )
+        return Response(LeaseOut(lease).data, status=201)
+
+    @extend_schema(request=ReasonIn, responses=ReservationOut)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, public_id: str) -> Response:
+        """Gives the deal back: free while held, by its terms while its lease waits to start."""
+        checkout.cancel(
+            reservation_public_id=public_id,
+            reason=body(request, ReasonIn).get("reason", ""),
+            at=instant_of(request),
+            actor=actor_of(request),
+        )
+        return self.render(self.row())
+
+    @extend_schema(responses=shapes.CancelQuoteOut)
+    @action(detail=True, methods=["get"], url_path="cancellation-quote", pagination_class=None)
+    def cancellation_quote(self, request: Request, public_id: str) -> Response:
+        """What giving the deal back now would return. Changes nothing."""
+        quote = checkout.quote_cancel(
+            reservation_public_id=self.row().public_id,
+            at=instant_of(request),
+            actor=actor_of(request),
+        )
+        return Response(shapes.CancelQuoteOut(quote).data)
+
+
+class Leases(ReadOnlyLeases):
+    """Confirmed contracts, the access to their machines and what was delivered."""
+
+    required_scopes: ClassVar[dict[str, str | None]] = {
+        **ReadOnlyLeases.required_scopes,
+        "credentials": "leases:read",
+        "reveal": "credentials:reveal",
+        "usage": "usage:read",
+    }
+
+    def own(self) -> Lease:
+        """The lease, for its tenant: access to the machines is nobody else's."""
+        return find(
+            self.rows().filter(tenant_id=organisation_of(self.request)), self.kwargs["public_id"]
+        )
+
+    @extend_schema(responses=CredentialOut(many=True), operation_id="list_lease_credentials")
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def credentials(self, request: Request, public_id: str) -> Response:
+        """What there is to get in with, without the secrets. For the tenant."""
+        rows = Credential.objects.filter(
+            allocation_id=self.own().allocation_id, revoked_at=None
+        ).order_by("id")
+        return Response(CredentialOut(rows, many=True).data)
+
+    @extend_schema(request=None, responses=SecretOut, operation_id="reveal_lease_credentials")
+    @action(detail=True, methods=["post"], url_path="credentials/reveal", pagination_class=None)
+    def reveal(self, request: Request, public_id: str) -> Response:
+        """The secret itself. For the tenant; every look is journalled."""
+        lease = self.own()
+        if not Credential.objects.filter(
+            allocation_id=lease.allocation_id, revoked_at=None
+        ).exists():
+            raise CredentialsNotReady(state=lease.state)
+        secret = credentials.reveal(
+            allocation_id=lease.allocation_id, at=instant_of(request), actor=actor_of(request)
+        )
+        reply = {
+            "kind": secret.kind,
+            "secret": secret.text,
+            "fingerprint": secret.fingerprint,
+        }
+        return Response(SecretOut(reply).data)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("from", OpenApiTypes.DATETIME, required=True),
+            OpenApiParameter("to", OpenApiTypes.DATETIME, required=True),
+        ],
+        responses=shapes.UsageHourOut(many=True),
+        operation_id="list_lease_usage",
+    )
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def usage(self, request: Request, public_id: str) -> Response:
+        """Delivered card-seconds by hour, at most 31 days of them. The billing base."""
+        given = query(request, PeriodQuery)
+        period = Period(given["from"], given["to"])
+        if period.hours > HOURS_PER_REPLY:
+            raise RangeTooLarge()
+        rows = UsageHour.objects.filter(
+            allocation_id=self.row().allocation_id, hour__gte=period.start, hour__lt=period.end
+        ).order_by("hour", "revision")
+        return Response(shapes.UsageHourOut(rows, many=True).data)

@@ -1,0 +1,146 @@
+"""Shapes of money: checkout, wallet, charges, receipts and settlements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from billing.models import BankReceipt, Charge, LedgerTransaction, Settlement
+from billing.payments import LARGEST_RECEIPT_MINOR
+from inventory.api import opaque
+from inventory.api.fields import (
+    Choice,
+    Day,
+    Instant,
+    Integer,
+    Items,
+    PublicId,
+    StrictSerializer,
+    Text,
+)
+from marketplace.api.serializers import CURRENCIES
+
+Shape = serializers.Serializer[Any]
+WALLET = "ltx"
+
+
+class HoldIn(StrictSerializer):
+    offer = Text(max_length=2000, help_text="An offer's token, as it came.")
+    project = PublicId("prj", required=False)
+    ssh_keys = Items(child=Text(max_length=1000), max_length=20, required=False)
+
+
+class CancelQuoteOut(Shape):
+    currency = serializers.CharField()
+    share_bps = serializers.IntegerField(help_text="Refunded, of what was paid.")
+    refund_minor = serializers.IntegerField()
+    kept_minor = serializers.IntegerField(source="kept.gross_minor")
+
+
+class UsageHourOut(Shape):
+    hour = Instant()
+    revision = serializers.IntegerField(help_text="0 is the first count, later ones are deltas.")
+    card_seconds = serializers.IntegerField(help_text="Delivered.")
+    gap_card_seconds = serializers.IntegerField(help_text="Owed and not delivered.")
+
+
+class ChargeOut(Shape):
+    id = PublicId("chg", source="public_id")
+    lease = PublicId("lse", source="lease.public_id")
+    kind = serializers.ChoiceField(Charge.Kind.choices)
+    hour = Instant(help_text="The hour that was used, or the instant of the cancellation.")
+    revision = serializers.IntegerField()
+    card_seconds = serializers.IntegerField()
+    currency = serializers.CharField()
+    gross_minor = serializers.IntegerField()
+    vat_minor = serializers.IntegerField()
+    fee_minor = serializers.IntegerField()
+    provider_minor = serializers.IntegerField()
+    created_at = Instant()
+
+
+class ChargeQuery(StrictSerializer):
+    lease = PublicId("lse", required=False)
+
+
+class WalletQuery(StrictSerializer):
+    currency = Choice(CURRENCIES, required=False)
+    organisation = PublicId("org", required=False)
+
+
+class WalletOut(Shape):
+    currency = serializers.CharField()
+    posted_minor = serializers.IntegerField()
+    held_minor = serializers.IntegerField(help_text="Kept aside for holds.")
+    credit_minor = serializers.IntegerField(help_text="How far below zero it may go.")
+    available_minor = serializers.IntegerField()
+
+
+class WalletEntryOut(Shape):
+    id = serializers.SerializerMethodField()
+    kind = serializers.ChoiceField(LedgerTransaction.Kind.choices, source="transaction.kind")
+    amount_minor = serializers.SerializerMethodField(help_text="Into the wallet if positive.")
+    currency = serializers.CharField()
+    reason = serializers.CharField(source="transaction.reason")
+    external_reference = serializers.CharField(source="transaction.external_reference")
+    effective_at = Instant(source="transaction.effective_at")
+    created_at = Instant(source="transaction.created_at")
+
+    def get_id(self, row: Any) -> str:
+        return opaque.conceal(WALLET, row.id)
+
+    def get_amount_minor(self, row: Any) -> int:
+        return -int(row.amount_minor)  # a wallet is owed to its tenant: credits add to it
+
+
+class ReceiptOut(Shape):
+    id = PublicId("rcp", source="public_id")
+    tenant = PublicId("org", source="tenant.public_id")
+    state = serializers.ChoiceField(BankReceipt.State.choices)
+    bank_reference = serializers.CharField()
+    payer_name = serializers.CharField()
+    amount_minor = serializers.IntegerField()
+    currency = serializers.CharField()
+    received_date = serializers.DateField()
+    created_at = Instant()
+    approved_at = Instant(allow_null=True)
+    rejected_at = Instant(allow_null=True)
+
+
+class ReceiptIn(StrictSerializer):
+    tenant = PublicId("org")
+    bank_reference = Text(max_length=80)
+    payer_name = Text(max_length=200)
+    payer_account = Text(max_length=64, required=False)
+    amount_minor = Integer(min_value=1, max_value=LARGEST_RECEIPT_MINOR)
+    currency = Choice(CURRENCIES)
+    received_date = Day()
+
+
+class RejectIn(StrictSerializer):
+    reason = Text(max_length=500)
+
+
+class SettlementOut(Shape):
+    id = PublicId("stl", source="public_id")
+    provider = PublicId("org", source="provider.public_id")
+    state = serializers.ChoiceField(Settlement.State.choices)
+    start_at = Instant(source="period.lower")
+    end_at = Instant(source="period.upper")
+    currency = serializers.CharField()
+    line_count = serializers.IntegerField()
+    card_seconds = serializers.IntegerField()
+    gross_minor = serializers.IntegerField()
+    vat_minor = serializers.IntegerField()
+    fee_minor = serializers.IntegerField()
+    net_minor = serializers.IntegerField(help_text="The provider's share.")
+    created_at = Instant()
+    paid_at = Instant(allow_null=True)
+
+
+class SettleIn(StrictSerializer):
+    provider = PublicId("org")
+    start_at = Instant()
+    end_at = Instant()
+    currency = Choice(CURRENCIES)

@@ -1,0 +1,58 @@
+"""What providers earned."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from billing import settlement
+from billing.api import serializers as shapes
+from billing.models import Settlement
+from inventory.api.requests import actor_of, body, find, instant_of
+from inventory.api.resources import ReadOnlyResource
+from inventory.errors import DomainError
+from inventory.models import Organisation
+from inventory.periods import Period
+
+
+class NothingToSettle(DomainError):
+    """No unsettled charge lies in the period, or their sum is not positive and is carried."""
+
+    code = "nothing_to_settle"
+    title = "There is nothing to settle in this period"
+
+
+class Settlements(ReadOnlyResource):
+    """What a provider earned in a period."""
+
+    required_scopes: ClassVar[dict[str, str | None]] = {
+        "list": "settlements:read",
+        "retrieve": "settlements:read",
+        "create": "settlements:write",
+    }
+    idempotent = frozenset({"create"})
+    serializer_class = shapes.SettlementOut
+
+    def rows(self) -> QuerySet[Settlement]:
+        return Settlement.objects.visible_to(actor_of(self.request)).select_related("provider")
+
+    @extend_schema(request=shapes.SettleIn, responses={201: shapes.SettlementOut})
+    def create(self, request: Request) -> Response:
+        """Settles a provider's charges of a period, each once. Operator only."""
+        given = body(request, shapes.SettleIn)
+        actor = actor_of(request)
+        provider = find(Organisation.objects.visible_to(actor), given["provider"])
+        row = settlement.settle(
+            provider_id=provider.pk,
+            period=Period(given["start_at"], given["end_at"]),
+            currency=given["currency"],
+            at=instant_of(request),
+            actor=actor,
+        )
+        if row is None:
+            raise NothingToSettle()
+        return self.render(row, status=201)

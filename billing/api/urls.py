@@ -1,0 +1,18 @@
+"""Addresses of money, and of everything that moves it."""
+
+from __future__ import annotations
+
+from rest_framework.routers import SimpleRouter
+
+from billing.api import deals, settlements, views
+
+router = SimpleRouter(trailing_slash=False, use_regex_path=False)
+router.register("reservations", deals.Reservations, basename="reservation")
+router.register("leases", deals.Leases, basename="lease")
+router.register("charges", views.Charges, basename="charge")
+router.register("wallet/transactions", views.WalletTransactions, basename="wallet-transaction")
+router.register("wallet", views.Wallet, basename="wallet")
+router.register("bank-receipts", views.BankReceipts, basename="bank-receipt")
+router.register("settlements", settlements.Settlements, basename="settlement")
+
+urlpatterns = [*router.urls]

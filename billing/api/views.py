@@ -1,0 +1,169 @@
+"""Charges, wallets and bank receipts."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from billing import ledger, payments
+from billing.api import serializers as shapes
+from billing.models import BankReceipt, Charge, LedgerEntry
+from inventory.api.requests import actor_of, body, find, instant_of, organisation_of, query
+from inventory.api.resources import ReadOnlyResource, Resource
+from inventory.errors import Forbidden
+from inventory.models import Organisation, User
+from marketplace.models import Lease
+
+
+class PersonNeeded(Forbidden):
+    """Two persons decide about money; a key that no person made stands for none."""
+
+    code = "person_needed"
+    title = "A person has to do this"
+
+
+def person_of(request: Request) -> User:
+    """The signed-in person, or the one who made the key. Raises PersonNeeded."""
+    if isinstance(request.user, User):
+        return request.user
+    maker: Any = request.user.pk
+    person = User.objects.filter(pk=maker, is_active=True).first()
+    if person is None:
+        raise PersonNeeded()
+    return person
+
+
+class Charges(ReadOnlyResource):
+    """Rated usage hours and the kept shares of cancellations."""
+
+    required_scopes: ClassVar[dict[str, str | None]] = {
+        "list": "usage:read",
+        "retrieve": "usage:read",
+    }
+    serializer_class = shapes.ChargeOut
+    query_shape = shapes.ChargeQuery
+
+    def rows(self) -> QuerySet[Charge]:
+        actor = actor_of(self.request)
+        rows = Charge.objects.visible_to(actor).select_related("lease")
+        if actor.project_id is not None:
+            rows = rows.filter(lease__project_id=actor.project_id)
+        if lease := self.request.query_params.get("lease"):
+            rows = rows.filter(lease=find(Lease.objects.visible_to(actor), lease))
+        return rows
+
+    @extend_schema(parameters=[shapes.ChargeQuery])
+    def list(self, request: Request, **_: Any) -> Response:
+        """Newest first; of one lease with `lease`."""
+        return self.page(self.rows())
+
+
+class Wallet(Resource):
+    """The caller's money. The operator names the organisation it looks at."""
+
+    required_scopes: ClassVar[dict[str, str | None]] = {"list": "wallet:read"}
+    serializer_class = shapes.WalletOut
+    pagination_class = None
+
+    @extend_schema(
+        operation_id="get_wallet", parameters=[shapes.WalletQuery], responses=shapes.WalletOut
+    )
+    def list(self, request: Request, **_: Any) -> Response:
+        """What is there, what is kept aside for holds, and what can be spent."""
+        given = query(request, shapes.WalletQuery)
+        balance = ledger.balance(owner_of(request, given), currency=given.get("currency", "CNY"))
+        return Response(shapes.WalletOut(balance).data)
+
+
+class WalletTransactions(Resource):
+    """What moved into and out of a wallet."""
+
+    required_scopes: ClassVar[dict[str, str | None]] = {"list": "wallet:read"}
+    serializer_class = shapes.WalletEntryOut
+    query_shape = shapes.WalletQuery
+    concealed = shapes.WALLET
+
+    def rows(self) -> QuerySet[LedgerEntry]:
+        given: dict[str, Any] = {
+            name: value
+            for name, value in self.request.query_params.items()
+            if name in ("currency", "organisation")
+        }
+        owner = owner_of(self.request, given)
+        code = ledger.wallet(owner, given.get("currency", "CNY"))
+        return LedgerEntry.objects.filter(account__code=code).select_related("transaction")
+
+    @extend_schema(operation_id="list_wallet_transactions", parameters=[shapes.WalletQuery])
+    def list(self, request: Request, **_: Any) -> Response:
+        """Newest first."""
+        return self.page(self.rows())
+
+
+def owner_of(request: Request, given: dict[str, Any]) -> Organisation:
+    """Whose wallet is meant: the caller's own unless it may see another's."""
+    rows = Organisation.objects.visible_to(actor_of(request))
+    if "organisation" in given:
+        return find(rows, given["organisation"])
+    return rows.get(pk=organisation_of(request))
+
+
+class BankReceipts(ReadOnlyResource):
+    """Bank transfers to the operator: recorded by one person, decided by another."""
+
+    required_scopes: ClassVar[dict[str, str | None]] = {
+        "list": "wallet:read",
+        "retrieve": "wallet:read",
+        "create": "receipts:record",
+        "approve": "receipts:approve",
+        "reject": "receipts:approve",
+    }
+    idempotent = frozenset({"create", "approve", "reject"})
+    serializer_class = shapes.ReceiptOut
+
+    def rows(self) -> QuerySet[BankReceipt]:
+        return BankReceipt.objects.visible_to(actor_of(self.request)).select_related("tenant")
+
+    @extend_schema(request=shapes.ReceiptIn, responses={201: shapes.ReceiptOut})
+    def create(self, request: Request) -> Response:
+        """Records a transfer seen on the bank's statement. Operator only."""
+        given = body(request, shapes.ReceiptIn)
+        actor = actor_of(request)
+        tenant = find(Organisation.objects.visible_to(actor), given.pop("tenant"))
+        row = payments.record_receipt(
+            tenant_id=tenant.pk,
+            **given,
+            at=instant_of(request),
+            actor=actor,
+            user=person_of(request),
+        )
+        return self.render(row, status=201)
+
+    @extend_schema(request=None, responses=shapes.ReceiptOut)
+    @action(detail=True, methods=["post"])
+    def approve(self, request: Request, public_id: str) -> Response:
+        """Puts the money into the tenant's wallet. By another person than the recorder."""
+        row = payments.approve_receipt(
+            receipt_public_id=self.row().public_id,
+            at=instant_of(request),
+            actor=actor_of(request),
+            user=person_of(request),
+        )
+        return self.render(row)
+
+    @extend_schema(request=shapes.RejectIn, responses=shapes.ReceiptOut)
+    @action(detail=True, methods=["post"])
+    def reject(self, request: Request, public_id: str) -> Response:
+        """It was not what it seemed; nothing reaches the wallet."""
+        row = payments.reject_receipt(
+            receipt_public_id=self.row().public_id,
+            reason=body(request, shapes.RejectIn)["reason"],
+            at=instant_of(request),
+            actor=actor_of(request),
+            user=person_of(request),
+        )
+        return self.render(row)

@@ -1,0 +1,262 @@
+"""The only way to hold, confirm and give back a deal: its money and its machines together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from billing import closing, ledger
+from billing.ledger import Kind
+from billing.models import Charge, LeaseTally
+from inventory import identifiers
+from inventory.actors import Actor
+from inventory.errors import DomainError, Forbidden, NotFound
+from inventory.models import Organisation
+from marketplace import leases, offers, policy, reservations
+from marketplace.models import Lease, Listing, Reservation
+from marketplace.money import Amounts
+
+logger = logging.getLogger(__name__)
+State = Reservation.State
+
+
+class SellingModeUnavailable(DomainError):
+    """The listing is sold directly or resold; here deals are made by agency only, for now."""
+
+    code = "selling_mode_unavailable"
+    title = "This listing cannot be booked here"
+
+
+@dataclass(frozen=True, slots=True)
+class CancelQuote:
+    """What giving a deal back now would return, in minor units, before anything is done."""
+
+    currency: str
+    share_bps: int  # refunded, of what was paid
+    refund_minor: int
+    kept: Amounts
+
+
+def hold(
+    *,
+    offer_token: str,
+    project_id: int | None,
+    at: datetime,
+    actor: Actor,
+    ssh_keys: Sequence[str] = (),
+) -> Reservation:
+    """Capacity and a deposit for it are kept until the reservation's `expires_at`.
+
+    Locks the tenant's organisation, its wallet, and the pool last. Not idempotent: the
+    entry's key is. Raises OfferInvalid, OfferExpired, InsufficientFunds,
+    SellingModeUnavailable, Forbidden, and what `reservations.place` raises.
+    """
+    if actor.organisation_id is None:
+        raise Forbidden("Only an organisation can hold")
+    offer = offers.read_token(offer_token, at)
+    with transaction.atomic():
+        # First in the order of locks; it also lines up a tenant's holds before its hold limit.
+        rows = Organisation.objects.select_for_update(of=("self",), no_key=True)
+        tenant = rows.filter(pk=actor.organisation_id).first()
+        if tenant is None:
+            raise NotFound("No such organisation")
+        policy.require_verified(tenant)
+        _require_agency(offer.listing_id)
+        quote = reservations.quote_offer(offer)
+        deposit = policy.hold_deposit(
+            tenant_id=tenant.pk, gross_minor=quote.gross_minor, at=at
+        ).amount_minor
+        public_id = identifiers.new("rsv")
+        if deposit:
+            ledger.place_hold(
+                key=_hold_key(public_id),
+                account=ledger.wallet(tenant, quote.currency),
+                amount_minor=deposit,
+                expires_at=policy.expires_at(at),
+                at=at,
+            )
+        return reservations.place(
+            reservation_public_id=public_id,
+            offer=offer,
+            tenant_id=tenant.pk,
+            project_id=project_id,
+            hold_deposit_minor=deposit,
+            at=at,
+            actor=actor,
+            ssh_keys=ssh_keys,
+        )
+
+
+def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
+    """What is due moves from the wallet to the lease's deposit, and the deal is a lease.
+
+    Locks the reservation, the wallet, and the pool last. Not idempotent: a second one finds
+    the reservation confirmed. Raises NotFound, InsufficientFunds, HoldExpired,
+    IllegalTransition.
+    """
+    with transaction.atomic():
+        reservation = _lock_visible(reservation_public_id, actor)
+        tenant, currency = reservation.tenant, reservation.currency
+        if reservation.state == State.HELD:  # any other is refused by reservations.confirm
+            wallet, deposit = ledger.wallet(tenant, currency), ledger.deposit(tenant, currency)
+            ledger.lock([wallet, deposit])
+            _release_hold(reservation, at)
+            if reservation.due_minor:
+                ledger.post(
+                    kind=Kind.DEAL_FUNDED,
+                    key=f"deal:{reservation.public_id}:funded",
+                    entries=[(wallet, reservation.due_minor), (deposit, -reservation.due_minor)],
+                    at=at,
+                    actor=actor,
+                )
+        lease = reservations.confirm(reservation=reservation, at=at, actor=actor)
+        LeaseTally.objects.create(lease=lease, deposit_left_minor=reservation.due_minor)
+    return lease
+
+
+def quote_cancel(*, reservation_public_id: str, at: datetime, actor: Actor) -> CancelQuote:
+    """What `cancel` at that instant would give back. Changes nothing, locks nothing.
+
+    Raises NotFound, CancelWindowClosed.
+    """
+    rows = Reservation.objects.visible_to(actor).select_related("lease__price", "lease__terms")
+    reservation = rows.filter(public_id=reservation_public_id).first()
+    if reservation is None:
+        raise NotFound("No such reservation")
+    return _cancel_quote(reservation, at)
+
+
+def cancel(*, reservation_public_id: str, at: datetime, actor: Actor, reason: str) -> Reservation:
+    """The deal is given back: free while held; by its terms while its lease waits to start.
+
+    A confirmed one: the refund goes from the deposit to the wallet, the kept share becomes a
+    charge. Locks reservation, lease, tally, balances, and the pool last. Not idempotent.
+    Raises NotFound, CancelWindowClosed, IllegalTransition.
+    """
+    with transaction.atomic():
+        reservation = _lock_visible(reservation_public_id, actor)
+        if reservation.state != State.CONFIRMED:
+            if reservation.state == State.HELD:
+                _release_hold(reservation, at)
+            return reservations.cancel(reservation=reservation, at=at, actor=actor, reason=reason)
+        lease = leases.lock(reservation.lease.pk)
+        quote = _cancel_quote(reservation, at, lease)
+        tally = LeaseTally.objects.select_for_update(no_key=True).get(lease=lease)
+        _settle_cancelled(lease, tally, quote, at=at, actor=actor)
+        lease.closed_at = at
+        lease.save(update_fields=["closed_at"])
+        leases.cancel(lease=lease, at=at, actor=actor, reason=reason)
+    return reservation
+
+
+def expire_due(*, at: datetime, limit: int) -> int:
+    """Holds that lapsed give back their capacity and their money; returns how many.
+
+    One transaction each, so that one that cannot lapse holds up no other. Idempotent.
+    """
+    lapsed = 0
+    for pk in reservations.due(at=at, limit=limit):
+        try:
+            with transaction.atomic():
+                reservation = reservations.lock(pk)
+                if reservation.state != State.HELD:  # confirmed or cancelled meanwhile
+                    continue
+                _release_hold(reservation, at)
+                reservations.expire(reservation=reservation, at=at)
+        except DomainError as error:
+            logger.warning("reservation %s does not lapse: %s", pk, error)
+        else:
+            lapsed += 1
+    return lapsed
+
+
+def close_leases(*, at: datetime, limit: int) -> int:
+    """See `closing.close_leases`."""
+    return closing.close_leases(at=at, limit=limit)
+
+
+def _lock_visible(public_id: str, actor: Actor) -> Reservation:
+    """The tenant's own reservation, locked; the provider's view of it is no right to act."""
+    reservation = reservations.lock(public_id)
+    if actor.kind != "system" and reservation.tenant_id != actor.organisation_id:
+        raise NotFound("No such reservation")
+    if actor.project_id is not None and reservation.project_id != actor.project_id:
+        raise NotFound("No such reservation")
+    return reservation
+
+
+def _require_agency(listing_public_id: str) -> None:
+    listing = Listing.objects.filter(public_id=listing_public_id).first()
+    if listing is None:
+        raise offers.OfferInvalid
+    if listing.selling != Listing.Selling.AGENCY:
+        raise SellingModeUnavailable(selling=listing.selling)
+
+
+def _hold_key(reservation_public_id: str) -> str:
+    return f"hold:{reservation_public_id}"
+
+
+def _release_hold(reservation: Reservation, at: datetime) -> None:
+    if reservation.hold_deposit_minor:
+        ledger.release_hold(key=_hold_key(reservation.public_id), at=at)
+
+
+def _cancel_quote(
+    reservation: Reservation, at: datetime, lease: Lease | None = None
+) -> CancelQuote:
+    if reservation.state != State.CONFIRMED:
+        return CancelQuote(reservation.currency, 10_000, 0, Amounts(0, 0, 0, 0))
+    quote = leases.quote_cancel(lease=lease or reservation.lease, at=at)
+    return CancelQuote(reservation.currency, quote.share_bps, quote.refund_minor, quote.kept)
+
+
+def _settle_cancelled(
+    lease: Lease, tally: LeaseTally, quote: CancelQuote, *, at: datetime, actor: Actor
+) -> None:
+    """Deposit → wallet and, for the kept share, → provider, fee, VAT; the deposit is spent."""
+    tenant, currency, kept = lease.tenant, lease.currency, quote.kept
+    entries = [
+        (ledger.deposit(tenant, currency), tally.deposit_left_minor),
+        (ledger.wallet(tenant, currency), -quote.refund_minor),
+        (ledger.provider_accrued(lease.provider, currency), -kept.provider_minor),
+        (ledger.fee(currency), -kept.fee_minor),
+        (ledger.vat(currency), -kept.vat_minor),
+    ]
+    booked = [entry for entry in entries if entry[1]]
+    transaction_id = None
+    if booked:
+        transaction_id = ledger.post(
+            kind=Kind.DEAL_CANCELLED,
+            key=f"lease:{lease.public_id}:cancelled",
+            entries=booked,
+            at=at,
+            actor=actor,
+        )
+    if kept.gross_minor:
+        Charge.objects.create(
+            lease=lease,
+            provider_id=lease.provider_id,
+            tenant_id=lease.tenant_id,
+            price_id=lease.price_id,
+            kind=Charge.Kind.CANCELLATION,
+            allocation_id=lease.allocation_id,
+            hour=at,
+            card_seconds=0,
+            currency=currency,
+            gross_minor=kept.gross_minor,
+            vat_minor=kept.vat_minor,
+            fee_minor=kept.fee_minor,
+            provider_minor=kept.provider_minor,
+            deposit_minor=kept.gross_minor,
+            wallet_minor=0,
+            receivable_minor=0,
+            ledger_transaction_id=transaction_id,
+            created_at=at,
+        )
+    tally.deposit_left_minor = 0
+    tally.save(update_fields=["deposit_left_minor"])

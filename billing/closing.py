@@ -1,0 +1,104 @@
+"""The end of a lease's money: what is left of its deposit goes back."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from django.db import connection, transaction
+
+from billing import ledger, payments
+from billing.ledger import Kind
+from billing.models import LeaseTally
+from inventory import actors, journal
+from inventory.errors import DomainError
+from marketplace import leases
+from marketplace.models import Lease
+
+logger = logging.getLogger(__name__)
+ACTOR = actors.system("closing")
+
+
+def close_leases(*, at: datetime, limit: int) -> int:
+    """Leases that are over and charged to the end give back what is left; returns how many.
+
+    A lease that failed, or was cancelled by its provider, gives back everything at once. One
+    transaction each. Locks the lease, its tally, then balances. Idempotent.
+    """
+    closed = 0
+    for lease_id in _due(limit):
+        try:
+            with transaction.atomic():
+                closed += _close(lease_id, at)
+        except DomainError as error:
+            logger.warning("lease %s does not close: %s", lease_id, error)
+    return closed
+
+
+def _due(limit: int) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT l.id FROM marketplace_lease l
+            JOIN inventory_allocation a ON a.id = l.allocation_id
+            LEFT JOIN inventory_meteringcursor c ON c.allocation_id = a.id
+            LEFT JOIN billing_leasetally t ON t.lease_id = l.id
+            WHERE l.closed_at IS NULL AND (
+                l.state IN ('failed', 'cancelled')
+                OR (l.state = 'ended' AND c.metered_until >= upper(a.period)
+                    AND t.rated_until >= c.metered_until))
+            ORDER BY l.id LIMIT %s
+            """,
+            [limit],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _close(lease_id: int, at: datetime) -> bool:
+    lease = leases.lock(lease_id)
+    if lease.closed_at is not None:
+        return False
+    tally = LeaseTally.objects.select_for_update(no_key=True).get(lease=lease)
+    rest = tally.deposit_left_minor
+    if rest:
+        _give_back(lease, rest, at)
+        tally.deposit_left_minor = 0
+        tally.save(update_fields=["deposit_left_minor"])
+    lease.closed_at = at
+    lease.save(update_fields=["closed_at"])
+    journal.record(
+        event="lease.closed",
+        object_id=lease.public_id,
+        actor=ACTOR,
+        at=at,
+        provider_id=lease.provider_id,
+        tenant_id=lease.tenant_id,
+        data={
+            "charged_minor": tally.gross_minor,
+            "returned_minor": rest,
+            "currency": lease.currency,
+        },
+    )
+    return True
+
+
+def _give_back(lease: Lease, amount_minor: int, at: datetime) -> None:
+    """Deposit → wallet; what the tenant owes is paid from it first."""
+    tenant, currency = lease.tenant, lease.currency
+    deposit, wallet = ledger.deposit(tenant, currency), ledger.wallet(tenant, currency)
+    ledger.lock([deposit, wallet, ledger.receivable(tenant, currency)])
+    ledger.post(
+        kind=Kind.DEAL_CLOSED,
+        key=f"lease:{lease.public_id}:closed",
+        entries=[(deposit, amount_minor), (wallet, -amount_minor)],
+        at=at,
+        actor=ACTOR,
+    )
+    payments.clear_receivable(
+        tenant,
+        currency=currency,
+        up_to_minor=amount_minor,
+        cause=f"lease:{lease.public_id}",
+        at=at,
+        actor=ACTOR,
+    )

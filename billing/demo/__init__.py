@@ -1,0 +1,97 @@
+"""The demo world: a small country, made by the product's own verbs with instants in the past.
+
+The same seed makes the same world. What the first page needs comes first; the other pools'
+pasts follow while the product runs, each in a transaction of its own, so that a run that was
+cut off goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+
+from billing import rating, settlement
+from billing.demo import people, places
+from billing.demo.catalogue import (
+    CENTRES,
+    OPERATOR,
+    TENANT,
+    TENANTS,
+    DemoPool,
+)
+from billing.demo.history import DAYS, PoolHistory
+from inventory import chips, partitions
+from inventory.models import Organisation, Pool
+from inventory.periods import Period, floor_hour
+from marketplace import money
+
+Progress = Callable[[str], None]
+BATCH = 5_000
+ZONE = settings.BILLING_ZONE
+
+
+def lay_ground(*, seed: int, now: datetime, progress: Progress) -> None:
+    """Everybody and everything exists, and the first pool has its past."""
+    at = floor_hour(now) - timedelta(days=DAYS + 15)
+    if not Organisation.objects.filter(name=OPERATOR[0]).exists():
+        with transaction.atomic(durable=True):
+            partitions.ensure_partitions(at=at)
+            chips.load_catalogue()
+            rows = people.populate(at=at, now=now)
+            places.build(owners=rows, at=at, seed=seed)
+        progress(f"{len(rows)} organisations, {len(CENTRES)} centres with their nodes")
+    first = CENTRES[0].pools[0].name
+    _play(Pool.objects.filter(name=first), seed, now, progress)
+
+
+def play_the_rest(*, seed: int, now: datetime, progress: Progress) -> None:
+    """Every pool has its past, every delivered hour is charged, finished months are settled."""
+    _play(Pool.objects.all(), seed, now, progress)
+    while count := _charge(now):
+        progress(f"{count} hours charged")
+    _settle(now, progress)
+
+
+def _play(pools: QuerySet[Pool], seed: int, now: datetime, progress: Progress) -> None:
+    # The first tenant is the one whose key is printed: nobody else spends its money.
+    tenants = list(Organisation.objects.filter(name__in=[n for n in TENANTS if n != TENANT]))
+    tenants.sort(key=lambda row: row.pk)
+    plans: dict[str, DemoPool] = {plan.name: plan for centre in CENTRES for plan in centre.pools}
+    todo = pools.filter(listings__isnull=True).order_by("pk")
+    for pool in todo.select_related("provider", "chip"):
+        history = PoolHistory(plan=plans[pool.name], pool=pool, tenants=tenants, now=now, seed=seed)
+        with transaction.atomic(durable=True):
+            count = history.play()
+        progress(f"pool {pool.name}: {count} deals in {DAYS} days")
+
+
+def _charge(now: datetime) -> int:
+    with transaction.atomic(durable=True):
+        return len(rating.rate_due(at=now, limit=BATCH))
+
+
+def _settle(now: datetime, progress: Progress) -> None:
+    """The two months before this one, for every provider, the older first."""
+    last = _month_before(money.month_of(now, ZONE))
+    for month in (_month_before(last), last):
+        for provider in Organisation.objects.filter(is_provider=True).order_by("pk"):
+            with transaction.atomic(durable=True):
+                row = settlement.settle(
+                    provider_id=provider.pk,
+                    period=month,
+                    currency="CNY",
+                    at=now,
+                    actor=people.SEED,
+                )
+            if row is not None:
+                local = month.start.astimezone(ZoneInfo(ZONE))
+                progress(f"{provider.name} settled for {local:%Y-%m}")
+
+
+def _month_before(month: Period) -> Period:
+    return money.month_of(month.start - timedelta(days=1), ZONE)

@@ -1,0 +1,60 @@
+"""The ledger's rules in the database, and who may do what there."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import migrations
+
+SQL = Path(__file__).resolve().parent.parent / "sql"
+
+TABLES = (
+    "billing_ledgeraccount",
+    "billing_ledgerbalance",
+    "billing_ledgertransaction",
+    "billing_ledgerentry",
+    "billing_ledgerhold",
+)
+# Not ledger_open: accounts come into being through a posting, a hold or a lock only.
+FUNCTIONS = (
+    "ledger_lock(text[])",
+    "ledger_post(text, text, timestamptz, timestamptz, text, text, text, text[], bigint[], bigint)",
+    "ledger_post_many(jsonb, timestamptz)",
+    "ledger_reverse(bigint, text, timestamptz, timestamptz, text, text)",
+    "ledger_place_hold(text, text, bigint, timestamptz, timestamptz)",
+    "ledger_release_hold(text, timestamptz)",
+    "ledger_capture_hold(text, text, text, timestamptz, timestamptz, text, text, text,"
+    " text[], bigint[])",
+    "ledger_set_floor(text, bigint)",
+)
+
+
+def grant(apps: Any, schema_editor: Any) -> None:
+    """The runtime role executes and reads, and has no other right."""
+    role = settings.DATABASES["default"]["USER"]
+    execute = schema_editor.execute
+    quoted = schema_editor.quote_name(role)
+    for function in ("ledger_open(text)", *FUNCTIONS):
+        execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SELECT current_user")
+        owner = cursor.fetchone()[0]
+    if role == owner:  # one role for everything: the triggers alone keep the rules
+        return
+    for table in TABLES:
+        execute(f"REVOKE ALL ON {table} FROM {quoted}")
+        execute(f"GRANT SELECT ON {table} TO {quoted}")
+    for function in FUNCTIONS:
+        execute(f"GRANT EXECUTE ON FUNCTION {function} TO {quoted}")
+    for table in ("billing_charge", "billing_settlementline"):
+        execute(f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM {quoted}")
+
+
+class Migration(migrations.Migration):
+    dependencies = [("billing", "0001_initial")]
+
+    operations = [
+        migrations.RunSQL((SQL / "ledger_rules.sql").read_text(encoding="utf-8")),
+        migrations.RunSQL((SQL / "ledger_functions.sql").read_text(encoding="utf-8")),
+        migrations.RunPython(grant),
+    ]

@@ -1,0 +1,25 @@
+"""Money: the ledger, what it charges and what it owes."""
+
+from billing.models.charge import Charge, LeaseTally
+from billing.models.ledger import (
+    LedgerAccount,
+    LedgerBalance,
+    LedgerEntry,
+    LedgerHold,
+    LedgerTransaction,
+)
+from billing.models.payment import BankReceipt
+from billing.models.settlement import Settlement, SettlementLine
+
+__all__ = [
+    "BankReceipt",
+    "Charge",
+    "LeaseTally",
+    "LedgerAccount",
+    "LedgerBalance",
+    "LedgerEntry",
+    "LedgerHold",
+    "LedgerTransaction",
+    "Settlement",
+    "SettlementLine",
+]

@@ -1,0 +1,137 @@
+"""What was delivered, in money."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from billing.models.ledger import LedgerTransaction
+from inventory.identifiers import PublicIdField
+from inventory.lifecycle import append_only
+from inventory.models import Organisation
+from marketplace.models import Lease, PriceVersion
+
+if TYPE_CHECKING:
+    from inventory.actors import Actor
+
+
+class ChargeQuerySet(models.QuerySet["Charge"]):
+    def visible_to(self, actor: Actor) -> ChargeQuerySet:
+        if actor.sees_everything:
+            return self
+        own = actor.organisation_id
+        return self.filter(Q(tenant_id=own) | Q(provider_id=own))
+
+
+class Charge(models.Model):
+    """One rated usage hour, or the kept share of a cancellation (费用). Append-only.
+
+    gross = provider + fee + vat, to the minor unit. Amounts are differences of cumulative
+    roundings per (lease, price version), so that their sum never drifts by more than half a
+    minor unit; a correction may be negative.
+    """
+
+    class Kind(models.TextChoices):
+        USAGE = "usage", _("usage")
+        CANCELLATION = "cancellation", _("cancellation")
+
+    public_id = PublicIdField(prefix="chg")
+    lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="charges")
+    provider = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
+    tenant = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
+    price = models.ForeignKey(PriceVersion, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=12, choices=Kind)
+    # The fact: (allocation, hour, revision) of a usage hour; hour is the instant of a cancellation.
+    allocation_id = models.BigIntegerField()
+    hour = models.DateTimeField()
+    revision = models.PositiveSmallIntegerField(default=0)
+    card_seconds = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    gross_minor = models.BigIntegerField()
+    vat_minor = models.BigIntegerField()
+    fee_minor = models.BigIntegerField()
+    provider_minor = models.BigIntegerField()
+    # Where gross was taken from (a negative one: given back to).
+    deposit_minor = models.BigIntegerField()
+    wallet_minor = models.BigIntegerField()
+    receivable_minor = models.BigIntegerField()  # the wallet could not pay; the tenant owes it
+    ledger_transaction = models.ForeignKey(
+        LedgerTransaction, on_delete=models.PROTECT, null=True, related_name="charges"
+    )  # null where the amounts round to nothing
+    created_at = models.DateTimeField()
+
+    objects = ChargeQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["allocation_id", "hour", "revision", "kind"], name="one_charge_per_fact"
+            ),
+            models.CheckConstraint(
+                condition=Q(gross_minor=F("provider_minor") + F("fee_minor") + F("vat_minor")),
+                name="charge_splits_to_the_minor_unit",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    gross_minor=F("deposit_minor") + F("wallet_minor") + F("receivable_minor")
+                ),
+                name="charge_is_paid_to_the_minor_unit",
+            ),
+            models.CheckConstraint(
+                condition=Q(ledger_transaction__isnull=False)
+                | Q(gross_minor=0, provider_minor=0, fee_minor=0, vat_minor=0),
+                name="charge_is_booked",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["provider", "currency", "hour"], name="charge_by_provider"),
+            models.Index(fields=["lease", "hour"], name="charge_by_lease"),
+        ]
+        triggers = [append_only("charge_append_only")]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+
+class LeaseTally(models.Model):
+    """What a lease has been charged so far, and what is left of its deposit.
+
+    The running side of its charges, so that rating an hour costs the same in a lease's
+    tenth year as on its first day. Written by checkout and rating only, under its lock;
+    `verify_ledger` compares it with the charges.
+    """
+
+    lease = models.OneToOneField(
+        Lease, on_delete=models.PROTECT, primary_key=True, related_name="tally"
+    )
+    # Hours before this instant are charged; usage hours arrive in order, corrections apart.
+    rated_until = models.DateTimeField(null=True, blank=True)
+    card_seconds = models.BigIntegerField(default=0)
+    # The exact price of what was delivered, in minor units, before any rounding.
+    exact_numerator = models.DecimalField(max_digits=80, decimal_places=0, default=0)
+    exact_denominator = models.DecimalField(max_digits=80, decimal_places=0, default=1)
+    gross_minor = models.BigIntegerField(default=0)
+    vat_minor = models.BigIntegerField(default=0)
+    fee_minor = models.BigIntegerField(default=0)
+    deposit_left_minor = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(deposit_left_minor__gte=0), name="tally_deposit_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(exact_denominator__gt=0), name="tally_denominator_positive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"tally of lease {self.lease_id}"
+
+    @property
+    def exact(self) -> Fraction:
+        return Fraction(int(self.exact_numerator), int(self.exact_denominator))

@@ -1,0 +1,175 @@
+"""The ledger: signed minor units, debit positive, append-only in the database itself.
+
+Rows are written by SQL functions only (`billing/ledger.py` calls them); the runtime role
+has no right to insert, update or delete here.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from inventory.models import Organisation
+
+
+class LedgerAccount(models.Model):
+    """A place where money of one currency is. `code` names it: `liability:wallet:org_…:CNY`."""
+
+    class Kind(models.TextChoices):
+        ASSET = "asset", _("asset")
+        LIABILITY = "liability", _("liability")
+        EQUITY = "equity", _("equity")
+        REVENUE = "revenue", _("revenue")
+        EXPENSE = "expense", _("expense")
+
+    code = models.CharField(max_length=120, unique=True)
+    kind = models.CharField(max_length=10, choices=Kind)
+    purpose = models.CharField(max_length=40)  # wallet, deposit, provider_accrued …
+    currency = models.CharField(max_length=3)
+    owner = models.ForeignKey(
+        Organisation, on_delete=models.PROTECT, null=True, blank=True, related_name="accounts"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["id", "currency"], name="ledger_account_currency"),
+        ]
+        indexes = [models.Index(fields=["owner", "purpose"], name="ledger_account_by_owner")]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class LedgerBalance(models.Model):
+    """The running balance of an account that is guarded or often read; others have none.
+
+    `posted` is in the account's normal direction (a wallet with money is positive). A
+    guarded one never has less than −`floor_minor` after what is `held`.
+    """
+
+    account = models.OneToOneField(
+        LedgerAccount, on_delete=models.PROTECT, primary_key=True, related_name="balance"
+    )
+    posted = models.BigIntegerField(default=0)
+    held = models.BigIntegerField(default=0)
+    floor_minor = models.BigIntegerField(default=0)  # the credit limit, not negative
+    guarded = models.BooleanField(default=True)
+    version = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(held__gte=0), name="ledger_held_not_negative"),
+            models.CheckConstraint(
+                condition=Q(guarded=False) | Q(posted__gte=F("held") - F("floor_minor")),
+                name="ledger_never_below_the_floor",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id}: {self.posted} ({self.held} held)"
+
+    @property
+    def available(self) -> int:
+        return self.posted - self.held + self.floor_minor
+
+
+class LedgerTransaction(models.Model):
+    """One movement of money: two or more entries that sum to zero per currency. Immutable."""
+
+    class Kind(models.TextChoices):
+        """One member per money movement; the verb in `billing` bears the same name."""
+
+        BANK_RECEIPT_RECORDED = "bank_receipt_recorded"
+        """Money seen on the bank statement, not yet attributed: bank → unmatched receipts."""
+        BANK_RECEIPT_APPROVED = "bank_receipt_approved"
+        """A second person attributed it: unmatched receipts → wallet."""
+        BANK_RECEIPT_REJECTED = "bank_receipt_rejected"
+        """It was not what it seemed: unmatched receipts → bank."""
+        DEAL_FUNDED = "deal_funded"
+        """Confirmation: wallet → deposit, the whole price or the deposit."""
+        USAGE_CHARGED = "usage_charged"
+        """Delivered time: deposit or wallet → provider accrued, fee revenue, VAT."""
+        DEAL_CANCELLED = "deal_cancelled"
+        """Cancelled by the terms: deposit → wallet, the kept share → provider, fee, VAT."""
+        DEAL_CLOSED = "deal_closed"
+        """The lease is over: what is left of the deposit → wallet."""
+        RECEIVABLE_CLEARED = "receivable_cleared"
+        """A top-up first pays what the tenant owes: wallet → tenant receivable."""
+        SETTLED = "settled"
+        """A provider's share of a period: provider accrued → provider settling."""
+        REVERSED = "reversed"
+        """The exact opposite of another transaction."""
+
+    idempotency_key = models.CharField(max_length=200, unique=True)
+    request_sha256 = models.BinaryField(max_length=32)
+    kind = models.CharField(max_length=40, choices=Kind)
+    external_reference = models.CharField(max_length=120, blank=True)
+    effective_at = models.DateTimeField()
+    created_at = models.DateTimeField()
+    reverses = models.OneToOneField("self", on_delete=models.PROTECT, null=True, blank=True)
+    actor = models.CharField(max_length=80)
+    reason = models.CharField(max_length=500, blank=True)
+    # xid xid8 DEFAULT pg_current_xact_id() is added by the migration: it seals the header.
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.idempotency_key}"
+
+
+class LedgerEntry(models.Model):
+    """One leg of a transaction: `amount_minor` debit if positive, credit if negative."""
+
+    transaction = models.ForeignKey(
+        LedgerTransaction, on_delete=models.PROTECT, related_name="entries"
+    )
+    account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="entries")
+    currency = models.CharField(max_length=3)
+    amount_minor = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~Q(amount_minor=0), name="ledger_entry_not_zero"),
+            # Far above any deal and far below what a bigint holds, so that sums stay exact.
+            models.CheckConstraint(
+                condition=Q(amount_minor__gte=-(10**17), amount_minor__lte=10**17),
+                name="ledger_entry_within_reason",
+            ),
+        ]
+        indexes = [models.Index(fields=["account", "id"], name="ledger_entry_by_account")]
+
+    def __str__(self) -> str:
+        return f"{self.amount_minor} {self.currency} on {self.account_id}"
+
+
+class LedgerHold(models.Model):
+    """Money kept aside in a guarded account until captured, released or expired. Not a posting."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("open")
+        """Counts as held; captured, released, or lapses at `expires_at`."""
+        CAPTURED = "captured", _("captured")
+        """Turned into a posting, the rest released."""
+        RELEASED = "released", _("released")
+        """Given back whole."""
+
+    idempotency_key = models.CharField(max_length=200, unique=True)
+    account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="holds")
+    amount_minor = models.BigIntegerField()
+    captured_minor = models.BigIntegerField(default=0)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(amount_minor__gt=0)
+                & Q(captured_minor__gte=0)
+                & Q(captured_minor__lte=F("amount_minor")),
+                name="ledger_hold_amounts",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.idempotency_key

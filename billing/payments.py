@@ -1,0 +1,216 @@
+"""Money that comes in by bank: one person records it, another approves it."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from billing import ledger
+from billing.ledger import Kind
+from billing.models import BankReceipt
+from inventory import journal, transitions
+from inventory.actors import Actor
+from inventory.errors import DomainError, Forbidden, Invalid, NotFound
+from inventory.models import Organisation, User
+from marketplace import money
+
+State = BankReceipt.State
+LARGEST_RECEIPT_MINOR = 10**15
+
+
+class SamePerson(Forbidden):
+    """Whoever recorded a receipt does not decide on it."""
+
+    code = "same_person"
+    title = "Another person has to decide"
+
+
+class DuplicateReceipt(DomainError):
+    """The line of the bank statement was recorded before."""
+
+    code = "duplicate_receipt"
+    title = "This bank reference is recorded already"
+
+
+def record_receipt(
+    *,
+    tenant_id: int,
+    bank_reference: str,
+    payer_name: str,
+    amount_minor: int,
+    currency: str,
+    received_date: date,
+    at: datetime,
+    actor: Actor,
+    user: User,
+    payer_account: str = "",
+) -> BankReceipt:
+    """A transfer seen on the statement is booked as unmatched: bank → unmatched receipts.
+
+    Nothing is in the wallet yet. Not idempotent: a bank reference is recorded once, also
+    where it was rejected. Raises DuplicateReceipt, Invalid, UnknownCurrency, NotFound.
+    """
+    reference = bank_reference.strip()
+    if not reference or not payer_name.strip():
+        raise Invalid("A receipt needs the bank's reference and the payer's name")
+    if not 0 < amount_minor <= LARGEST_RECEIPT_MINOR:
+        raise Invalid(f"The amount must lie between 1 and {LARGEST_RECEIPT_MINOR} minor units")
+    money.exponent(currency)
+    tenant = Organisation.objects.filter(pk=tenant_id, is_tenant=True).first()
+    if tenant is None:
+        raise NotFound("No such tenant")
+    try:
+        with transaction.atomic():
+            receipt = BankReceipt.objects.create(
+                tenant=tenant,
+                bank_reference=reference,
+                payer_name=payer_name.strip(),
+                payer_account=payer_account.strip(),
+                amount_minor=amount_minor,
+                currency=currency,
+                received_date=received_date,
+                recorded_by=user,
+                created_at=at,
+            )
+    except IntegrityError as error:
+        if "bank_reference" not in str(error):
+            raise
+        raise DuplicateReceipt(bank_reference=reference) from error
+    ledger.post(
+        kind=Kind.BANK_RECEIPT_RECORDED,
+        key=f"receipt:{receipt.public_id}:recorded",
+        entries=[
+            (ledger.bank(currency), amount_minor),
+            (ledger.unmatched_receipts(currency), -amount_minor),
+        ],
+        at=at,
+        actor=actor,
+        external_reference=reference,
+    )
+    journal.record(
+        event="bankreceipt.recorded",
+        object_id=receipt.public_id,
+        actor=actor,
+        at=at,
+        to_state=State.RECORDED,
+        tenant_id=tenant_id,
+        data={"amount_minor": amount_minor, "currency": currency, "bank_reference": reference},
+    )
+    return receipt
+
+
+def approve_receipt(
+    *, receipt_public_id: str, at: datetime, actor: Actor, user: User
+) -> BankReceipt:
+    """The money is in the tenant's wallet, less what the tenant owes, which it pays first.
+
+    Locks the receipt. Raises SamePerson, IllegalTransition, NotFound. Not idempotent.
+    """
+    with transaction.atomic():
+        receipt = _lock(receipt_public_id)
+        _decide(receipt, to=State.APPROVED, user=user, at=at, actor=actor, reason="")
+        tenant, currency = receipt.tenant, receipt.currency
+        wallet, owed = ledger.wallet(tenant, currency), ledger.receivable(tenant, currency)
+        ledger.lock([wallet, owed, ledger.unmatched_receipts(currency)])
+        ledger.post(
+            kind=Kind.BANK_RECEIPT_APPROVED,
+            key=f"receipt:{receipt.public_id}:approved",
+            entries=[
+                (ledger.unmatched_receipts(currency), receipt.amount_minor),
+                (wallet, -receipt.amount_minor),
+            ],
+            at=at,
+            actor=actor,
+            external_reference=receipt.bank_reference,
+        )
+        clear_receivable(
+            tenant,
+            currency=currency,
+            up_to_minor=receipt.amount_minor,
+            cause=f"receipt:{receipt.public_id}",
+            at=at,
+            actor=actor,
+        )
+    return receipt
+
+
+def reject_receipt(
+    *, receipt_public_id: str, at: datetime, actor: Actor, user: User, reason: str
+) -> BankReceipt:
+    """It was not the tenant's: what was booked when it was recorded is reversed.
+
+    Locks the receipt. Raises SamePerson, IllegalTransition, NotFound, Invalid. Not idempotent.
+    """
+    if not reason.strip():
+        raise Invalid("Say why the receipt is rejected")
+    with transaction.atomic():
+        receipt = _lock(receipt_public_id)
+        _decide(receipt, to=State.REJECTED, user=user, at=at, actor=actor, reason=reason)
+        ledger.post(
+            kind=Kind.BANK_RECEIPT_REJECTED,
+            key=f"receipt:{receipt.public_id}:rejected",
+            entries=[
+                (ledger.unmatched_receipts(receipt.currency), receipt.amount_minor),
+                (ledger.bank(receipt.currency), -receipt.amount_minor),
+            ],
+            at=at,
+            actor=actor,
+            reason=reason[:500],
+            external_reference=receipt.bank_reference,
+        )
+    return receipt
+
+
+def clear_receivable(
+    tenant: Organisation,
+    *,
+    currency: str,
+    up_to_minor: int,
+    cause: str,
+    at: datetime,
+    actor: Actor,
+) -> int:
+    """What the tenant owes is paid from money that just reached its wallet; returns how much.
+
+    Never more than `up_to_minor`, so that a credit limit is not spent on it. Idempotent by
+    `cause`. Locks the wallet and the receivable.
+    """
+    wallet, owed = ledger.wallet(tenant, currency), ledger.receivable(tenant, currency)
+    cleared = min(up_to_minor, ledger.lock([wallet, owed])[owed])
+    if cleared <= 0:
+        return 0
+    ledger.post(
+        kind=Kind.RECEIVABLE_CLEARED,
+        key=f"{cause}:cleared",
+        entries=[(wallet, cleared), (owed, -cleared)],
+        at=at,
+        actor=actor,
+    )
+    return cleared
+
+
+def _lock(public_id: str) -> BankReceipt:
+    rows = BankReceipt.objects.select_for_update(of=("self",), no_key=True)
+    try:
+        return rows.select_related("tenant").get(public_id=public_id)
+    except (BankReceipt.DoesNotExist, ValidationError):
+        raise NotFound("No such receipt") from None
+
+
+def _decide(
+    receipt: BankReceipt, *, to: str, user: User, at: datetime, actor: Actor, reason: str
+) -> None:
+    if receipt.recorded_by_id == user.pk:
+        raise SamePerson
+    receipt.decided_by = user
+    transitions.advance(
+        receipt,
+        to=to,
+        at=at,
+        actor=actor,
+        reason=reason,
+        changed=("decided_by",),
+        data={"amount_minor": receipt.amount_minor, "currency": receipt.currency},
+    )

@@ -1,0 +1,280 @@
+"""Delivered time becomes charges, once per usage hour and revision.
+
+A sweep pulls what metering left. An allocation's hours arrive in order, so a lease's tally
+keeps how far it is charged; a correction comes later, for an hour already behind, and is
+found by its missing charge. The unique fact of a charge is the last word against doubling.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from django.db import connection, transaction
+
+from billing import ledger
+from billing.draws import Purses
+from billing.ledger import Posting
+from billing.models import Charge, LeaseTally, LedgerTransaction
+from inventory import actors
+from inventory.periods import HOUR
+from marketplace import money
+from marketplace.models import Lease
+from marketplace.money import Price
+
+ACTOR = actors.system("rating")
+# In one transaction, since the wallets of its leases stay locked while it lasts.
+LEASES_AT_ONCE = 50
+HOURS_AT_ONCE = 24 * 7  # of one lease
+CORRECTIONS_AT_ONCE = 500
+# Corrections reach 35 days back and are few; the rest is the time rating may have stood still.
+CORRECTIONS_REACH = timedelta(days=400)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One revision of one usage hour of a lease's allocation."""
+
+    hour: datetime
+    lease_id: int
+    revision: int
+    card_seconds: int
+
+
+def rate_due(*, at: datetime, limit: int) -> list[Charge]:
+    """Usage hours nobody has charged yet are charged, about `limit` of them at most.
+
+    Works in transactions of some leases, each complete in itself: killed in between, nothing
+    is lost or doubled. Locks tallies (those another rater works on are skipped), then
+    balances. Idempotent by fact. Returns the charges it made.
+    """
+    made: list[Charge] = []
+    while len(made) < limit:
+        with transaction.atomic():
+            tallies = _lock_due()
+            if not tallies:
+                break
+            made += _rate_hours(tallies, at)
+    while len(made) < limit:
+        with transaction.atomic():
+            charges = _rate_corrections(at)
+        made += charges
+        if not charges:
+            break
+    return made
+
+
+def _lock_due() -> dict[int, LeaseTally]:
+    """Tallies behind their allocation's metering, longest waiting first, locked."""
+    rows = LeaseTally.objects.raw(
+        """
+        SELECT t.* FROM billing_leasetally t
+        JOIN marketplace_lease l ON l.id = t.lease_id
+        JOIN inventory_meteringcursor c ON c.allocation_id = l.allocation_id
+        WHERE l.closed_at IS NULL
+          AND (t.rated_until IS NULL OR t.rated_until < c.metered_until)
+        ORDER BY t.rated_until NULLS FIRST, t.lease_id
+        LIMIT %s
+        FOR NO KEY UPDATE OF t SKIP LOCKED
+        """,
+        [LEASES_AT_ONCE],
+    )
+    return {tally.lease_id: tally for tally in rows}
+
+
+def _rate_hours(tallies: dict[int, LeaseTally], at: datetime) -> list[Charge]:
+    """The next hours of these leases, as far as they are metered."""
+    facts: dict[int, list[Fact]] = defaultdict(list)
+    metered: dict[int, datetime] = {}
+    with connection.cursor() as cursor:
+        # One statement, so that the cursor and the hours below it are of one snapshot.
+        cursor.execute(
+            """
+            SELECT t.lease_id, c.metered_until, u.hour, u.revision, u.card_seconds
+            FROM billing_leasetally t
+            JOIN marketplace_lease l ON l.id = t.lease_id
+            JOIN inventory_meteringcursor c ON c.allocation_id = l.allocation_id
+            LEFT JOIN LATERAL (
+                SELECT hour, revision, card_seconds FROM inventory_usagehour
+                WHERE allocation_id = l.allocation_id AND card_seconds <> 0
+                  AND hour >= coalesce(t.rated_until, lower(l.period) - interval '1 hour')
+                  AND hour < c.metered_until
+                ORDER BY hour, revision LIMIT %s
+            ) u ON true
+            WHERE t.lease_id = ANY(%s)
+            """,
+            [HOURS_AT_ONCE, list(tallies)],
+        )
+        for lease_id, metered_until, hour, revision, card_seconds in cursor.fetchall():
+            metered[lease_id] = metered_until
+            if hour is not None:
+                facts[lease_id].append(Fact(hour, lease_id, revision, card_seconds))
+    for lease_id, tally in tallies.items():
+        cut = len(facts[lease_id]) == HOURS_AT_ONCE
+        # A later revision of the hour at a cut is a correction of an hour already charged.
+        tally.rated_until = facts[lease_id][-1].hour + HOUR if cut else metered[lease_id]
+    return _charge([fact for rows in facts.values() for fact in rows], tallies, at)
+
+
+def _rate_corrections(at: datetime) -> list[Charge]:
+    """Revisions of hours that are charged already: each is a charge of its own, either way."""
+    where = """
+        FROM inventory_usagehour u
+        JOIN marketplace_lease l ON l.allocation_id = u.allocation_id
+        JOIN billing_leasetally t ON t.lease_id = l.id
+        WHERE u.revision > 0 AND u.card_seconds <> 0
+          AND u.hour >= %(since)s AND u.hour < %(at)s AND u.hour < t.rated_until
+          AND NOT EXISTS (
+              SELECT FROM billing_charge c
+              WHERE c.allocation_id = u.allocation_id AND c.hour = u.hour
+                AND c.revision = u.revision AND c.kind = 'usage')
+    """
+    parameters: dict[str, Any] = {
+        "since": at - CORRECTIONS_REACH,
+        "at": at,
+        "limit": CORRECTIONS_AT_ONCE,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT DISTINCT l.id {where} LIMIT %(limit)s", parameters)
+        lease_ids = [row[0] for row in cursor.fetchall()]
+        if not lease_ids:
+            return []
+        rows = LeaseTally.objects.select_for_update(no_key=True, skip_locked=True)
+        tallies = {t.lease_id: t for t in rows.filter(lease__in=lease_ids).order_by("lease")}
+        # Again, now that nobody else charges these leases.
+        cursor.execute(
+            "SELECT u.hour, l.id, u.revision, u.card_seconds"
+            f" {where} AND l.id = ANY(%(leases)s) ORDER BY u.hour, l.id, u.revision"
+            " LIMIT %(limit)s",
+            {**parameters, "leases": list(tallies)},
+        )
+        facts = [Fact(*row) for row in cursor.fetchall()]
+    return _charge(facts, tallies, at)
+
+
+def _charge(facts: Iterable[Fact], tallies: dict[int, LeaseTally], at: datetime) -> list[Charge]:
+    """Prices the facts in order of time, takes the money, books it, moves the tallies."""
+    leases = Lease.objects.select_related(
+        "price", "provider", "tenant", "allocation__pool"
+    ).in_bulk(tallies)
+    ordered = sorted(facts, key=lambda fact: (fact.hour, fact.lease_id, fact.revision))
+    purses = Purses(leases[fact.lease_id] for fact in ordered)
+    charges = [
+        _price(fact, leases[fact.lease_id], tallies[fact.lease_id], purses, at) for fact in ordered
+    ]
+    _book(charges, leases, at)
+    Charge.objects.bulk_create(charges, batch_size=1000)
+    LeaseTally.objects.bulk_update(
+        tallies.values(),
+        [
+            "rated_until",
+            "card_seconds",
+            "exact_numerator",
+            "exact_denominator",
+            "gross_minor",
+            "vat_minor",
+            "fee_minor",
+            "deposit_left_minor",
+        ],
+    )
+    return charges
+
+
+def _price(fact: Fact, lease: Lease, tally: LeaseTally, purses: Purses, at: datetime) -> Charge:
+    """A charge is what the hour adds to the rounded total of its lease."""
+    price = Price.of(lease.price)
+    before = tally.exact
+    after = before + money.hour_fraction(
+        price=price,
+        cards_per_node=lease.allocation.pool.cards_per_node,
+        hour=fact.hour,
+        card_seconds=fact.card_seconds,
+    )
+    amounts = money.charge(price=price, before=before, after=after)
+    _advance(tally, fact, after)
+    tally.gross_minor += amounts.gross_minor
+    tally.vat_minor += amounts.vat_minor
+    tally.fee_minor += amounts.fee_minor
+    draw = purses.draw(lease, tally, amounts.gross_minor)
+    return Charge(
+        lease=lease,
+        provider_id=lease.provider_id,
+        tenant_id=lease.tenant_id,
+        price_id=lease.price_id,
+        kind=Charge.Kind.USAGE,
+        allocation_id=lease.allocation_id,
+        hour=fact.hour,
+        revision=fact.revision,
+        card_seconds=fact.card_seconds,
+        currency=lease.currency,
+        gross_minor=amounts.gross_minor,
+        vat_minor=amounts.vat_minor,
+        fee_minor=amounts.fee_minor,
+        provider_minor=amounts.provider_minor,
+        deposit_minor=draw.deposit_minor,
+        wallet_minor=draw.wallet_minor,
+        receivable_minor=draw.receivable_minor,
+        created_at=at,
+    )
+
+
+def _advance(tally: LeaseTally, fact: Fact, exact: Fraction) -> None:
+    tally.card_seconds += fact.card_seconds
+    tally.exact_numerator = Decimal(exact.numerator)
+    tally.exact_denominator = Decimal(exact.denominator)
+
+
+def _book(charges: Sequence[Charge], leases: dict[int, Lease], at: datetime) -> None:
+    """One ledger transaction per wallet and hour; a correction has one of its own."""
+    groups: dict[tuple[object, ...], list[Charge]] = defaultdict(list)
+    for charge in charges:
+        own = (charge.lease_id, charge.revision) if charge.revision else ()
+        groups[(charge.tenant_id, charge.currency, charge.hour, *own)].append(charge)
+    booked: list[list[Charge]] = []
+    postings: list[Posting] = []
+    for group in groups.values():
+        entries = _entries(group, leases)
+        if entries:  # else all of it rounds to nothing yet
+            lease = leases[group[0].lease_id]
+            booked.append(group)
+            postings.append(
+                Posting(
+                    kind=LedgerTransaction.Kind.USAGE_CHARGED,
+                    key=_key(lease, group),
+                    entries=entries,
+                    effective_at=group[0].hour,
+                )
+            )
+    for group, transaction_id in zip(
+        booked, ledger.post_many(postings, at=at, actor=ACTOR) if postings else [], strict=True
+    ):
+        for charge in group:
+            charge.ledger_transaction_id = transaction_id
+
+
+def _entries(group: Sequence[Charge], leases: dict[int, Lease]) -> list[ledger.Entry]:
+    """Debits of what the tenant pays with, credits of those who get it; zeros left out."""
+    totals: dict[str, int] = defaultdict(int)
+    for charge in group:
+        lease, currency = leases[charge.lease_id], charge.currency
+        totals[ledger.deposit(lease.tenant, currency)] += charge.deposit_minor
+        totals[ledger.wallet(lease.tenant, currency)] += charge.wallet_minor
+        totals[ledger.receivable(lease.tenant, currency)] += charge.receivable_minor
+        totals[ledger.provider_accrued(lease.provider, currency)] -= charge.provider_minor
+        totals[ledger.fee(currency)] -= charge.fee_minor
+        totals[ledger.vat(currency)] -= charge.vat_minor
+    return [(code, amount) for code, amount in totals.items() if amount]
+
+
+def _key(lease: Lease, group: Sequence[Charge]) -> str:
+    """Derived from the facts, so that the same ones can never be booked twice."""
+    facts = sorted(f"{c.allocation_id}|{c.hour.isoformat()}|{c.revision}" for c in group)
+    digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]
+    hour = group[0].hour.astimezone(UTC)
+    return f"usage:{lease.tenant.public_id}:{lease.currency}:{hour:%Y-%m-%dT%HZ}:{digest}"

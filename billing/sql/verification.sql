@@ -1,0 +1,201 @@
+-- The books recomputed from rows alone, without any function that wrote them. Each query finds
+-- what contradicts its title; none may find anything. A credit raises liabilities and revenue;
+-- that is written out again here, so that a wrong `ledger_normal` shows.
+
+-- check: every transaction has two entries or more and sums to zero per currency
+SELECT t.id, t.kind, e.currency, count(e.id) AS entries, sum(e.amount_minor) AS total
+FROM billing_ledgertransaction t LEFT JOIN billing_ledgerentry e ON e.transaction_id = t.id
+GROUP BY t.id, t.kind, e.currency
+HAVING count(e.id) < 1 OR sum(e.amount_minor) <> 0
+UNION ALL
+SELECT transaction_id, 'too few', '', count(*), 0 FROM billing_ledgerentry
+GROUP BY transaction_id HAVING count(*) < 2;
+
+-- check: all entries of a currency sum to zero
+SELECT currency, sum(amount_minor) FROM billing_ledgerentry GROUP BY currency HAVING sum(amount_minor) <> 0;
+
+-- check: an entry is in the currency of its account
+SELECT e.id, e.currency, a.code FROM billing_ledgerentry e JOIN billing_ledgeraccount a ON a.id = e.account_id WHERE a.currency <> e.currency;
+
+-- check: a balance is the sum of its entries
+SELECT a.code, b.posted, coalesce((CASE WHEN a.kind IN ('asset', 'expense') THEN 1 ELSE -1 END) * sum(e.amount_minor), 0) AS entries
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN billing_ledgerentry e ON e.account_id = a.id
+GROUP BY a.id, a.code, a.kind, b.posted
+HAVING b.posted <> coalesce((CASE WHEN a.kind IN ('asset', 'expense') THEN 1 ELSE -1 END) * sum(e.amount_minor), 0);
+
+-- check: accounts that must never fall are guarded
+SELECT a.code FROM billing_ledgeraccount a
+LEFT JOIN billing_ledgerbalance b ON b.account_id = a.id AND b.guarded
+WHERE a.purpose IN ('wallet', 'deposit', 'tenant_receivable', 'provider_settling')
+  AND b.account_id IS NULL;
+
+-- check: no guarded account is below its floor
+SELECT a.code, b.posted, b.held, b.floor_minor FROM billing_ledgerbalance b
+JOIN billing_ledgeraccount a ON a.id = b.account_id
+WHERE b.guarded AND b.posted::numeric - b.held + b.floor_minor < 0;
+
+-- check: what is held is the sum of open holds
+SELECT a.code, b.held, coalesce(sum(h.amount_minor), 0) AS holds
+FROM billing_ledgerbalance b JOIN billing_ledgeraccount a ON a.id = b.account_id
+LEFT JOIN billing_ledgerhold h ON h.account_id = a.id AND h.state = 'open'
+GROUP BY a.code, b.held HAVING b.held <> coalesce(sum(h.amount_minor), 0);
+
+-- check: an open hold belongs to a held reservation
+SELECT h.idempotency_key, r.state FROM billing_ledgerhold h
+LEFT JOIN marketplace_reservation r
+       ON h.idempotency_key = 'hold:rsv_' || replace(r.public_id::text, '-', '')
+WHERE h.state = 'open' AND h.idempotency_key LIKE 'hold:rsv_%'
+  AND (r.state IS DISTINCT FROM 'held' OR r.hold_deposit_minor <> h.amount_minor);
+
+-- check: a reversal is the exact opposite
+SELECT t.id, t.reverses_id FROM billing_ledgertransaction t
+WHERE t.reverses_id IS NOT NULL AND EXISTS (
+    SELECT account_id FROM billing_ledgerentry WHERE transaction_id IN (t.id, t.reverses_id)
+    GROUP BY account_id HAVING sum(amount_minor) <> 0);
+
+-- check: a charge splits, and is paid, to the minor unit
+SELECT id, gross_minor, provider_minor, fee_minor, vat_minor, deposit_minor, wallet_minor,
+       receivable_minor FROM billing_charge
+WHERE gross_minor <> provider_minor + fee_minor + vat_minor
+   OR gross_minor <> deposit_minor + wallet_minor + receivable_minor
+   OR (ledger_transaction_id IS NULL AND gross_minor <> 0);
+
+-- check: the ledger's legs are the sums of the charges they book
+WITH charged AS (
+    SELECT c.ledger_transaction_id AS id, v.purpose, v.owner_id, sum(v.amount) AS amount
+    FROM billing_charge c CROSS JOIN LATERAL (VALUES
+        ('provider_accrued', c.provider_id, c.provider_minor),
+        ('fee', NULL, c.fee_minor),
+        ('vat', NULL, c.vat_minor),
+        ('deposit', c.tenant_id,
+         CASE WHEN c.kind = 'usage' THEN -c.deposit_minor ELSE 0 END),
+        ('wallet', c.tenant_id, -c.wallet_minor),
+        ('tenant_receivable', c.tenant_id, c.receivable_minor)
+    ) AS v (purpose, owner_id, amount)
+    WHERE c.ledger_transaction_id IS NOT NULL
+    GROUP BY 1, 2, 3
+), booked AS (
+    SELECT e.transaction_id AS id, a.purpose, a.owner_id,
+           sum((CASE WHEN a.kind IN ('asset', 'expense') THEN 1 ELSE -1 END) * e.amount_minor) AS amount
+    FROM billing_ledgerentry e
+    JOIN billing_ledgeraccount a ON a.id = e.account_id
+    JOIN billing_ledgertransaction t ON t.id = e.transaction_id
+    WHERE t.kind = 'usage_charged' OR (t.kind = 'deal_cancelled'
+      AND a.purpose NOT IN ('deposit', 'wallet'))
+    GROUP BY 1, 2, 3
+)
+SELECT coalesce(c.id, b.id), coalesce(c.purpose, b.purpose), c.amount, b.amount
+FROM charged c FULL JOIN booked b ON b.id = c.id AND b.purpose = c.purpose
+ AND b.owner_id IS NOT DISTINCT FROM c.owner_id
+WHERE coalesce(c.amount, 0) <> coalesce(b.amount, 0);
+
+-- check: a charge is of a usage hour, with its card-seconds
+SELECT c.id, c.allocation_id, c.hour, c.revision, c.card_seconds, u.card_seconds
+FROM billing_charge c LEFT JOIN inventory_usagehour u ON u.allocation_id = c.allocation_id
+ AND u.hour = c.hour AND u.revision = c.revision
+WHERE c.kind = 'usage' AND u.card_seconds IS DISTINCT FROM c.card_seconds;
+
+-- check: every usage hour of a lease that rating has passed is charged
+SELECT l.id, u.hour, u.revision, u.card_seconds FROM inventory_usagehour u
+JOIN marketplace_lease l ON l.allocation_id = u.allocation_id
+JOIN billing_leasetally t ON t.lease_id = l.id
+WHERE u.card_seconds <> 0 AND u.hour < t.rated_until
+  AND (u.revision = 0 OR u.recorded_at < now() - interval '2 days')  -- or the sweep is on its way
+  AND NOT EXISTS (SELECT FROM billing_charge c WHERE c.allocation_id = u.allocation_id
+      AND c.hour = u.hour AND c.revision = u.revision AND c.kind = 'usage');
+
+-- check: a lease's charges are its delivered time at its price, within half a minor unit
+SELECT l.id, sum(c.gross_minor) AS charged, round(sum(
+           c.card_seconds::numeric / CASE v.basis
+               WHEN 'card_hour' THEN 3600
+               WHEN 'node_hour' THEN 3600 * p.cards_per_node
+               ELSE p.cards_per_node * extract(epoch FROM
+                   (m.month + interval '1 month') AT TIME ZONE v.billing_zone
+                   - m.month AT TIME ZONE v.billing_zone)
+           END) * v.amount_micro / 10000
+           * CASE WHEN v.tax_inclusive THEN 1 ELSE 1 + v.vat_bps / 10000.0 END, 6) AS exact
+FROM billing_charge c
+JOIN marketplace_lease l ON l.id = c.lease_id
+JOIN marketplace_priceversion v ON v.id = l.price_id
+JOIN inventory_allocation a ON a.id = l.allocation_id
+JOIN inventory_pool p ON p.id = a.pool_id
+CROSS JOIN LATERAL (
+    SELECT date_trunc('month', c.hour AT TIME ZONE v.billing_zone) AS month) m
+WHERE c.kind = 'usage' AND c.currency IN ('CNY', 'USD', 'EUR', 'HKD')  -- two decimals
+GROUP BY l.id, v.id
+HAVING abs(sum(c.gross_minor) - sum(
+           c.card_seconds::numeric / CASE v.basis
+               WHEN 'card_hour' THEN 3600
+               WHEN 'node_hour' THEN 3600 * p.cards_per_node
+               ELSE p.cards_per_node * extract(epoch FROM
+                   (m.month + interval '1 month') AT TIME ZONE v.billing_zone
+                   - m.month AT TIME ZONE v.billing_zone)
+           END) * v.amount_micro / 10000
+           * CASE WHEN v.tax_inclusive THEN 1 ELSE 1 + v.vat_bps / 10000.0 END) > 0.500001;
+
+-- check: a lease's tally is the sum of its charges
+SELECT l.id, t.gross_minor, s.gross, t.card_seconds, s.card_seconds, t.deposit_left_minor
+FROM billing_leasetally t JOIN marketplace_lease l ON l.id = t.lease_id
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(gross_minor) FILTER (WHERE kind = 'usage'), 0) AS gross,
+           coalesce(sum(vat_minor) FILTER (WHERE kind = 'usage'), 0) AS vat,
+           coalesce(sum(fee_minor) FILTER (WHERE kind = 'usage'), 0) AS fee,
+           coalesce(sum(card_seconds), 0) AS card_seconds,
+           coalesce(sum(deposit_minor), 0) AS deposit
+    FROM billing_charge WHERE lease_id = l.id) s
+WHERE (t.gross_minor, t.vat_minor, t.fee_minor, t.card_seconds)
+      <> (s.gross, s.vat, s.fee, s.card_seconds)
+   OR t.deposit_left_minor
+      <> CASE WHEN l.closed_at IS NULL THEN l.due_minor - s.deposit ELSE 0 END;
+
+-- check: every lease has a tally
+SELECT l.id FROM marketplace_lease l LEFT JOIN billing_leasetally t ON t.lease_id = l.id WHERE t.lease_id IS NULL;
+
+-- check: a tenant's deposit account is what its leases have left
+SELECT a.code, b.posted, coalesce(s.rest, 0)
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN (SELECT l.tenant_id, l.currency, sum(t.deposit_left_minor) AS rest
+           FROM billing_leasetally t JOIN marketplace_lease l ON l.id = t.lease_id
+           GROUP BY 1, 2) s ON s.tenant_id = a.owner_id AND s.currency = a.currency
+WHERE a.purpose = 'deposit' AND b.posted <> coalesce(s.rest, 0);
+
+-- check: what a tenant owes is what its charges left open and no top-up has cleared
+SELECT a.code, b.posted FROM billing_ledgeraccount a
+JOIN billing_ledgerbalance b ON b.account_id = a.id
+WHERE a.purpose = 'tenant_receivable' AND b.posted <>
+    (SELECT coalesce(sum(c.receivable_minor), 0) FROM billing_charge c
+      WHERE c.tenant_id = a.owner_id AND c.currency = a.currency)
+  + (SELECT coalesce(sum(e.amount_minor), 0) FROM billing_ledgerentry e
+      JOIN billing_ledgertransaction t ON t.id = e.transaction_id
+      WHERE e.account_id = a.id AND t.kind = 'receivable_cleared');
+
+-- check: each charge is settled once, with its provider, in its currency
+SELECT charge_id, count(*) FROM billing_settlementline GROUP BY 1 HAVING count(*) > 1
+UNION ALL
+SELECT l.charge_id, 0 FROM billing_settlementline l
+JOIN billing_settlement s ON s.id = l.settlement_id JOIN billing_charge c ON c.id = l.charge_id
+WHERE (c.provider_id, c.currency) <> (s.provider_id, s.currency)
+   OR c.hour >= upper(s.period);
+
+-- check: a settlement is the sum of its lines, and is booked
+SELECT s.id, s.net_minor, x.net, e.amount_minor FROM billing_settlement s
+LEFT JOIN LATERAL (
+    SELECT count(*) AS lines, sum(c.card_seconds) AS card_seconds,
+           sum(c.gross_minor) AS gross, sum(c.vat_minor) AS vat,
+           sum(c.fee_minor) AS fee, sum(c.provider_minor) AS net
+    FROM billing_settlementline l JOIN billing_charge c ON c.id = l.charge_id
+    WHERE l.settlement_id = s.id) x ON true
+LEFT JOIN billing_ledgerentry e ON e.transaction_id = s.ledger_transaction_id
+ AND e.amount_minor < 0
+WHERE (s.line_count, s.card_seconds, s.gross_minor, s.vat_minor, s.fee_minor, s.net_minor)
+      IS DISTINCT FROM (x.lines, x.card_seconds, x.gross, x.vat, x.fee, x.net)
+   OR e.amount_minor IS DISTINCT FROM -s.net_minor;
+
+-- check: what a provider has accrued is what no settlement has consumed
+SELECT a.code, b.posted, sum(c.provider_minor)
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN billing_charge c ON c.provider_id = a.owner_id AND c.currency = a.currency
+ AND NOT EXISTS (SELECT FROM billing_settlementline s WHERE s.charge_id = c.id)
+WHERE a.purpose = 'provider_accrued'
+GROUP BY a.code, b.posted HAVING b.posted <> coalesce(sum(c.provider_minor), 0);

@@ -1,0 +1,28 @@
+"""The money's sweeps. Each is safe to run twice and beside itself; each is one domain call."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from billing import checkout, closing, rating, settlement
+
+
+@shared_task(name="billing.expire_reservations", queue="celery")
+def expire_reservations(**_: object) -> int:
+    return checkout.expire_due(at=timezone.now(), limit=500)
+
+
+@shared_task(name="billing.rate_usage", queue="celery")
+def rate_usage(**_: object) -> int:
+    return len(rating.rate_due(at=timezone.now(), limit=20_000))
+
+
+@shared_task(name="billing.close_leases", queue="celery")
+def close_leases(**_: object) -> int:
+    return closing.close_leases(at=timezone.now(), limit=500)
+
+
+@shared_task(name="billing.settle_month", queue="celery")
+def settle_month(**_: object) -> int:
+    return settlement.settle_month(at=timezone.now())

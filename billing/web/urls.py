@@ -1,0 +1,21 @@
+"""The console's addresses that show or move money."""
+
+from django.urls import path
+
+from billing.web import checkout, earnings, overview, receipts, wallet
+
+urlpatterns = [
+    path("overview/", overview.index, name="overview"),
+    path("reservations/hold/", checkout.hold, name="hold"),
+    path(
+        "reservations/<str:reservation_id>/confirm/", checkout.confirm, name="reservation_confirm"
+    ),
+    path("reservations/<str:reservation_id>/cancel/", checkout.cancel, name="reservation_cancel"),
+    path("wallet/", wallet.index, name="wallet"),
+    path("wallet/movements.csv", wallet.index_csv, name="wallet_csv"),
+    path("earnings/", earnings.index, name="earnings"),
+    path("earnings/months.csv", earnings.index_csv, name="earnings_csv"),
+    path("settlements/", earnings.settlements, name="settlements"),
+    path("receipts/", receipts.index, name="receipts"),
+    path("receipts/<str:receipt_id>/decide/", receipts.decide, name="receipt_decide"),
+]
