@@ -1,0 +1,127 @@
+"""A good request for every POST of the API, made in a market."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.api.client import Api
+from tests.api.market import Market
+from tests.api.test_other_organisations import OBJECTS, external_body, settle_body
+
+
+@dataclass(frozen=True)
+class Good:
+    """Who sends it, and what."""
+
+    who: str
+    body: Callable[[Market], Any]
+
+
+def _no_body(market: Market) -> Any:
+    return None
+
+
+def _reason(market: Market) -> Any:
+    return {"reason": "test"}
+
+
+def _search(market: Market) -> Any:
+    body = market.listing_body()
+    return {
+        "units": 1,
+        "hours": 2,
+        "earliest_start": body["start_at"],
+        "latest_end": body["end_at"],
+        "chips": ["h100-80g"],
+    }
+
+
+def _hold(market: Market) -> Any:
+    market.listing()
+    market.fund()
+    return {"offer": market.offer()["token"], "ssh_keys": ["ssh-ed25519 AAAA me"]}
+
+
+GOOD: dict[str, Good] = {
+    "/organisations": Good("as_operator", lambda m: {"name": "Echo", "is_tenant": True}),
+    "/organisations/{public_id}/verify": Good(
+        "as_operator", lambda m: {"verified": False, "reason": "papers"}
+    ),
+    "/projects": Good("as_tenant", lambda m: {"name": "Pre-training 预训练"}),
+    "/api-keys": Good(
+        "as_tenant",
+        lambda m: {"name": "ci", "scopes": ["leases:read"], "ip_allow": ["10.0.0.0/8"]},
+    ),
+    "/centres": Good(
+        "as_provider",
+        lambda m: {
+            "name": "贵安",
+            "region": "贵州",
+            "owner_kind": "telecom",
+            "hub": "gzh",
+            "pue": "1.20",
+            "built_racks": 100,
+            "occupied_racks": 60,
+        },
+    ),
+    "/fabrics": Good(
+        "as_provider",
+        lambda m: {
+            "centre": m.pool.fabric.centre.public_id,
+            "name": "IB-2",
+            "technology": "InfiniBand NDR",
+            "site_count": 1,
+        },
+    ),
+    "/pools": Good(
+        "as_provider",
+        lambda m: {
+            "fabric": m.pool.fabric.public_id,
+            "chip": "h100-80g",
+            "name": "P-new",
+            "unit_cards": 8,
+            "spare_count": 1,
+        },
+    ),
+    "/pools/{public_id}/state": Good("as_provider", lambda m: {"state": "draining"}),
+    "/pools/{public_id}/floors": Good(
+        "as_provider",
+        lambda m: {
+            "power_micro": 1_000_000,
+            "depreciation_micro": 2_000_000,
+            "network_micro": 0,
+            "operations_micro": 500_000,
+        },
+    ),
+    "/external-allocations": Good("as_provider", external_body),
+    "/external-allocations/{public_id}/release": Good("as_provider", _reason),
+    "/listings": Good("as_provider", lambda m: m.listing_body()),
+    "/listings/{public_id}/reprice": Good(
+        "as_provider", lambda m: {"basis": "card_hour", "amount_micro": 7_000_000}
+    ),
+    "/listings/{public_id}/pause": Good("as_provider", _reason),
+    "/listings/{public_id}/resume": Good("as_provider", _reason),
+    "/listings/{public_id}/withdraw": Good("as_provider", _reason),
+    "/offers/search": Good("as_tenant", _search),
+    "/reservations": Good("as_tenant", _hold),
+    "/reservations/{public_id}/confirm": Good("as_tenant", _no_body),
+    "/reservations/{public_id}/cancel": Good("as_tenant", _reason),
+    "/leases/{public_id}/credentials/reveal": Good("as_tenant", _no_body),
+    "/bank-receipts": Good("as_operator", lambda m: m.receipt_body()),
+    "/bank-receipts/{public_id}/approve": Good("as_second_operator", _no_body),
+    "/bank-receipts/{public_id}/reject": Good("as_second_operator", lambda m: {"reason": "no"}),
+    "/settlements": Good("as_operator", settle_body),
+}
+# Their bodies are files.
+FILES = {"/pools/{public_id}/nodes/import"}
+
+
+def prepared(market: Market, path: str) -> tuple[Api, str, Any]:
+    """The sender, the address with a real id, and a body that would be taken."""
+    good = GOOD[path]
+    body = good.body(market)
+    if "{public_id}" in path:
+        path = path.replace("{public_id}", OBJECTS[path.split("/")[1]](market))
+    return getattr(market, good.who), path, body

@@ -1,0 +1,216 @@
+"""The same key and request: one effect, one reply."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+
+from billing.models import BankReceipt
+from inventory import chips
+from marketplace.http.idempotency import Reply as Stored
+from marketplace.models import IdempotencyRecord, Listing, Reservation
+from tests.api.client import Api, Reply
+from tests.api.market import Market, key
+from tests.api.routes import Route, routes
+
+MONEY_OR_CAPACITY = [route for route in routes() if route.is_idempotent]
+
+
+def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
+    named = {str(route) for route in MONEY_OR_CAPACITY}
+
+    assert named == {
+        "POST /bank-receipts",
+        "POST /bank-receipts/{public_id}/approve",
+        "POST /bank-receipts/{public_id}/reject",
+        "POST /external-allocations",
+        "POST /external-allocations/{public_id}/release",
+        "POST /listings",
+        "POST /listings/{public_id}/pause",
+        "POST /listings/{public_id}/reprice",
+        "POST /listings/{public_id}/resume",
+        "POST /listings/{public_id}/withdraw",
+        "POST /pools",
+        "POST /pools/{public_id}/floors",
+        "POST /pools/{public_id}/nodes/import",
+        "POST /pools/{public_id}/state",
+        "POST /reservations",
+        "POST /reservations/{public_id}/cancel",
+        "POST /reservations/{public_id}/confirm",
+        "POST /settlements",
+    }
+
+
+@pytest.mark.parametrize("route", MONEY_OR_CAPACITY, ids=str)
+@pytest.mark.parametrize("bad", ["", "a b", "a" * 256, "键"])
+def test_a_missing_or_unusable_key_is_refused(market: Market, route: Route, bad: str) -> None:
+    path = route.path.replace("{public_id}", "x")
+
+    reply = market.as_tenant.send("POST", path, {}, headers={"Idempotency-Key": bad})
+
+    assert (reply.status, reply.code) == (400, "idempotency_key_required")
+
+
+def test_a_repeated_request_gets_the_stored_reply_and_does_nothing(market: Market) -> None:
+    body = market.listing_body()
+
+    first = market.as_provider.post("/listings", body, idempotency_key="k1")
+    again = market.as_provider.post("/listings", body, idempotency_key="k1")
+
+    assert first.status == again.status == 201
+    assert first.content == again.content
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.headers["Content-Type"] == first.headers["Content-Type"]
+    assert Listing.objects.count() == 1
+
+
+def test_the_same_key_for_another_request_is_refused(market: Market) -> None:
+    body = market.listing_body()
+    market.as_provider.do("/listings", body, idempotency_key="k1")
+
+    other = market.as_provider.post("/listings", {**body, "unit_count": 1}, idempotency_key="k1")
+    elsewhere = market.as_provider.post("/pools", {}, idempotency_key="k1")
+
+    assert (other.status, other.code) == (422, "idempotency_key_reuse")
+    assert (elsewhere.status, elsewhere.code) == (422, "idempotency_key_reuse")
+    assert Listing.objects.count() == 1
+
+
+def test_two_organisations_may_use_the_same_key(market: Market) -> None:
+    market.listing()
+    market.fund()
+    offer = market.offer()["token"]
+    market.as_tenant.do("/reservations", {"offer": offer}, idempotency_key="k1")
+
+    other = market.as_stranger.post("/reservations", {"offer": offer}, idempotency_key="k1")
+
+    assert other.code == "insufficient_funds"
+
+
+def test_a_refusal_is_not_stored_and_changes_nothing(market: Market) -> None:
+    market.listing()
+    body = {"offer": market.offer()["token"]}
+
+    poor = market.as_tenant.post("/reservations", body, idempotency_key="k1")
+    assert (poor.status, poor.code) == (402, "insufficient_funds")
+    assert IdempotencyRecord.objects.filter(key="k1").count() == 0
+    assert Reservation.objects.count() == 0
+
+    market.fund()
+    assert market.as_tenant.post("/reservations", body, idempotency_key="k1").status == 201
+
+
+def test_a_reply_is_not_replayed_to_a_key_without_the_scope(market: Market) -> None:
+    body = market.listing_body()
+    market.as_provider.do("/listings", body, idempotency_key="k1")
+    reader = Api(key(market.provider, "listings:read"))
+
+    reply = reader.post("/listings", body, idempotency_key="k1")
+
+    assert (reply.status, reply.code) == (403, "scope_missing")
+
+
+def test_a_key_and_its_secret_are_never_stored_in_a_reply(market: Market) -> None:
+    body = {"name": "ci", "scopes": ["leases:read"]}
+    one = market.as_tenant.do("/api-keys", body, idempotency_key="k1")
+    two = market.as_tenant.do("/api-keys", body, idempotency_key="k1")
+
+    assert one["secret"] != two["secret"]
+    assert IdempotencyRecord.objects.filter(key="k1").count() == 0
+
+
+def test_a_reply_lost_after_the_commit_is_had_again(market: Market) -> None:
+    """The worker is gone once the effect is committed: what it would have said is kept."""
+    market.listing()
+    market.fund()
+    body = {"offer": market.offer()["token"]}
+    market.as_tenant.post("/reservations", body, idempotency_key="k1")  # nobody reads it
+
+    again = market.as_tenant.post("/reservations", body, idempotency_key="k1")
+
+    assert again.status == 201
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.json["id"] == Reservation.objects.get().public_id
+
+
+@pytest.fixture
+def committed(transactional_db: None) -> Market:
+    chips.load_catalogue()
+    return Market()
+
+
+@pytest.mark.race
+def test_eight_at_once_have_one_effect(committed: Market) -> None:
+    body = committed.receipt_body()
+
+    replies = _at_once(
+        8, lambda: committed.as_operator.post("/bank-receipts", body, idempotency_key="k1")
+    )
+
+    assert BankReceipt.objects.count() == 1
+    codes = sorted(reply.status for reply in replies)
+    assert codes.count(201) >= 1
+    assert set(codes) <= {201, 409}
+    assert {reply.code for reply in replies if reply.status == 409} <= {"idempotency_in_progress"}
+    assert len({reply.content for reply in replies if reply.status == 201}) == 1
+
+
+@pytest.mark.race
+def test_without_the_key_the_same_request_runs_each_time(committed: Market) -> None:
+    """The control: different keys are different requests, and each has its effect."""
+    bodies = [committed.receipt_body() for _ in range(4)]
+
+    replies = _at_once(4, lambda: committed.as_operator.post("/bank-receipts", bodies.pop()))
+
+    assert [reply.status for reply in replies] == [201] * 4
+    assert BankReceipt.objects.count() == 4
+
+
+def test_a_key_that_is_being_served_is_refused_at_once(committed: Market) -> None:
+    body = committed.receipt_body()
+    taken, done = threading.Event(), threading.Event()
+
+    def hold_the_lock() -> None:
+        stored = Stored(committed.operator.pk, "k1", b"")
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_lock(%s)", [stored.lock])
+                taken.set()
+                done.wait(20)
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [stored.lock])
+        finally:
+            connections.close_all()
+
+    other = threading.Thread(target=hold_the_lock)
+    other.start()
+    taken.wait(20)
+    reply = committed.as_operator.post("/bank-receipts", body, idempotency_key="k1")
+    done.set()
+    other.join()
+
+    assert (reply.status, reply.code) == (409, "idempotency_in_progress")
+    assert reply.headers["Retry-After"] == "1"
+    assert BankReceipt.objects.count() == 0
+
+
+def _at_once(count: int, send: Any) -> list[Reply]:
+    barrier = threading.Barrier(count)
+    replies: list[Reply] = []
+
+    def one() -> None:
+        try:
+            barrier.wait(20)
+            replies.append(send())
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=one) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return replies

@@ -1,0 +1,302 @@
+"""Nobody sees that another's row exists: every route, enumerated from the URL resolver.
+
+A route without a line in the tables below fails the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from inventory.models import Node
+from tests.api.client import Api
+from tests.api.market import Market, next_hour, text
+from tests.api.routes import Route, routes
+
+Maker = Callable[[Market], str]
+
+
+def _centre(market: Market) -> str:
+    return str(market.pool.fabric.centre.public_id)
+
+
+def _receipt(market: Market) -> str:
+    return str(market.as_operator.do("/bank-receipts", market.receipt_body())["id"])
+
+
+def _reservation(market: Market) -> str:
+    market.listing()
+    market.fund()
+    return str(market.reservation()["id"])
+
+
+def _lease(market: Market) -> str:
+    market.listing()
+    market.fund()
+    return str(market.lease()["id"])
+
+
+def _charge(market: Market) -> str:
+    """The kept share of a deal cancelled late."""
+    market.listing()
+    market.fund()
+    held = market.reservation(start=3, hours=30)
+    market.as_tenant.do(f"/reservations/{held['id']}/confirm")
+    market.as_tenant.do(f"/reservations/{held['id']}/cancel", {"reason": "test"})
+    return str(market.as_tenant.get("/charges").data[0]["id"])
+
+
+def _settlement(market: Market) -> str:
+    _charge(market)
+    return str(market.as_operator.do("/settlements", settle_body(market))["id"])
+
+
+def settle_body(market: Market) -> dict[str, Any]:
+    return {
+        "provider": market.provider.public_id,
+        "start_at": text(next_hour(-24 * 30)),
+        "end_at": text(next_hour(24)),
+        "currency": "CNY",
+    }
+
+
+def external_body(market: Market) -> dict[str, Any]:
+    return {
+        "pool": market.pool.public_id,
+        "kind": "own_use",
+        "unit_count": 1,
+        "start_at": text(next_hour(48)),
+        "end_at": text(next_hour(96)),
+    }
+
+
+def _external(market: Market) -> str:
+    reply = market.as_provider.do("/external-allocations", external_body(market))
+    return str(reply["id"])
+
+
+def _project(market: Market) -> str:
+    return str(market.as_tenant.do("/projects", {"name": "Pre-training"})["id"])
+
+
+def _key(market: Market) -> str:
+    body = {"name": "ci", "scopes": ["leases:read"]}
+    return str(market.as_tenant.do("/api-keys", body)["id"])
+
+
+# How to make the object of each collection, whose it is, and for whom it does not exist.
+OBJECTS: dict[str, Maker] = {
+    "organisations": lambda market: market.provider.public_id,
+    "projects": _project,
+    "api-keys": _key,
+    "centres": _centre,
+    "fabrics": lambda market: market.pool.fabric.public_id,
+    "pools": lambda market: market.pool.public_id,
+    "external-allocations": _external,
+    "listings": lambda market: str(market.listing()["id"]),
+    "reservations": _reservation,
+    "leases": _lease,
+    "charges": _charge,
+    "bank-receipts": _receipt,
+    "settlements": _settlement,
+}
+# Lists of the caller's own rows, by who sees something in them once the maker has run.
+OWN_LISTS: dict[str, tuple[Maker, str]] = {
+    "/organisations": (OBJECTS["organisations"], "as_provider"),
+    "/projects": (_project, "as_tenant"),
+    "/api-keys": (_key, "as_tenant"),
+    "/centres": (_centre, "as_provider"),
+    "/fabrics": (OBJECTS["fabrics"], "as_provider"),
+    "/pools": (OBJECTS["pools"], "as_provider"),
+    "/external-allocations": (_external, "as_provider"),
+    "/listings": (OBJECTS["listings"], "as_provider"),
+    "/reservations": (_reservation, "as_tenant"),
+    "/leases": (_lease, "as_tenant"),
+    "/charges": (_charge, "as_tenant"),
+    "/bank-receipts": (_receipt, "as_tenant"),
+    "/settlements": (_settlement, "as_provider"),
+}
+# Bodies that name another's row.
+FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
+    "/api-keys": lambda market: {
+        "name": "x",
+        "scopes": ["leases:read"],
+        "project": _project(market),
+    },
+    "/fabrics": lambda market: {
+        "centre": _centre(market),
+        "name": "IB-2",
+        "technology": "RoCE v2",
+    },
+    "/pools": lambda market: {
+        "fabric": market.pool.fabric.public_id,
+        "chip": "h100-80g",
+        "name": "P",
+    },
+    "/external-allocations": external_body,
+    "/listings": lambda market: market.listing_body(),
+    "/reservations": lambda market: _foreign_project(market),
+}
+# Routes that name no row of anybody's: what they show is tested elsewhere.
+NAMELESS = {
+    "GET /me",
+    "GET /chips",
+    "GET /journal",
+    "GET /wallet",
+    "GET /wallet/transactions",
+    "POST /organisations",
+    "POST /projects",
+    "POST /centres",
+    "POST /offers/search",
+    "POST /bank-receipts",
+    "POST /settlements",
+    "GET /audit/funnel",
+}
+
+
+def _foreign_project(market: Market) -> dict[str, Any]:
+    market.listing()
+    offer = market.as_stranger.do(
+        "/offers/search",
+        {
+            "units": 1,
+            "hours": 2,
+            "earliest_start": text(next_hour(1)),
+            "latest_end": text(next_hour(100)),
+        },
+    )["offers"][0]
+    return {"offer": offer["token"], "project": _project(market)}
+
+
+def _is_detail(route: Route) -> bool:
+    return "{public_id}" in route.path
+
+
+ROUTES = routes()
+
+
+def test_every_route_is_listed() -> None:
+    unlisted = [
+        str(route)
+        for route in ROUTES
+        if not (
+            (_is_detail(route) and route.path.split("/")[1] in OBJECTS)
+            or (route.method == "GET" and route.path in OWN_LISTS)
+            or (route.method == "POST" and route.path in FOREIGN_BODIES)
+            or str(route) in NAMELESS
+        )
+    ]
+
+    assert unlisted == []
+
+
+def _strange(market: Market, route: Route, path: str, body: Any = None) -> Any:
+    content_type, raw, query = "application/json", None, ""
+    if route.path.endswith("/nodes/import"):
+        content_type, raw = "text/csv", b"serial\nA1\n"
+    if route.path.endswith(("/availability", "/usage")):
+        query = f"?from={text(next_hour())}&to={text(next_hour(2))}"
+    return market.as_stranger.send(
+        route.method, path + query, body, raw=raw, content_type=content_type
+    )
+
+
+BODIES: dict[str, Any] = {
+    "state": {"state": "draining"},
+    "reprice": {"basis": "card_hour", "amount_micro": 1_000_000},
+    "verify": {"verified": True},
+    "reject": {"reason": "no"},
+    "floors": {
+        "power_micro": 1,
+        "depreciation_micro": 1,
+        "network_micro": 1,
+        "operations_micro": 1,
+    },
+}
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES if _is_detail(r)], ids=str)
+def test_another_organisations_row_does_not_exist(market: Market, route: Route) -> None:
+    public_id = OBJECTS[route.path.split("/")[1]](market)
+    body = BODIES.get(route.path.split("/")[-1], {}) if route.method == "POST" else None
+
+    foreign = _strange(market, route, route.path.replace("{public_id}", public_id), body)
+    absent_id = public_id[:-12] + "0" * 12
+    absent = _strange(market, route, route.path.replace("{public_id}", absent_id), body)
+    malformed = _strange(market, route, route.path.replace("{public_id}", "1"), body)
+
+    if route.scope and not _strangers_may(market.as_stranger, route.scope):
+        assert foreign.code == absent.code == "scope_missing"
+        return
+    assert (foreign.status, absent.status, malformed.status) == (404, 404, 404)
+    hidden = ("request_id", "instance")
+    said = [{k: v for k, v in reply.json.items() if k not in hidden} for reply in (foreign, absent)]
+    assert said[0] == said[1]
+
+
+def _strangers_may(api: Api, scope: str) -> bool:
+    return scope in api.get("/me").json["scopes"]
+
+
+@pytest.mark.parametrize("path", OWN_LISTS)
+def test_lists_show_only_the_callers_own_rows(market: Market, path: str) -> None:
+    maker, owner = OWN_LISTS[path]
+    public_id = maker(market)
+
+    mine = [row["id"] for row in getattr(market, owner).get(path).data]
+    theirs = [row["id"] for row in market.as_stranger.get(path).data]
+
+    assert public_id in mine
+    assert public_id not in theirs
+
+
+@pytest.mark.parametrize("path", FOREIGN_BODIES)
+def test_a_body_cannot_name_anothers_row(market: Market, path: str) -> None:
+    body = FOREIGN_BODIES[path](market)
+
+    reply = market.as_stranger.post(path, body)
+
+    assert (reply.status, reply.code) == (404, "not_found")
+
+
+def test_another_pools_nodes_do_not_exist_for_an_external_allocation(market: Market) -> None:
+    other = Node.objects.filter(pool=market.pool).first()
+    assert other is not None
+
+    reply = market.as_stranger.post(
+        "/external-allocations", {**external_body(market), "nodes": [other.public_id]}
+    )
+
+    assert reply.status == 404
+
+
+def test_a_wallet_shows_only_its_owners_money(market: Market) -> None:
+    market.fund()
+
+    assert market.as_stranger.get("/wallet").json["posted_minor"] == 0
+    assert market.as_stranger.get("/wallet/transactions").data == []
+    name = market.tenant.public_id
+    for path in ("/wallet", "/wallet/transactions"):
+        assert market.as_stranger.get(f"{path}?organisation={name}").status == 404
+        assert market.as_operator.get(f"{path}?organisation={name}").status == 200
+
+
+def test_the_journal_shows_only_the_callers_own_rows(market: Market) -> None:
+    market.listing()
+
+    mine = market.as_provider.get("/journal").data
+    theirs = market.as_stranger.get("/journal").data
+
+    assert "listing.published" in [row["event"] for row in mine]
+    assert "listing.published" not in [row["event"] for row in theirs]
+
+
+def test_a_provider_sees_a_lease_but_not_the_way_into_it(market: Market) -> None:
+    lease = _lease(market)
+
+    assert market.as_provider.get(f"/leases/{lease}").status == 200
+    assert market.as_provider.get(f"/leases/{lease}/credentials").status == 404
+    assert market.as_provider.post(f"/leases/{lease}/credentials/reveal").status == 404
+    assert market.as_operator.get(f"/leases/{lease}/credentials").status == 404

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from inventory import node_import
+from inventory.models import Node
+from tests import world
+from tests.world import T0
+
+pytestmark = pytest.mark.django_db
+
+
+def _csv(*lines: str, header: str = "serial,hostname,rack,leaf") -> str:
+    return "\r\n".join([header, *lines]) + "\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "utf-16"])
+def test_reads_what_spreadsheets_write(encoding: str) -> None:
+    pool = world.pool(nodes=0)
+    text = _csv("SN1,主机一,甲一,叶一", header="序列号,主机名,机柜,接入交换机")
+
+    plan = node_import.preview(pool=pool, content=text.encode(encoding))
+
+    assert plan.errors == []
+    assert plan.rows[0].serial == "SN1"
+    assert plan.rows[0].hostname == "主机一"
+    assert (plan.new_count, plan.cards_before, plan.cards_after) == (1, 0, 8)
+    assert not Node.objects.exists()
+
+
+def test_is_idempotent_by_serial() -> None:
+    pool = world.pool(nodes=2)
+    content = _csv("SN1,h1,r1,l1", "SN2,h2,r1,l1").encode()
+    actor = world.actor(world.provider())
+
+    first = node_import.apply(pool=pool, content=content, at=T0, actor=actor)
+    second = node_import.apply(pool=pool, content=content, at=T0, actor=actor)
+
+    assert (first.new_count, first.known_count) == (2, 0)
+    assert (second.new_count, second.known_count) == (0, 2)
+    assert (first.cards_before, first.cards_after) == (16, 32)
+    assert pool.nodes.count() == 4
+
+
+def test_a_known_serial_takes_the_new_facts() -> None:
+    pool = world.pool(nodes=0)
+    actor = world.actor(world.provider())
+    node_import.apply(pool=pool, content=_csv("SN1,h1,r1,l1").encode(), at=T0, actor=actor)
+
+    node_import.apply(pool=pool, content=_csv("SN1,h9,r9,l9").encode(), at=T0, actor=actor)
+
+    node = pool.nodes.get()
+    assert (node.hostname, node.rack, node.leaf) == ("h9", "r9", "l9")
+
+
+def test_names_every_bad_row_and_changes_nothing() -> None:
+    pool = world.pool(nodes=0)
+    other = world.pool(nodes=1)
+    taken = other.nodes.get().serial
+    content = _csv(
+        "SN1,h,r,l",
+        ",h,r,l",
+        "SN1,h,r,l",
+        "=cmd|' /C calc'!A0,h,r,l",
+        f"{taken},h,r,l",
+        f"{'x' * 81},h,r,l",
+    ).encode()
+
+    with pytest.raises(node_import.RowsInvalid) as refusal:
+        node_import.apply(pool=pool, content=content, at=T0, actor=world.actor(world.provider()))
+
+    errors = refusal.value.fields()["errors"]
+    assert [(e["line"], e["code"]) for e in errors] == [
+        (3, "serial_missing"),
+        (4, "duplicate_serial"),
+        (5, "formula"),
+        (6, "serial_in_other_pool"),
+        (7, "too_long"),
+    ]
+    assert not pool.nodes.exists()
+
+
+def test_card_uuids_must_be_as_many_as_cards() -> None:
+    pool = world.pool(nodes=0)
+    content = _csv("SN1,a;b;c", header="serial,card_uuids").encode()
+
+    plan = node_import.preview(pool=pool, content=content)
+
+    assert [(e.code, e.value) for e in plan.errors] == [("card_count_differs", "3")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"hostname,rack\r\nh,r\r\n",
+        b"PK\x03\x04 a workbook renamed",
+        b"serial\r\nSN\x001\r\n",
+        b'serial\r\n"SN1\r\n',
+        b"\xff\xff\x81\x20\xff",
+        b"x" * (node_import.BYTE_LIMIT + 1),
+    ],
+)
+def test_refuses_what_is_no_list_of_nodes(content: bytes) -> None:
+    pool = world.pool(nodes=0)
+
+    with pytest.raises(node_import.Unreadable):
+        node_import.preview(pool=pool, content=content)
+
+
+def test_a_preview_takes_the_same_statements_for_any_number_of_rows() -> None:
+    pool = world.pool(nodes=0)
+    counts = []
+    for rows in (1, 5_000):
+        content = _csv(*(f"SN{n},h,r,l" for n in range(rows))).encode()
+        with CaptureQueriesContext(connection) as queries:
+            node_import.preview(pool=pool, content=content)
+        counts.append(len(queries))
+
+    assert counts == [3, 3]
+
+
+def test_the_template_reads_back() -> None:
+    pool = world.pool(nodes=0, unit_cards=2, cards_per_node=2, chip="a10-24g")
+
+    plan = node_import.preview(pool=pool, content=node_import.template().encode())
+
+    assert plan.errors == []
+    assert plan.rows[0].serial == "SN-2026-0001"

@@ -1,0 +1,227 @@
+"""Offers: ranked, dated, priced, signed; and reasons where nothing fits."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from django.core import signing
+
+from inventory.errors import Invalid
+from marketplace import offers, policy, reservations
+from marketplace.listings import TermsInput
+from marketplace.offers import OfferExpired, OfferInvalid
+from tests import world
+from tests.marketplace import scene
+from tests.world import T0, hours, period
+
+pytestmark = pytest.mark.django_db
+
+
+def codes(results) -> dict[str, int]:
+    return {rejection.code: rejection.listing_count for rejection in results.rejections}
+
+
+def test_the_cheapest_comes_first_then_the_earliest() -> None:
+    dear = scene.listing(amount=7)
+    late = scene.listing(amount=6, sellable=period(100, 900))
+    soon = scene.listing(amount=6)
+    node_month = scene.listing(amount=744 * 8 * 5, basis="node_month")
+
+    results = scene.search()
+
+    assert [found.listing_id for found in results.offers] == [
+        listing.public_id for listing in (node_month, soon, late, dear)
+    ]
+    monthly, first, *_ = results.offers
+    assert (first.start_at, first.end_at) == (T0 + hours(10), T0 + hours(20))
+    assert (first.unit_count, first.card_count, first.gross_minor) == (1, 8, 600 * 80)
+    assert (first.vat_minor, first.fee_minor, first.due_minor) == (2717, 3623, 48_000)
+    assert (first.hold_deposit_minor, first.hold_seconds) == (480, 900)
+    assert first.cancellation == ((168, 10_000), (72, 5_000), (24, 2_000))
+    # 744 x 8 x 5 over 720 x 8 hours of June
+    assert monthly.card_hour_micro == 5_166_667
+    assert results.rejections == results.alternatives == ()
+
+
+def test_the_first_of_many_are_the_cheapest_of_all() -> None:
+    shelves = [scene.listing(amount=5 + (number * 7 % 10) / 10) for number in range(10)]
+
+    results = scene.search(limit=3)
+
+    assert [found.amount_micro for found in results.offers] == [5_000_000, 5_100_000, 5_200_000]
+    assert len(shelves) == 10
+
+
+def test_what_nobody_has_proved_reads_unknown() -> None:
+    scene.listing()
+
+    (found,) = scene.search().offers
+
+    assert found.facts["technology"] == "InfiniBand NDR"
+    assert found.facts["proved_node_count"] == "unknown"
+    assert found.facts["oversubscription"] == "unknown"
+    assert found.facts["site_count"] == "unknown"
+
+
+def test_an_offer_can_be_posted_back_and_is_what_was_shown() -> None:
+    scene.listing()
+    (found,) = scene.search(units=2).offers
+
+    claim = offers.read_token(found.token, T0 + timedelta(minutes=9))
+    held = scene.hold(claim)
+
+    assert (held.gross_minor, held.vat_minor) == (found.gross_minor, found.vat_minor)
+    assert (held.fee_minor, held.due_minor) == (found.fee_minor, found.due_minor)
+    assert (held.period.lower, held.period.upper) == (found.start_at, found.end_at)
+    assert reservations.quote_offer(claim).gross_minor == found.gross_minor
+
+
+def test_an_offer_expires() -> None:
+    scene.listing()
+    (found,) = scene.search().offers
+
+    assert found.expires_at == T0 + timedelta(minutes=10)
+    with pytest.raises(OfferExpired):
+        offers.read_token(found.token, found.expires_at)
+
+
+def test_what_is_not_our_offer_is_refused() -> None:
+    scene.listing()
+    (found,) = scene.search().offers
+    token = found.token
+    swapped = token[:10] + ("A" if token[10] != "A" else "B") + token[11:]
+    other = signing.dumps([1], salt="cardhour.offer", compress=True)
+
+    for text in ("", "x", "\x00", "a:b:c", swapped, token + "x", "9" * 5000, "\ud800", other):
+        with pytest.raises(OfferInvalid):
+            offers.read_token(text, T0)
+
+
+def test_cards_must_fill_whole_nodes_where_only_whole_nodes_are_sold() -> None:
+    scene.listing(world.pool(nodes=2), units=2)
+
+    results = scene.search(cards=12)
+
+    assert codes(results) == {"whole_nodes_only": 1}
+    assert results.offers == ()
+    near = {alternative.changed: alternative.offer for alternative in results.alternatives}
+    assert near[("cards",)].card_count == 16
+
+
+def test_slices_serve_fewer_cards_than_a_node() -> None:
+    scene.listing(world.pool(nodes=1, unit_cards=2), units=4)
+
+    (found,) = scene.search(cards=6).offers
+
+    assert (found.unit_count, found.card_count) == (3, 6)
+    assert codes(scene.search(cards=3)) == {"not_a_multiple": 1}
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({"chips": ("b200-180g",)}, "no_such_chip"),
+        ({"chip_class": "consumer"}, "no_such_chip"),
+        ({"regions": ("上海",)}, "no_such_region"),
+        ({"hubs": ("nxa",)}, "no_such_region"),
+        ({"currency": "USD"}, "other_currency"),
+        ({"units": 5}, "too_many_units"),
+        ({"units": 4, "earliest_start": T0 + hours(20), "latest_end": T0 + hours(45)}, "sold_out"),
+        ({"latest_end": T0 + hours(15)}, "window_too_short"),
+        (
+            {"earliest_start": T0 + hours(1995), "latest_end": T0 + hours(3000)},
+            "not_on_sale_then",
+        ),
+        ({"max_card_hour_micro": 6_799_999}, "too_expensive"),
+        ({"units": 1}, "too_few_units"),
+        ({"duration_hours": 1}, "too_short"),
+        ({"duration_hours": 101}, "too_long"),
+    ],
+)
+def test_why_nothing_fits(asked, code) -> None:
+    terms = TermsInput(minimum_hours=2, maximum_hours=100, minimum_units=2)
+    listing = scene.listing(terms=terms)
+    scene.lease(listing, units=3, start=20, end=40)
+
+    results = scene.search(**{"units": 2, **asked})
+
+    assert results.offers == ()
+    assert codes(results) == {code: 1}
+
+
+def test_what_comes_near_is_said_with_what_differs() -> None:
+    listing = scene.listing()
+
+    too_dear = scene.search(max_card_hour_micro=1)
+    elsewhere = scene.search(regions=("上海",))
+    later = scene.search(latest_end=T0 + hours(15))
+
+    for results, changed in ((too_dear, "max_card_hour_micro"), (elsewhere, "regions")):
+        assert results.alternatives[0].changed == (changed,)
+        assert results.alternatives[0].offer.listing_id == listing.public_id
+    assert later.alternatives[0].changed == ("latest_end",)
+    assert later.alternatives[0].offer.start_at == T0 + hours(10)
+
+
+def test_starts_lie_on_the_listing_s_grid_and_leave_time_to_prepare() -> None:
+    pool = world.pool(nodes=2, lead_seconds=3 * 3600)
+    scene.listing(pool, units=2, terms=TermsInput(start_grid_seconds=6 * 3600))
+
+    (found,) = scene.search(at=T0 + hours(10.1), earliest_start=T0 + hours(1)).offers
+
+    assert found.start_at == T0 + hours(18)
+
+
+def test_nobody_is_offered_its_own_capacity() -> None:
+    listing = scene.listing()
+
+    results = scene.search(tenant=listing.provider)
+
+    assert codes(results) == {"own_listing": 1}
+
+
+def test_the_deposit_shown_is_the_one_asked() -> None:
+    listing, tenant = scene.listing(), world.tenant()
+    held = scene.hold(listing)
+    reservations.expire(reservation=reservations.lock(held.pk), at=held.expires_at)
+
+    (found,) = scene.search(at=T0 + hours(1)).offers
+
+    asked = policy.hold_deposit(
+        tenant_id=tenant.pk, gross_minor=found.gross_minor, at=T0 + hours(1)
+    )
+    assert found.hold_deposit_minor == asked.amount_minor == found.gross_minor * 2 // 100
+
+
+def test_an_impossible_price_does_not_spoil_the_search() -> None:
+    scene.listing(amount=10**12)
+    good = scene.listing()
+
+    results = scene.search(duration_hours=400)
+
+    assert [found.listing_id for found in results.offers] == [good.public_id]
+    assert codes(results) == {"too_expensive": 1} or codes(results) == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"units": 0},
+        {"units": -1},
+        {"units": 10**8},
+        {"units": 1, "cards": 8},
+        {"cards": 0},
+        {"duration_hours": 0},
+        {"duration_hours": 10**6},
+        {"limit": 21},
+        {"limit": 0},
+        {"max_card_hour_micro": 0},
+        {"latest_end": T0},
+        {"earliest_start": datetime(2026, 6, 1)},  # noqa: DTZ001
+        {"latest_end": T0 + timedelta(days=365 * 300)},
+    ],
+)
+def test_a_request_that_contradicts_itself_is_refused(changes) -> None:
+    with pytest.raises(Invalid):
+        scene.request(**changes)

@@ -1,0 +1,105 @@
+"""Any sequence of capacity verbs does what brute force over hours says."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from inventory import capacity, verification
+from tests.capacity.model import SPAN, Model
+
+pytestmark = pytest.mark.django_db
+
+index = st.integers(0, 30)
+units = st.integers(1, 6)
+span = st.tuples(st.integers(0, SPAN - 2), st.integers(1, 20)).map(
+    lambda pair: (pair[0], min(SPAN, pair[0] + pair[1]))
+)
+move = st.one_of(
+    st.tuples(st.just("tick"), st.sampled_from([0.5, 1, 3])),
+    st.tuples(st.just("open"), units, st.just(0), st.just(SPAN)),
+    st.builds(lambda n, s: ("open", n, *s), units, span),
+    st.tuples(st.just("resize"), index, units),
+    st.tuples(st.just("close"), index),
+    st.tuples(st.just("reopen"), index),
+    st.builds(
+        lambda i, n, s, t: ("hold", i, n, *s, t), index, units, span, st.sampled_from([0.5, 2, 100])
+    ),
+    st.builds(
+        lambda i, n, s, t: ("hold", i, n, *s, t), index, units, span, st.sampled_from([0.5, 2, 100])
+    ),
+    st.builds(lambda n, s: ("external", n, *s), units, span),
+    st.tuples(st.just("confirm"), index),
+    st.tuples(st.just("expire"), index),
+    st.tuples(st.just("release"), index),
+    st.tuples(st.just("extend"), index, st.integers(1, 10)),
+    st.tuples(st.just("shorten"), index, st.integers(1, 10)),
+    st.builds(lambda n, s: ("plan_outage", n, *s), st.integers(1, 2), span),
+    st.tuples(st.just("end_outage"), index),
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+@given(moves=st.lists(move, min_size=5, max_size=25))
+def test_any_sequence_agrees_with_brute_force(moves: list[tuple[object, ...]]) -> None:
+    with capacity.replaying(), transaction.atomic():
+        model = Model.fresh()
+        model.open(3, 0, SPAN)
+        for name, *arguments in moves:
+            getattr(model, str(name))(*arguments)
+        model.check()
+        assert verification.verify() == []
+        transaction.set_rollback(True)
+
+
+def test_six_hundred_operations_agree_with_brute_force() -> None:
+    draw = random.Random(20261101)
+
+    def some_span() -> tuple[int, int]:
+        start = draw.randrange(0, SPAN - 2)
+        return start, min(SPAN, start + draw.randrange(1, 20))
+
+    with capacity.replaying():
+        model = Model.fresh(nodes=12, spares=1)
+        model.open(8, 0, SPAN)
+        for number in range(600):
+            name = draw.choices(
+                [
+                    "hold",
+                    "confirm",
+                    "release",
+                    "expire",
+                    "extend",
+                    "shorten",
+                    "open",
+                    "resize",
+                    "close",
+                    "reopen",
+                    "external",
+                    "plan_outage",
+                    "end_outage",
+                    "tick",
+                ],
+                [30, 12, 8, 6, 6, 5, 3, 3, 2, 4, 3, 2, 2, 1],
+            )[0]
+            i, n = draw.randrange(1000), draw.randrange(1, 5)
+            {
+                "hold": lambda: model.hold(i, n, *some_span(), draw.choice([0.1, 1, 50])),  # noqa: B023
+                "external": lambda: model.external(n, *some_span()),  # noqa: B023
+                "open": lambda: model.open(n, *some_span()),  # noqa: B023
+                "plan_outage": lambda: model.plan_outage(1, *some_span()),
+                "resize": lambda: model.resize(i, n + 3),  # noqa: B023
+                "extend": lambda: model.extend(i, n),  # noqa: B023
+                "shorten": lambda: model.shorten(i, n),  # noqa: B023
+                "tick": lambda: model.tick(0.25),
+            }.get(name, lambda: getattr(model, name)(i))()  # noqa: B023
+            if number % 60 == 0:
+                model.check()
+        model.check()
+        assert verification.verify() == []
+        assert model.accepted > 150
+        assert model.refused > 100

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+
+from marketplace import checks
+
+
+def _ids(messages: list[Any]) -> list[str]:
+    return [message.id for message in messages]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("pgmq://u:p@h/db", ["cardhour.E002"]),
+        ("memory://", ["cardhour.E002"]),
+        ("amqp://guest@rabbit//", []),
+        ("redis://cache/0", []),
+    ],
+)
+def test_refuses_a_broker_that_loses_tasks(settings: Any, url: str, expected: list[str]) -> None:
+    settings.CELERY_BROKER_URL = url
+
+    assert _ids(checks.broker_is_built_for_it()) == expected
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ([], ["cardhour.E003"]),
+        (["not a key"], ["cardhour.E004"]),
+        ([Fernet.generate_key().decode()], []),
+    ],
+)
+def test_wants_a_key_for_credentials(settings: Any, keys: list[str], expected: list[str]) -> None:
+    settings.CREDENTIAL_KEYS = keys
+
+    assert _ids(checks.credentials_can_be_kept()) == expected
+
+
+def test_refuses_a_demo(settings: Any) -> None:
+    settings.DEMO = True
+    assert _ids(checks.demo_is_off()) == ["cardhour.E001"]
+    settings.DEMO = False
+    assert _ids(checks.demo_is_off()) == []
+
+
+def test_refuses_one_role_for_both(settings: Any) -> None:
+    same = {"USER": "one"}
+    settings.DATABASES = {"default": same, "owner": same}
+    assert _ids(checks.roles_are_apart()) == ["cardhour.E005"]
+    settings.DATABASES = {"default": same, "owner": {"USER": "two"}}
+    assert _ids(checks.roles_are_apart()) == []

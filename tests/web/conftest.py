@@ -1,0 +1,135 @@
+"""A market as the console shows it: everybody signed in, something on sale, a lease."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.core.cache import cache
+from django.test import Client
+
+from billing import checkout, payments
+from inventory.models import Organisation, Pool, User
+from inventory.periods import Period, ceil_hour
+from marketplace import listings, offers
+from marketplace.listings import PriceInput, TermsInput
+from marketplace.models import Lease, Listing, Reservation
+from marketplace.offers import OfferRequest
+from tests import world
+
+Post = Callable[..., Any]
+_KEYS = iter(range(10**9))
+
+
+@pytest.fixture(autouse=True)
+def _plain_static_files(settings: LazySettings) -> None:
+    """Addresses of static files without a collected manifest; sign-ins cheap and uncounted."""
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@dataclass
+class Market:
+    """Aurora sells to Borealis; Cirrus must see nothing of it; Delta runs the market."""
+
+    provider: Organisation
+    tenant: Organisation
+    stranger: Organisation
+    operator: Organisation
+    pool: Pool
+    at: datetime
+
+    def client(self, organisation: Organisation, role: str = "owner") -> Client:
+        """A browser in which a member of that role is signed in."""
+        client = Client()
+        client.force_login(world.member(organisation, role))
+        client.cookies["django_language"] = "en"
+        return client
+
+    def listing(self, *, units: int = 2) -> Listing:
+        start = ceil_hour(self.at) + timedelta(hours=4)
+        return listings.publish(
+            pool_id=self.pool.pk,
+            unit_count=units,
+            sellable=Period(start, start + timedelta(days=20)),
+            price=PriceInput(basis="card_hour", amount_micro=6_800_000),
+            terms=TermsInput(),
+            at=self.at,
+            actor=world.actor(self.provider),
+        )
+
+    def fund(self, amount_minor: int = 10_000_000) -> None:
+        """The tenant has money, seen by two people."""
+        first, second = world.member(self.operator), world.member(self.operator, "finance")
+        actor = world.actor(self.operator)
+        receipt = payments.record_receipt(
+            tenant_id=self.tenant.pk,
+            bank_reference=f"ref-{next(_KEYS)}",
+            payer_name="Borealis",
+            amount_minor=amount_minor,
+            currency="CNY",
+            received_date=date(2026, 1, 1),
+            at=self.at,
+            actor=actor,
+            user=first,
+        )
+        payments.approve_receipt(
+            receipt_public_id=receipt.public_id, at=self.at, actor=actor, user=second
+        )
+
+    def reservation(self, listing: Listing) -> Reservation:
+        start = ceil_hour(self.at) + timedelta(hours=30)
+        found = offers.search(
+            request=OfferRequest(
+                units=1,
+                duration_hours=24,
+                earliest_start=start,
+                latest_end=start + timedelta(hours=48),
+            ),
+            actor=world.actor(self.tenant),
+            at=self.at,
+        )
+        offer = next(row for row in found.offers if row.listing_id == listing.public_id)
+        return checkout.hold(
+            offer_token=offer.token,
+            project_id=None,
+            at=self.at,
+            actor=world.actor(self.tenant),
+        )
+
+    def lease(self, listing: Listing) -> Lease:
+        return checkout.confirm(
+            reservation_public_id=self.reservation(listing).public_id,
+            at=self.at,
+            actor=world.actor(self.tenant),
+        )
+
+
+@pytest.fixture
+def market(db: None) -> Market:
+    cache.clear()
+    provider = world.provider()
+    return Market(
+        provider=provider,
+        tenant=world.tenant(),
+        stranger=world.stranger(),
+        operator=world.operator(),
+        pool=world.pool(nodes=4, owner=provider),
+        at=datetime.now(UTC),
+    )
+
+
+def keyed(**data: Any) -> dict[str, Any]:
+    """A form's fields with a fresh idempotency key."""
+    return {"idempotency_key": f"key-{next(_KEYS)}", **data}
+
+
+def person(email: str) -> User:
+    return User.objects.get(email=email)

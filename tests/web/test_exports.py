@@ -1,0 +1,69 @@
+"""Files for spreadsheets, and the numbers behind pictures."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+
+from inventory import capacity
+from inventory.periods import Period, ceil_hour
+from marketplace.web import charts, exports, idle
+from tests import world
+from tests.web.conftest import Market
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd", "-cmd", "@SUM(A1)", "\tx", "\rx"])
+def test_a_cell_is_never_a_formula(text: str) -> None:
+    assert exports.cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["-12.50", "abc", "", "6.80", "2026-01-01"])
+def test_numbers_and_words_stay_as_they_are(text: str) -> None:
+    assert exports.cell(text) == text
+
+
+def test_a_hostile_pool_name_is_exported_as_text(market: Market) -> None:
+    market.pool.name = "=HYPERLINK(1)"
+    market.pool.save(update_fields=["name"])
+    reply = market.client(market.provider).get(reverse("pools_csv"))
+
+    text = reply.getvalue().decode()
+
+    assert text.startswith("\ufeff")
+    assert "'=HYPERLINK(1)" in text
+    assert len(text.splitlines()) == 1 + idle.DAYS
+
+
+def test_levels_keep_their_ends_for_nothing_and_all() -> None:
+    assert charts.level(0, 100) == 0
+    assert charts.level(0.1, 100) == 1
+    assert charts.level(99.9, 100) == 8
+    assert charts.level(100, 100) == 9
+    assert charts.level(0, 0) is None
+
+
+def test_the_parts_of_a_day_add_up_to_what_is_installed(market: Market) -> None:
+    market.fund()
+    listing = market.listing(units=2)
+    market.lease(listing)
+    start = ceil_hour(market.at) + timedelta(hours=3)
+    capacity.claim_external(
+        pool_id=market.pool.pk,
+        kind="own_use",
+        unit_count=1,
+        period=Period(start, start + timedelta(days=5)),
+        note="own",
+        at=market.at,
+        actor=world.actor(market.provider),
+    )
+    pools = type(market.pool).objects.select_related("fabric__centre", "chip")
+
+    (row,) = idle.calendar(pools.filter(pk=market.pool.pk), at=market.at)
+
+    for day in row.days:
+        parts = day.down + day.external + day.sold + day.held + day.listed + day.unlisted
+        assert parts == pytest.approx(day.installed)
+    assert sum(day.sold for day in row.days) == pytest.approx(24 * 8)
+    assert sum(day.external for day in row.days) == pytest.approx(5 * 24 * 8)

@@ -1,0 +1,149 @@
+"""Every page opens for those it is for, and for nobody else."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import URLPattern, URLResolver, reverse
+
+import billing.web.urls
+import marketplace.web.urls
+from tests.web.conftest import Market
+
+PROVIDER_PAGES = [
+    "overview", "centres", "centre_create", "pools", "pools_csv", "pool_create", "node_template",
+    "listings", "listing_create", "deals", "earnings", "earnings_csv",
+]  # fmt: skip
+TENANT_PAGES = ["search", "rented", "wallet", "wallet_csv"]
+OPERATOR_PAGES = ["audit", "audit_csv", "organisations", "all_leases", "receipts", "settlements"]
+ANYBODYS_PAGES = ["members", "keys", "journal", "journal_csv"]
+WRITING = {"centre_create", "pool_create", "listing_create"}
+
+
+def _patterns() -> list[URLPattern]:
+    found: list[URLPattern | URLResolver] = [
+        *billing.web.urls.urlpatterns,
+        *marketplace.web.urls.urlpatterns,
+    ]
+    return [row for row in found if isinstance(row, URLPattern)]
+
+
+def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
+    """Ids of the provider's and the tenant's own rows for an address."""
+    listing = market.provider.listings.first() or market.listing()
+    ids = {
+        "centre_id": market.pool.fabric.centre.public_id,
+        "pool_id": market.pool.public_id,
+        "listing_id": listing.public_id,
+        "lease_id": market.lease_id,  # type: ignore[attr-defined]
+        "reservation_id": market.reservation_id,  # type: ignore[attr-defined]
+        "organisation_id": market.stranger.public_id,
+        "outage_id": "out_" + "0" * 32,
+        "user_id": "usr_" + "0" * 32,
+        "key_id": "key_" + "0" * 32,
+        "receipt_id": "rcp_" + "0" * 32,
+        "verb": "pause",
+    }
+    return {name: ids[name] for name in pattern.pattern.regex.groupindex}
+
+
+@pytest.fixture
+def dealing(market: Market) -> Market:
+    """The market with a listing, a hold and a lease."""
+    market.fund()
+    listing = market.listing()
+    lease = market.lease(listing)
+    market.lease_id = lease.public_id  # type: ignore[attr-defined]
+    market.reservation_id = market.reservation(listing).public_id  # type: ignore[attr-defined]
+    return market
+
+
+@pytest.mark.parametrize("name", PROVIDER_PAGES + ANYBODYS_PAGES)
+def test_a_provider_opens_its_pages(market: Market, name: str) -> None:
+    market.listing()
+
+    reply = market.client(market.provider).get(reverse(name))
+
+    assert reply.status_code == 200
+
+
+@pytest.mark.parametrize("name", TENANT_PAGES + ANYBODYS_PAGES)
+def test_a_tenant_opens_its_pages(market: Market, name: str) -> None:
+    market.fund()
+
+    reply = market.client(market.tenant).get(reverse(name))
+
+    assert reply.status_code == 200
+
+
+@pytest.mark.parametrize("name", OPERATOR_PAGES + ANYBODYS_PAGES)
+def test_the_operator_opens_its_pages(market: Market, name: str) -> None:
+    market.listing()
+
+    reply = market.client(market.operator).get(reverse(name))
+
+    assert reply.status_code == 200
+
+
+def test_a_viewer_reads_and_changes_nothing(market: Market) -> None:
+    viewer = market.client(market.provider, "viewer")
+
+    for name in PROVIDER_PAGES:
+        reply = viewer.get(reverse(name))
+        assert reply.status_code == (403 if name in WRITING else 200), name
+        if reply.status_code == 200 and not reply.streaming and name != "node_template":
+            text = reply.content.decode()
+            assert "btn-primary" not in text, name
+    assert viewer.get(reverse("keys")).status_code == 403
+
+
+def test_nobody_signed_in_is_asked_to(market: Market) -> None:
+    for pattern in _patterns():
+        if pattern.name in {"sign_in", "sign_out", "set_language"}:
+            continue
+        names = pattern.pattern.regex.groupindex
+        address = reverse(str(pattern.name), kwargs=dict.fromkeys(names, "x"))
+        for reply in (Client().get(address), Client().post(address)):
+            asked = reply.status_code == 302 and reply["Location"].startswith("/sign-in/")
+            assert asked or reply.status_code == 405, address
+
+
+def test_another_organisation_sees_nothing(dealing: Market) -> None:
+    stranger = dealing.client(dealing.stranger)
+    addresses = [
+        reverse(str(pattern.name), kwargs=arguments)
+        for pattern in _patterns()
+        if (arguments := _arguments(pattern, dealing))
+    ]
+    assert len(addresses) > 15
+
+    for address in addresses:
+        assert stranger.get(address).status_code in (404, 405), address
+        reply = stranger.post(address, {"idempotency_key": f"k{address}"})
+        assert reply.status_code in (404, 405), address
+
+
+def test_rows_of_a_page_do_not_multiply_its_statements(dealing: Market) -> None:
+    client = dealing.client(dealing.provider)
+    tenant = dealing.client(dealing.tenant)
+    budgets = {"pools": 16, "listings": 12, "deals": 18, "overview": 60, "centres": 12}
+    for name, budget in budgets.items():
+        with CaptureQueriesContext(
+            connection,
+        ) as statements:
+            assert client.get(reverse(name)).status_code == 200
+        assert len(statements) <= budget, (name, len(statements))
+    with CaptureQueriesContext(connection) as statements:
+        assert tenant.get(reverse("rented")).status_code == 200
+    assert len(statements) <= 16
+
+
+def test_malformed_ids_are_not_found(market: Market) -> None:
+    client = market.client(market.provider)
+
+    for text in ("x", "pool_1", "lst_" + "0" * 32, "%00", "é"):
+        assert client.get(f"/pools/{text}/").status_code == 404
+        assert client.get(f"/listings/{text}/").status_code == 404
+        assert client.get(f"/leases/{text}/").status_code == 404
