@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from billing.api import deals, settlements, views
@@ -11,8 +12,10 @@ router.register("reservations", deals.Reservations, basename="reservation")
 router.register("leases", deals.Leases, basename="lease")
 router.register("charges", views.Charges, basename="charge")
 router.register("wallet/transactions", views.WalletTransactions, basename="wallet-transaction")
-router.register("wallet", views.Wallet, basename="wallet")
 router.register("bank-receipts", views.BankReceipts, basename="bank-receipt")
 router.register("settlements", settlements.Settlements, basename="settlement")
 
-urlpatterns = [*router.urls]
+urlpatterns = [
+    path("wallet", views.Wallet.as_view({"get": "retrieve"}), name="wallet-detail"),
+    *router.urls,
+]

@@ -66,14 +66,13 @@ class Charges(ReadOnlyResource):
 class Wallet(Resource):
     """The caller's money. The operator names the organisation it looks at."""
 
-    required_scopes: ClassVar[dict[str, str | None]] = {"list": "wallet:read"}
+    required_scopes: ClassVar[dict[str, str | None]] = {"retrieve": "wallet:read"}
     serializer_class = shapes.WalletOut
-    pagination_class = None
 
     @extend_schema(
         operation_id="get_wallet", parameters=[shapes.WalletQuery], responses=shapes.WalletOut
     )
-    def list(self, request: Request, **_: Any) -> Response:
+    def retrieve(self, request: Request, **_: Any) -> Response:
         """What is there, what is kept aside for holds, and what can be spent."""
         given = query(request, shapes.WalletQuery)
         balance = ledger.balance(owner_of(request, given), currency=given.get("currency", "CNY"))

@@ -42,10 +42,8 @@ class StrictSerializer(serializers.Serializer[Any]):
     }
 
     def to_internal_value(self, data: Any) -> Any:
-        if not isinstance(data, Mapping):
-            self.fail("invalid")
         known = {name for name, field in self.fields.items() if not field.read_only}
-        unknown = [name for name in data if name not in known]
+        unknown = [name for name in data if name not in known] if isinstance(data, Mapping) else []
         if unknown:
             message = str(self.error_messages["unknown_field"])
             raise serializers.ValidationError(

@@ -180,7 +180,7 @@ class NodeImport(Resource):
     @extend_schema(
         parameters=[OpenApiParameter("apply", OpenApiTypes.BOOL, required=False)],
         request={"text/csv": OpenApiTypes.STR},
-        responses=shapes.ImportOut,
+        responses={200: shapes.ImportOut},
         operation_id="import_pool_nodes",
     )
     def create(self, request: Request, public_id: str) -> Response:

@@ -21,7 +21,7 @@ router.register(
 )
 
 urlpatterns = [
-    path("me", views.Me.as_view({"get": "list"}), name="me"),
+    path("me", views.Me.as_view({"get": "retrieve"}), name="me"),
     path(
         "pools/<str:public_id>/nodes/import",
         machines.NodeImport.as_view({"post": "create"}),

@@ -22,12 +22,11 @@ from inventory.models import ApiKey, Chip, JournalEntry, Organisation, Project
 class Me(Resource):
     """The caller."""
 
-    required_scopes: ClassVar[dict[str, str | None]] = {"list": None}
+    required_scopes: ClassVar[dict[str, str | None]] = {"retrieve": None}
     serializer_class = shapes.CallerOut
-    pagination_class = None
 
     @extend_schema(operation_id="get_caller", responses=shapes.CallerOut)
-    def list(self, request: Request) -> Response:
+    def retrieve(self, request: Request) -> Response:
         """Who the key or the session stands for, and what it may do."""
         actor = actor_of(request)
         organisation = Organisation.objects.get(pk=organisation_of(request))

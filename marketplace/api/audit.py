@@ -64,9 +64,8 @@ class FunnelOut(serializers.Serializer[Any]):
 class Funnel(Resource):
     """From installed to busy."""
 
-    required_scopes: ClassVar[dict[str, str | None]] = {"list": "audit:read"}
+    required_scopes: ClassVar[dict[str, str | None]] = {"retrieve": "audit:read"}
     serializer_class = FunnelOut
-    pagination_class = None
 
     @extend_schema(
         operation_id="get_funnel",
@@ -77,7 +76,7 @@ class Funnel(Resource):
         ],
         responses=FunnelOut,
     )
-    def list(self, request: Request, **_: Any) -> Response:
+    def retrieve(self, request: Request, **_: Any) -> Response:
         """The funnel of a period by centre, chip, region, hub, pool or provider."""
         given = query(request, FunnelQuery)
         period = Period(given["from"], given["to"])

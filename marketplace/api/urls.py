@@ -12,7 +12,7 @@ router.register("listings", views.Listings, basename="listing")
 router.register("offers", views.Offers, basename="offer")
 
 urlpatterns = [
-    path("audit/funnel", audit.Funnel.as_view({"get": "list"}), name="audit-funnel"),
+    path("audit/funnel", audit.Funnel.as_view({"get": "retrieve"}), name="audit-funnel"),
     path(
         "pools/<str:public_id>/floors",
         views.Floors.as_view({"get": "list", "post": "create"}),

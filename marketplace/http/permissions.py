@@ -43,7 +43,7 @@ class HasScope(BasePermission):
         if not isinstance(actor, Actor):
             raise NotAuthenticated()
         action = getattr(view, "action", None)
-        if action is None:  # a method the view does not serve: DRF answers 405
+        if action in (None, "metadata"):  # a method the view does not serve: DRF answers 405
             return True
         scope = scope_of(view, action)
         if scope is not None and not actor.may(scope):

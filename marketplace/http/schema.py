@@ -213,13 +213,17 @@ def document_refusals(result: dict[str, Any], generator: Any, **_: Any) -> dict[
             if method not in _METHODS:
                 continue
             statuses = [*_ALWAYS, *(_ON_WRITES if method != "get" else ())]
-            if "{" in path or method != "get":
+            if method != "get" or any(map(_names_a_row, operation.get("parameters", []))):
                 statuses.append("404")
             for status in sorted(statuses):
                 refusal = {"$ref": f"#/components/responses/Refused{status}"}
                 operation["responses"].setdefault(status, refusal)
             _name_ids(path, operation)
     return result
+
+
+def _names_a_row(parameter: dict[str, Any]) -> bool:
+    return parameter["in"] == "path" or "_[0-9a-f]" in parameter["schema"].get("pattern", "")
 
 
 def _name_ids(path: str, operation: dict[str, Any]) -> None:
