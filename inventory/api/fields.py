@@ -202,6 +202,14 @@ class QueryInteger(Integer):
         return int(data)
 
 
+class QueryFlag(Flag):
+    """true or false in a query string, where everything is text."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        words = {"true": True, "false": False}
+        return super().to_internal_value(words.get(data) if isinstance(data, str) else data)
+
+
 class Items(serializers.ListField):
     """A JSON array, bounded."""
 

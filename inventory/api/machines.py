@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from inventory import capacity, node_import, pools
 from inventory.api import serializers as shapes
-from inventory.api.fields import Flag, StrictSerializer
+from inventory.api.fields import QueryFlag, StrictSerializer
 from inventory.api.parsing import CsvParser
 from inventory.api.requests import actor_of, body, find, instant_of, organisation_of, query
 from inventory.api.resources import ReadOnlyResource, Resource
@@ -160,11 +160,7 @@ class Pools(ReadOnlyResource):
 
 
 class ImportQuery(StrictSerializer):
-    apply = Flag(required=False)
-
-    def to_internal_value(self, data: Any) -> Any:
-        words = {"true": True, "false": False}
-        return super().to_internal_value({name: words.get(v, v) for name, v in data.items()})
+    apply = QueryFlag(required=False)
 
 
 class NodeImport(Resource):

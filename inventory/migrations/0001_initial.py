@@ -232,7 +232,7 @@ class Migration(migrations.Migration):
                 ('public_id', inventory.identifiers.PublicIdField(editable=False, prefix='usr', unique=True)),
                 ('email', models.EmailField(max_length=254, unique=True)),
                 ('name', models.CharField(blank=True, max_length=100)),
-                ('language', models.CharField(default='zh-hans', max_length=10)),
+                ('language', models.CharField(blank=True, max_length=10)),
                 ('is_active', models.BooleanField(default=True)),
                 ('is_staff', models.BooleanField(default=False)),
                 ('date_joined', models.DateTimeField(blank=True, null=True)),

@@ -108,7 +108,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     public_id = PublicIdField(prefix="usr")
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=100, blank=True)
-    language = models.CharField(max_length=10, default="zh-hans")
+    language = models.CharField(max_length=10, blank=True)  # chosen; else the browser's
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     date_joined = models.DateTimeField(null=True, blank=True)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
+from django.views.i18n import set_language
 
+from inventory.models import User
 from marketplace.http.authentication import SESSION_ORGANISATION, address_of
 from marketplace.web.entry import ConsoleRequest, page
 from marketplace.web.forms import ConsoleForm
@@ -89,6 +93,15 @@ class SignIn(LoginView):
         if "django_language" not in self.request.COOKIES and user.language:
             response.set_cookie("django_language", user.language, samesite="Lax")
         return response
+
+
+@require_POST
+def choose_language(request: HttpRequest) -> HttpResponseBase:
+    """This browser shows that language from now on; a signed-in person's next one does too."""
+    language = request.POST.get("language", "")
+    if isinstance(request.user, User) and language in dict(settings.LANGUAGES):
+        User.objects.filter(pk=request.user.pk).update(language=language)
+    return set_language(request)
 
 
 @page()

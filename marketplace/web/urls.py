@@ -2,7 +2,6 @@
 
 from django.contrib.auth.views import LogoutView
 from django.urls import path
-from django.views.i18n import set_language
 
 from marketplace.web import (
     audit,
@@ -23,7 +22,7 @@ urlpatterns = [
     path("sign-in/", session.SignIn.as_view(), name="sign_in"),
     path("sign-out/", LogoutView.as_view(), name="sign_out"),
     path("organisation/", session.switch, name="switch"),
-    path("language/", set_language, name="set_language"),
+    path("language/", session.choose_language, name="set_language"),
     path("centres/", centres.index, name="centres"),
     path("centres/new/", centres.create, name="centre_create"),
     path("centres/<str:centre_id>/", centres.detail, name="centre"),

@@ -29,7 +29,10 @@ _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     program = require("chromium")
-    with sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # The driver runs an event loop in this thread from now on, which Django would take
+        # amiss, as early as where the next test's database is set up.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         chromium = playwright.chromium.launch(
             executable_path=str(program), args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
@@ -51,9 +54,7 @@ def live_server() -> Iterator[LiveServer]:
 
 
 @pytest.fixture(autouse=True)
-def _console(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The browser's driver runs an event loop in this thread, which Django would take amiss.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+def _console(settings: LazySettings) -> None:
     settings.STORAGES = {
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -119,6 +120,10 @@ def open_reader(context: BrowserContext, address: str) -> Reader:
 
 @pytest.fixture
 def reader(browser: Browser, live_server: Any) -> Iterator[Reader]:
-    context = browser.new_context(locale="en-US", viewport={"width": 1440, "height": 900})
+    context = browser.new_context(
+        locale="en-US",
+        viewport={"width": 1440, "height": 900},
+        reduced_motion="reduce",  # a colour half-way between two themes is nobody's
+    )
     yield open_reader(context, live_server.url)
     context.close()

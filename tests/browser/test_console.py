@@ -43,7 +43,7 @@ def test_a_provider_imports_lists_and_is_found(
     page.wait_for_selector("#outlook .figure")  # 3 × 8 cards × 672 h × 6.80
     assert "¥109,670.40" in page.inner_text("#outlook")
     page.click("text=Review")
-    page.click("text=Publish >> visible=true")
+    page.click("main button >> text=Publish")
     page.wait_for_selector("text=the market can see it now")
     assert Listing.objects.get().block.unit_count == 3
 

@@ -86,3 +86,23 @@ def test_languages_are_chosen_and_kept(market: Market) -> None:
 
     assert '<html lang="zh-Hans"' in text
     assert "资源池" in text
+
+
+def test_a_chosen_language_follows_the_person_to_another_browser(market: Market) -> None:
+    user, first, second = world.member(market.provider), Client(), Client()
+    first.force_login(user)
+    first.post(reverse("set_language"), {"language": "zh-hans", "next": "/pools/"})
+
+    reply = second.post(reverse("sign_in"), {"username": user.email, "password": PASSWORD})
+
+    assert reply.cookies["django_language"].value == "zh-hans"
+
+
+def test_who_never_chose_keeps_the_browsers_language(market: Market) -> None:
+    client = Client(headers={"accept-language": "en"})
+    user = world.member(market.provider)
+
+    reply = client.post(reverse("sign_in"), {"username": user.email, "password": PASSWORD})
+
+    assert "django_language" not in reply.cookies
+    assert '<html lang="en"' in client.get(reverse("pools")).content.decode()
