@@ -8,21 +8,21 @@ from django.utils import timezone
 from billing import checkout, closing, rating, settlement
 
 
-@shared_task(name="billing.expire_reservations", queue="celery")
+@shared_task(name="billing.expire_reservations")
 def expire_reservations(**_: object) -> int:
     return checkout.expire_due(at=timezone.now(), limit=500)
 
 
-@shared_task(name="billing.rate_usage", queue="celery")
+@shared_task(name="billing.rate_usage")
 def rate_usage(**_: object) -> int:
     return len(rating.rate_due(at=timezone.now(), limit=20_000))
 
 
-@shared_task(name="billing.close_leases", queue="celery")
+@shared_task(name="billing.close_leases")
 def close_leases(**_: object) -> int:
     return closing.close_leases(at=timezone.now(), limit=500)
 
 
-@shared_task(name="billing.settle_month", queue="celery")
+@shared_task(name="billing.settle_month")
 def settle_month(**_: object) -> int:
     return settlement.settle_month(at=timezone.now())

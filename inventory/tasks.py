@@ -12,31 +12,31 @@ from django.utils import timezone
 from inventory import capacity, metering, partitions, provisioning, seals
 
 
-@shared_task(name="inventory.step_allocations", queue="celery")
+@shared_task(name="inventory.step_allocations")
 def step_allocations(**_: object) -> int:
     return provisioning.sweep_allocations(at=timezone.now(), limit=200)
 
 
-@shared_task(name="inventory.step_instances", queue="celery")
+@shared_task(name="inventory.step_instances")
 def step_instances(**_: object) -> int:
     return provisioning.sweep_instances(at=timezone.now(), limit=500)
 
 
-@shared_task(name="inventory.follow_calendar", queue="celery")
+@shared_task(name="inventory.follow_calendar")
 def follow_calendar(**_: object) -> int:
     return capacity.sweep(at=timezone.now(), limit=200)
 
 
-@shared_task(name="inventory.meter_usage", queue="celery")
+@shared_task(name="inventory.meter_usage")
 def meter_usage(**_: object) -> int:
     return metering.sweep(at=timezone.now(), limit=500)
 
 
-@shared_task(name="inventory.seal_records", queue="celery")
+@shared_task(name="inventory.seal_records")
 def seal_records(**_: object) -> int:
     return seals.seal_all(at=timezone.now())
 
 
-@shared_task(name="inventory.ensure_partitions", queue="celery")
+@shared_task(name="inventory.ensure_partitions")
 def ensure_partitions(**_: object) -> int:
     return len(partitions.ensure_partitions(at=timezone.now()))

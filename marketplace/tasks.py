@@ -8,6 +8,6 @@ from django.utils import timezone
 from marketplace import leases
 
 
-@shared_task(name="marketplace.follow_leases", queue="celery")
+@shared_task(name="marketplace.follow_leases")
 def follow_leases(**_: object) -> int:
     return leases.sweep(at=timezone.now(), limit=500)

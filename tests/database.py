@@ -177,4 +177,9 @@ def _copy(server: psycopg.Connection[tuple[object, ...]], name: str, template: s
 
 
 def _drop(server: psycopg.Connection[tuple[object, ...]], name: str) -> None:
-    server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    """Waits for an autovacuum to let go; a connection that a test left open is ended."""
+    database = sql.Identifier(name)
+    try:
+        server.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(database))
+    except psycopg.errors.ObjectInUse:
+        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(database))

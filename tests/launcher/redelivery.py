@@ -8,8 +8,10 @@ from pathlib import Path
 
 from marketplace.celery import app
 
+app.conf.task_routes = {"tests.redelivery.*": {"queue": "tests.redelivery"}}
 
-@app.task(name="tests.redelivery.attempt", queue="tests.redelivery")
+
+@app.task(name="tests.redelivery.attempt")
 def attempt(*, folder: str) -> None:
     """Notes its process, then waits for as long as it is held."""
     notes = Path(folder)

@@ -124,9 +124,7 @@ def test_a_correction_says_who_and_why() -> None:
         ("asleep", T0, Invalid),
     ],
 )
-def test_refuses_what_is_no_correction(
-    state: str, since: datetime, error: type[Exception]
-) -> None:
+def test_refuses_what_is_no_correction(state: str, since: datetime, error: type[Exception]) -> None:
     _, made = _counted()
 
     with pytest.raises(error):

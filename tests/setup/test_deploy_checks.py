@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from django.conf import settings as configured
 
 from marketplace import checks
 
@@ -48,9 +49,9 @@ def test_refuses_a_demo(settings: Any) -> None:
     assert _ids(checks.demo_is_off()) == []
 
 
-def test_refuses_one_role_for_both(settings: Any) -> None:
-    same = {"USER": "one"}
-    settings.DATABASES = {"default": same, "owner": same}
+def test_refuses_one_role_for_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = configured.DATABASES["default"]["USER"]
+    monkeypatch.setitem(configured.DATABASES, "owner", {"USER": runtime})
     assert _ids(checks.roles_are_apart()) == ["cardhour.E005"]
-    settings.DATABASES = {"default": same, "owner": {"USER": "two"}}
+    monkeypatch.setitem(configured.DATABASES, "owner", {"USER": "another"})
     assert _ids(checks.roles_are_apart()) == []
