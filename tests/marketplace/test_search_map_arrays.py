@@ -53,7 +53,7 @@ def pool_of(blocks, claims, as_of, lead, turnaround, cap=()) -> PoolMap:
         (number, units, *(edge * MINUTE for edge in (start, end, start, end)))
         for number, (units, (start, end)) in enumerate(blocks)
     ]
-    claim_rows = [
+    claim_rows: list[tuple[int, ...]] = [
         (
             number,
             block,
@@ -75,7 +75,7 @@ def pool_of(blocks, claims, as_of, lead, turnaround, cap=()) -> PoolMap:
     )
 
 
-def first_by_minute(block, number, claims, cap, ask) -> int:
+def first_by_minute(block, number, claims, cap, ask):
     """The first minute on the grid at which the units stay free, looked for one by one."""
     size, (opens, closes) = block
     units, duration, earliest, latest, grid, lead, turnaround, as_of = ask
@@ -87,7 +87,8 @@ def first_by_minute(block, number, claims, cap, ask) -> int:
             if where == number and start <= minute < end and (held is None or held > as_of)
         )
         whole = min((n for (start, end), n in cap if start <= minute < end), default=10**6)
-        return min(size - taken, whole)
+        free_units: int = min(size - taken, whole)
+        return free_units
 
     for start in range(0, LAST, grid):
         inside = max(opens, earliest, as_of + lead) <= start and start + duration <= min(

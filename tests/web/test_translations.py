@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from babel.messages.extract import extract_python
@@ -35,8 +36,7 @@ def _wanted() -> set[str]:
     found: set[str] = set()
     for _name, source in _sources():
         for _line, _call, messages, _comments in extract_python(io.BytesIO(source), _CALLS, [], {}):
-            first = messages if isinstance(messages, str) else (messages or ("",))[0]
-            if first:
+            if first := _first(messages):
                 found.add(first)
     return found | {str(kind.title) for kind in _refusals(DomainError)}
 
@@ -48,17 +48,17 @@ def _refusals(kind: type[DomainError]) -> Iterator[type[DomainError]]:
             yield from _refusals(child)
 
 
+def _first(text: Any) -> str:
+    """The text, or the first of its plural forms."""
+    return text if isinstance(text, str) else str(text[0])
+
+
 @pytest.fixture(scope="module")
 def catalogue() -> dict[str, str]:
     with CATALOGUE.open("rb") as file:
         messages = [message for message in read_po(file, locale="zh_Hans") if message.id]
     assert not [message.id for message in messages if message.fuzzy]
-    return {
-        message.id if isinstance(message.id, str) else message.id[0]: (
-            message.string if isinstance(message.string, str) else message.string[0]
-        )
-        for message in messages
-    }
+    return {_first(message.id): _first(message.string) for message in messages}
 
 
 def test_every_text_is_translated(catalogue: dict[str, str]) -> None:
