@@ -50,7 +50,7 @@ def _refusals(kind: type[DomainError]) -> Iterator[type[DomainError]]:
 
 def _first(text: Any) -> str:
     """The text, or the first of its plural forms."""
-    return text if isinstance(text, str) else str(text[0])
+    return text if isinstance(text, str) else str((text or [""])[0])
 
 
 @pytest.fixture(scope="module")
