@@ -186,7 +186,6 @@ class Offers(Resource):
             name: tuple(value) if isinstance(value, list) else value
             for name, value in given.items()
         }
-        wanted["duration_hours"] = wanted.pop("hours")
         results = offers.search(
             request=OfferRequest(**wanted), actor=actor_of(request), at=instant_of(request)
         )

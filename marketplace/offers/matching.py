@@ -42,7 +42,7 @@ def match(
     units, reasons = _wanted_units(request, map_, buyer_id)
     starts = map_.first_starts(
         units=np.where(units > 0, units, np.iinfo(np.int64).max),
-        duration=request.duration_hours * _HOUR,
+        duration=request.hours * _HOUR,
         earliest=max(micros(request.earliest_start), micros(at)),
         latest_end=micros(request.latest_end),
         not_before=micros(at),
@@ -93,9 +93,9 @@ def _units_of(request: OfferRequest, stall: Stall, buyer_id: int | None) -> tupl
         return 0, "whole_nodes_only" if whole else "not_a_multiple"
     if units < ware.minimum_units:
         return 0, "too_few_units"
-    if request.duration_hours < ware.minimum_hours:
+    if request.hours < ware.minimum_hours:
         return 0, "too_short"
-    if request.duration_hours > ware.maximum_hours:
+    if request.hours > ware.maximum_hours:
         return 0, "too_long"
     return units, None
 
@@ -109,7 +109,7 @@ def _why_not(request: OfferRequest, map_: SearchMap, row: int, units: int, at: d
         return "too_many_units"
     sell_start, sell_end = map_.windows.columns[:2, row].tolist()
     start, end = max(sell_start, micros(earliest)), min(sell_end, micros(request.latest_end))
-    return "sold_out" if end - start >= request.duration_hours * _HOUR else "not_on_sale_then"
+    return "sold_out" if end - start >= request.hours * _HOUR else "not_on_sale_then"
 
 
 def _best(
@@ -160,7 +160,7 @@ def _is_too_expensive(request: OfferRequest, quote: Quote) -> bool:
 def _least_minor(request: OfferRequest, stall: Stall, units: int) -> int:
     """No quote of the stall is lower: hourly prices exactly, monthly ones by the longest month."""
     price: Price = stall.ware.price
-    card_hours = units * stall.pool.unit_cards * request.duration_hours
+    card_hours = units * stall.pool.unit_cards * request.hours
     least: int = price.amount_micro * card_hours * 10 ** money.exponent(price.currency)
     if price.basis != "card_hour":
         least //= stall.pool.cards_per_node

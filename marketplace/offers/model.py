@@ -48,7 +48,7 @@ class OfferRequest:
     pool of whole nodes needs whole nodes.
     """
 
-    duration_hours: int
+    hours: int
     earliest_start: datetime
     latest_end: datetime
     units: int | None = None
@@ -68,7 +68,7 @@ class OfferRequest:
             raise InvalidRequest("Ask for units or for cards, one of the two")
         if not 1 <= (self.units or self.cards or 0) <= 10_000_000:
             raise InvalidRequest("Ask for at least one, and no more than there can be")
-        if not 1 <= self.duration_hours <= self.LONGEST_HOURS:
+        if not 1 <= self.hours <= self.LONGEST_HOURS:
             raise InvalidRequest("A lease lasts from an hour to five years")
         Period(self.earliest_start, self.latest_end)
         if not 1 <= self.limit <= MOST_OFFERS:
@@ -78,7 +78,7 @@ class OfferRequest:
 
     @property
     def duration(self) -> timedelta:
-        return timedelta(hours=self.duration_hours)
+        return timedelta(hours=self.hours)
 
 
 @dataclass(frozen=True, slots=True)

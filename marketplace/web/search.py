@@ -49,7 +49,7 @@ class SearchForm(ConsoleForm):
     """Cards for some hours, somewhere in a window of time."""
 
     cards = count_field(label=_("Cards"), initial=8)
-    duration_hours = forms.IntegerField(
+    hours = forms.IntegerField(
         label=_("Hours"), min_value=1, max_value=OfferRequest.LONGEST_HOURS, initial=24
     )
     earliest_start = ZonedDateTimeField(label=_("Not before"))
@@ -71,7 +71,7 @@ class SearchForm(ConsoleForm):
         data = self.cleaned_data
         return OfferRequest(
             cards=data["cards"],
-            duration_hours=data["duration_hours"],
+            hours=data["hours"],
             earliest_start=data["earliest_start"],
             latest_end=data["latest_end"],
             chips=(data["chip"],) if data["chip"] else (),
@@ -113,7 +113,7 @@ def as_curl(wanted: OfferRequest, url: str) -> str:
     """The search as one command; the key is the reader's own."""
     body: dict[str, Any] = {
         "cards": wanted.cards,
-        "duration_hours": wanted.duration_hours,
+        "hours": wanted.hours,
         "earliest_start": wanted.earliest_start.isoformat(),
         "latest_end": wanted.latest_end.isoformat(),
     }

@@ -100,7 +100,7 @@ def lease(row: Listing, *, at: datetime = T0, **shape: Any) -> Lease:
 def request(**changes: Any) -> OfferRequest:
     facts: dict[str, Any] = {
         "units": 1,
-        "duration_hours": 10,
+        "hours": 10,
         "earliest_start": T0 + hours(10),
         "latest_end": T0 + hours(500),
     }

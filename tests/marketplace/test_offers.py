@@ -135,8 +135,8 @@ def test_slices_serve_fewer_cards_than_a_node() -> None:
         ),
         ({"max_card_hour_micro": 6_799_999}, "too_expensive"),
         ({"units": 1}, "too_few_units"),
-        ({"duration_hours": 1}, "too_short"),
-        ({"duration_hours": 101}, "too_long"),
+        ({"hours": 1}, "too_short"),
+        ({"hours": 101}, "too_long"),
     ],
 )
 def test_why_nothing_fits(asked, code) -> None:
@@ -198,7 +198,7 @@ def test_an_impossible_price_does_not_spoil_the_search() -> None:
     scene.listing(amount=10**12)
     good = scene.listing()
 
-    results = scene.search(duration_hours=400)
+    results = scene.search(hours=400)
 
     assert [found.listing_id for found in results.offers] == [good.public_id]
     assert codes(results) == {"too_expensive": 1} or codes(results) == {}
@@ -212,8 +212,8 @@ def test_an_impossible_price_does_not_spoil_the_search() -> None:
         {"units": 10**8},
         {"units": 1, "cards": 8},
         {"cards": 0},
-        {"duration_hours": 0},
-        {"duration_hours": 10**6},
+        {"hours": 0},
+        {"hours": 10**6},
         {"limit": 21},
         {"limit": 0},
         {"max_card_hour_micro": 0},

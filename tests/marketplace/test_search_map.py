@@ -136,8 +136,8 @@ def test_where_failures_outnumber_the_spares_the_map_offers_what_admission_would
         actor=SYSTEM,
     )
 
-    assert scene.search(units=2, duration_hours=2).offers[0].start_at == T0 + hours(15)
-    assert scene.search(units=1, duration_hours=2).offers[0].start_at == T0 + hours(10)
+    assert scene.search(units=2, hours=2).offers[0].start_at == T0 + hours(15)
+    assert scene.search(units=1, hours=2).offers[0].start_at == T0 + hours(10)
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "owner"])

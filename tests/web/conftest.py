@@ -89,7 +89,7 @@ class Market:
         found = offers.search(
             request=OfferRequest(
                 units=1,
-                duration_hours=24,
+                hours=24,
                 earliest_start=start,
                 latest_end=start + timedelta(hours=48),
             ),

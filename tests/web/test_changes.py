@@ -223,13 +223,20 @@ def test_a_tenant_searches_holds_pays_and_gives_back(market: Market) -> None:
     found = client.get(
         reverse("search"),
         {
-            "cards": "8", "duration_hours": "24",
+            "cards": "8", "hours": "24",
             "earliest_start": start.strftime("%Y-%m-%dT%H:%M"),
             "latest_end": (start + timedelta(days=3)).strftime("%Y-%m-%dT%H:%M"),
         },
     )  # fmt: skip
     offer = found.context["found"].offers[0]
-    assert "curl -s http://testserver/api/v1/offers/search" in found.content.decode()
+    curl = found.context["curl"]
+    assert curl.startswith("curl -s http://testserver/api/v1/offers/search ")
+    by_api = client.post(
+        "/api/v1/offers/search",
+        curl.partition("-d '")[2].removesuffix("'"),
+        content_type="application/json",
+    )
+    assert [row["listing"] for row in by_api.json()["data"]] == [offer.listing_id]
 
     client.post(reverse("hold"), keyed(offer_token=offer.token))
     held = Reservation.objects.get()
