@@ -276,6 +276,6 @@ class AlternativeOut(Shape):
 
 
 class OffersOut(Shape):
-    offers = OfferOut(many=True)
+    data = OfferOut(many=True, source="offers")  # type: ignore[assignment]  # a field here
     rejections = RejectionOut(many=True, help_text="Why listings did not match, how many each.")
     alternatives = AlternativeOut(many=True, help_text="What comes near, where nothing fits.")

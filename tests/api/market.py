@@ -99,8 +99,8 @@ class Market:
                 "latest_end": text(next_hour(start + 24 * 20)),
             },
         )
-        assert found["offers"], found
-        return dict(found["offers"][0])
+        assert found["data"], found
+        return dict(found["data"][0])
 
     def receipt_body(self, amount_minor: int = 100_000_000) -> dict[str, Any]:
         return {

@@ -166,7 +166,7 @@ def _foreign_project(market: Market) -> dict[str, Any]:
             "earliest_start": text(next_hour(1)),
             "latest_end": text(next_hour(100)),
         },
-    )["offers"][0]
+    )["data"][0]
     return {"offer": offer["token"], "project": _project(market)}
 
 

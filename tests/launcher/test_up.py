@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -54,10 +55,26 @@ def processes(folder: Path) -> list[int]:
     return found
 
 
-def environment() -> dict[str, str]:
-    """As a stranger's shell has it: nothing of the running suite, and no demo world to wait for."""
+def environment(*, demo: bool = False) -> dict[str, str]:
+    """As a stranger's shell has it: nothing of the running suite."""
     env = {name: value for name, value in os.environ.items() if name not in EMBEDDED}
-    return {**env, "DEMO": "false"}
+    return {**env, "DEMO": str(demo).lower()}
+
+
+def up(checkout: Path, *words: str, demo: bool = False) -> tuple[subprocess.Popen[str], str]:
+    """`dev up`, and what it printed until it was ready."""
+    launcher = subprocess.Popen(
+        [sys.executable, "dev", "up", *words],
+        cwd=checkout, env=environment(demo=demo), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert launcher.stdout
+    said = []
+    for line in launcher.stdout:
+        said.append(line)
+        if "Ctrl-C stops" in line:
+            break
+    return launcher, "".join(said)
 
 
 def status(url: str) -> int:
@@ -82,18 +99,7 @@ def test_kill_9_leaves_no_process_and_loses_no_data(checkout: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        launcher = subprocess.Popen(
-            [sys.executable, "dev", "up", "--port", str(port)],
-            cwd=checkout, env=environment(), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        assert launcher.stdout
-        said = []
-        for line in launcher.stdout:
-            said.append(line)
-            if "Cardhour is at" in line:
-                break
-    text = "".join(said)
+        launcher, text = up(checkout, "--port", str(port))
     assert f"port {port} is taken" in text, text
     address = re.search(r"Cardhour is at (http://127\.0\.0\.1:(\d+)/)", text)
     assert address, text
@@ -111,3 +117,22 @@ def test_kill_9_leaves_no_process_and_loses_no_data(checkout: Path) -> None:
     kept = "from django.contrib.sessions.models import Session as S"
     assert manage(checkout, f"{kept}; print(S.objects.filter(pk='kept').count())") == "1"
     assert eventually(lambda: not processes(checkout), 10)
+
+
+@pytest.mark.slow
+def test_the_printed_lines_work_as_they_stand_and_ctrl_c_stops_everything(checkout: Path) -> None:
+    launcher, text = up(checkout, demo=True)
+    lines = [line for line in text.splitlines() if re.match(r"  (K=|OFFER=|RSV=|curl )", line)]
+    assert len(lines) == 4, text
+
+    tour = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(lines)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert tour.returncode == 0, tour.stderr
+    lease = json.loads(tour.stdout)
+    assert (lease["state"], lease["unit_count"]) == ("scheduled", 2)
+
+    launcher.send_signal(signal.SIGINT)
+    assert launcher.wait(60) == 130
+    assert eventually(lambda: not processes(checkout), 10), processes(checkout)

@@ -236,6 +236,7 @@ def test_a_tenant_searches_holds_pays_and_gives_back(market: Market) -> None:
         curl.partition("-d '")[2].removesuffix("'"),
         content_type="application/json",
     )
+    assert by_api.status_code == 200, by_api.content
     assert [row["listing"] for row in by_api.json()["data"]] == [offer.listing_id]
 
     client.post(reverse("hold"), keyed(offer_token=offer.token))
