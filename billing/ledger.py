@@ -243,22 +243,21 @@ def capture_hold(
 def set_credit_limit(
     organisation: Organisation, *, currency: str, limit_minor: int, at: datetime, actor: Actor
 ) -> None:
-    """From now on the wallet may go that far below zero; journalled. Locks the organisation.
+    """From now on this wallet may go that far below zero; journalled. Locks the wallet.
+
+    A limit is of one currency: a wallet in another has its own.
 
     Raises InsufficientFunds where it already is further below, AmountOutOfRange.
     """
     _check_amount(limit_minor)
     with transaction.atomic():
-        row = Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
-        row.credit_limit_minor = limit_minor
-        row.save(update_fields=["credit_limit_minor"])
-        _call("SELECT ledger_set_floor(%s, %s)", [wallet(row, currency), limit_minor])
+        _call("SELECT ledger_set_floor(%s, %s)", [wallet(organisation, currency), limit_minor])
         journal.record(
             event="wallet.credit_limit_set",
-            object_id=row.public_id,
+            object_id=organisation.public_id,
             actor=actor,
             at=at,
-            tenant_id=row.pk,
+            tenant_id=organisation.pk,
             data={"currency": currency, "limit_minor": limit_minor},
         )
 
@@ -284,7 +283,7 @@ def balance(organisation: Organisation, *, currency: str = "CNY") -> WalletBalan
         .first()
     )
     if account is None:
-        return WalletBalance(currency, 0, 0, organisation.credit_limit_minor)
+        return WalletBalance(currency, 0, 0, 0)
     row = account.balance
     return WalletBalance(currency, row.posted, row.held, row.floor_minor)
 

@@ -1,7 +1,9 @@
-"""What the runtime role may do: rights are given once, as defaults, and taken back by name.
+"""What the runtime role may do: read and add by default, and by name whatever more it needs.
 
-The owner migrates. The runtime role reads and writes rows; it has no DDL, and neither UPDATE
-nor DELETE nor TRUNCATE on append-only tables.
+The owner migrates. The runtime role has no DDL. What a table lets it change is said column by
+column, so that a price, a claim or a state that code has no business changing stays as it is
+whatever a statement says. Capacity and the ledger are written by functions that run as the
+owner; their tables it can only read.
 """
 
 from __future__ import annotations
@@ -42,12 +44,12 @@ def defaults() -> migrations.RunPython:
             schema_editor,
             [
                 # Tables that Django's own applications made before this point.
-                "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+                "GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}",
                 "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}",
-                "REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {role}",
+                "REVOKE INSERT ON django_migrations FROM {role}",
                 "GRANT USAGE ON SCHEMA public TO {role}",
                 "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
-                f"{_DEFAULT} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {{role}}",
+                f"{_DEFAULT} GRANT SELECT, INSERT ON TABLES TO {{role}}",
                 f"{_DEFAULT} GRANT USAGE, SELECT ON SEQUENCES TO {{role}}",
             ],
         )
@@ -55,13 +57,34 @@ def defaults() -> migrations.RunPython:
     return migrations.RunPython(forwards, migrations.RunPython.noop)
 
 
-def append_only(*tables: str) -> migrations.RunPython:
-    """The runtime role may add rows to these tables and read them, nothing else."""
+def give(rights: dict[str, str]) -> migrations.RunPython:
+    """Further rights by table: `UPDATE (a, b)`, `UPDATE, DELETE`."""
+    return _by_table(rights, "GRANT {right} ON {table} TO {{role}}")
 
+
+def read_only(*tables: str) -> migrations.RunPython:
+    """The runtime role reads these; functions of the owner write them."""
+    return _by_table(dict.fromkeys(tables, "INSERT"), "REVOKE {right} ON {table} FROM {{role}}")
+
+
+def _by_table(rights: dict[str, str], statement: str) -> migrations.RunPython:
     def forwards(apps: Any, schema_editor: Any) -> None:
         _execute(
             schema_editor,
-            [f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM {{role}}" for table in tables],
+            [statement.format(table=table, right=right) for table, right in rights.items()],
         )
 
     return migrations.RunPython(forwards, migrations.RunPython.noop)
+
+
+def rules_always_hold() -> migrations.RunSQL:
+    """Stands last in each migration that makes triggers.
+
+    pgtrigger lets any session switch its triggers off by a setting. Here nobody may: a state
+    or a frozen column is the database's to guard, not the caller's.
+    """
+    return migrations.RunSQL(
+        "CREATE OR REPLACE FUNCTION _pgtrigger_should_ignore(trigger_name name)"
+        " RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false'",
+        migrations.RunSQL.noop,
+    )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from inventory import pools
+from inventory import capacity
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid
 from inventory.models import Node, Pool
@@ -122,7 +122,7 @@ def apply(*, pool: Pool, content: bytes, at: datetime, actor: Actor) -> Preview:
             ],
             error_count=len(plan.errors),
         )
-    pools.put_nodes(pool_id=pool.pk, rows=plan.rows, at=at, actor=actor)
+    capacity.put_nodes(pool_id=pool.pk, rows=plan.rows, at=at, actor=actor)
     return plan
 
 

@@ -1,18 +1,18 @@
-"""Centres, fabrics, pools and nodes: what a provider has."""
+"""Centres, fabrics and pools: what a provider has. Its nodes are capacity's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
 from django.db import IntegrityError, transaction
 
-from inventory import journal, transitions
+from inventory import journal
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid, NotFound
-from inventory.models import Centre, Chip, Fabric, Node, Pool, PoolLock, PoolVersion
+from inventory.models import Centre, Chip, Fabric, Pool
 
 
 class NameTaken(DomainError):
@@ -122,7 +122,10 @@ def create_pool(
     driver: str = "fake",
     driver_options: dict[str, object] | None = None,
 ) -> Pool:
-    """An empty pool with its lock and version exists. Raises NameTaken, NotFound, Invalid."""
+    """An empty pool exists; the database gives it its lock and its version.
+
+    Raises NameTaken, NotFound, Invalid.
+    """
     fabric = Fabric.objects.visible_to(actor).filter(pk=fabric_id).select_related("centre").first()
     if fabric is None:
         raise NotFound("No such fabric")
@@ -149,99 +152,10 @@ def create_pool(
                 driver_options=driver_options or {},
                 created_at=at,
             )
-            PoolLock.objects.create(pool=pool)
-            PoolVersion.objects.create(pool=pool, clock=at)
     except IntegrityError as error:
         raise NameTaken() from error
     _record("pool.created", pool.public_id, pool.provider_id, at=at, actor=actor)
     return pool
-
-
-def set_pool_state(*, pool_id: int, to: str, at: datetime, actor: Actor, reason: str = "") -> Pool:
-    """Drains, reactivates or retires a pool. Locks it. Raises IllegalTransition, NotFound."""
-    with transaction.atomic():
-        pool = lock_pool(pool_id=pool_id, actor=actor)
-        transitions.advance(pool, to=to, at=at, actor=actor, reason=reason)
-    return pool
-
-
-def lock_pool(*, pool_id: int, actor: Actor) -> Pool:
-    """The pool, its capacity locked. Raises NotFound."""
-    pool = Pool.objects.visible_to(actor).filter(pk=pool_id).first()
-    if pool is None:
-        raise NotFound("No such pool")
-    PoolLock.objects.select_for_update().get(pool=pool)
-    return pool
-
-
-def put_nodes(
-    *, pool_id: int, rows: Iterable[NodeRow], at: datetime, actor: Actor
-) -> tuple[int, int]:
-    """The pool has these nodes; returns how many are new and how many were updated.
-
-    Known by serial within the provider, so that a repeated import changes nothing twice.
-    Locks the pool. Raises NotFound, and Invalid where a serial belongs to another pool or
-    to a retired node.
-    """
-    rows = list(rows)
-    with transaction.atomic():
-        pool = lock_pool(pool_id=pool_id, actor=actor)
-        serials = [row.serial for row in rows]
-        if len(set(serials)) != len(serials):
-            raise Invalid("A serial is named twice")
-        known = {
-            node.serial: node
-            for node in Node.objects.filter(provider_id=pool.provider_id, serial__in=serials)
-        }
-        for old in known.values():
-            if old.pool_id != pool.pk:
-                raise Invalid("A serial belongs to another pool", serial=old.serial)
-            if old.state == Node.State.RETIRED:
-                raise Invalid("A serial belongs to a retired node", serial=old.serial)
-        fresh = [_node(pool, row, at) for row in rows if row.serial not in known]
-        Node.objects.bulk_create(fresh, batch_size=1000)
-        changed = [node for row in rows if (node := _changed(known.get(row.serial), row))]
-        Node.objects.bulk_update(changed, _FACTS, batch_size=1000)
-        if fresh or changed:
-            _record(
-                "pool.nodes_changed",
-                pool.public_id,
-                pool.provider_id,
-                at=at,
-                actor=actor,
-                data={"added": len(fresh), "updated": len(changed)},
-            )
-    return len(fresh), len(changed)
-
-
-_FACTS = [
-    "hostname",
-    "rack",
-    "leaf",
-    "card_uuids",
-    "driver_version",
-    "runtime_version",
-    "firmware_version",
-]
-
-
-def _node(pool: Pool, row: NodeRow, at: datetime) -> Node:
-    facts = {name: getattr(row, name) for name in _FACTS} | {"card_uuids": list(row.card_uuids)}
-    return Node(
-        provider_id=pool.provider_id, pool=pool, serial=row.serial, installed_at=at, **facts
-    )
-
-
-def _changed(node: Node | None, row: NodeRow) -> Node | None:
-    """The node with the row's facts on it, or None where it is new or says so already."""
-    if node is None:
-        return None
-    wanted = {name: getattr(row, name) for name in _FACTS} | {"card_uuids": list(row.card_uuids)}
-    if all(getattr(node, name) == value for name, value in wanted.items()):
-        return None
-    for name, value in wanted.items():
-        setattr(node, name, value)
-    return node
 
 
 def _record(

@@ -20,17 +20,18 @@ from inventory.models import Seal
 BATCH = 1000
 GENESIS = bytes(32)
 
-# What is hashed, as PostgreSQL itself writes it: every column, told apart unambiguously.
+# What is hashed, as PostgreSQL itself writes it: every column, told apart unambiguously. The
+# order is that of `r.xid`, the number: `xid` alone would be the text column of the answer.
 _ROWS = {
     Seal.Source.JOURNAL: (
         "SELECT xid::text, id, jsonb_build_array(id, xid::text, recorded_at, at, event, object_id,"
         " from_state, to_state, actor_kind, actor, reason, data, provider_id, tenant_id)::text"
-        " FROM inventory_journalentry"
+        " FROM inventory_journalentry r"
     ),
     Seal.Source.POOL_EVENT: (
         "SELECT xid::text, id, jsonb_build_array(id, xid::text, pool_id, ver, epoch, kind,"
         " block_id, claim_id, delta, period::text, at, actor, reason)::text"
-        " FROM inventory_poolevent"
+        " FROM inventory_poolevent r"
     ),
 }
 
@@ -125,8 +126,8 @@ def _after(source: str, last: Seal | None, limit: int) -> Iterator[tuple[str, in
     position = (last.last_xid, last.last_id) if last else ("0", 0)
     yield from _fetch(
         source,
-        "xid < pg_snapshot_xmin(pg_current_snapshot()) AND (xid, id) > (%s::text::xid8, %s)"
-        " ORDER BY xid, id LIMIT %s",
+        "r.xid < pg_snapshot_xmin(pg_current_snapshot()) AND (r.xid, r.id) > (%s::text::xid8, %s)"
+        " ORDER BY r.xid, r.id LIMIT %s",
         [*position, limit],
     )
 
@@ -136,7 +137,8 @@ def _between(
 ) -> Iterator[tuple[str, int, str]]:
     yield from _fetch(
         source,
-        "(xid, id) > (%s::text::xid8, %s) AND (xid, id) <= (%s::text::xid8, %s) ORDER BY xid, id",
+        "(r.xid, r.id) > (%s::text::xid8, %s) AND (r.xid, r.id) <= (%s::text::xid8, %s)"
+        " ORDER BY r.xid, r.id",
         [*after, *until],
     )
 

@@ -13,8 +13,10 @@ from typing import LiteralString
 import psycopg
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connections
+from django.db import connection, connections
 from django.db.backends.postgresql.base import DatabaseWrapper
+from django.db.models import Model
+from django.db.models.sql import InsertQuery
 from psycopg import sql
 
 from launcher.state import migrations_digest
@@ -68,6 +70,18 @@ BEGIN
             EXECUTE format('CREATE TABLE pristine.%s AS TABLE %s', name, name);
         END IF;
     END LOOP;
+END $$
+"""
+
+
+# Lets a test, inside its own transaction, write rows that otherwise only functions may.
+OWNERS_HAND: LiteralString = """
+CREATE FUNCTION owners_hand(statement text) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    made bigint;
+BEGIN
+    EXECUTE statement INTO made;
+    RETURN made;
 END $$
 """
 
@@ -128,6 +142,34 @@ def _let_go(alias: str) -> None:
         connection.close_pool()
 
 
+def write(row: Model) -> None:
+    """Adds a row, as the owner, in the transaction of the test."""
+    query = InsertQuery(type(row))
+    query.insert_values([f for f in row._meta.concrete_fields if not f.primary_key], [row])
+    compiler = query.get_compiler(using="default")
+    compiler.returning_fields = [row._meta.pk]
+    ((statement, parameters),) = compiler.as_sql()
+    with connection.cursor() as cursor:
+        text = psycopg.ClientCursor(connection.connection).mogrify(statement, parameters)
+        cursor.execute("SELECT owners_hand(%s)", [text])
+        (row.pk,) = cursor.fetchone()
+    row._state.adding = False
+
+
+def as_owner(statement: str) -> None:
+    """Changes rows that only functions may change, in the transaction of the test."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT owners_hand(%s)", [f"WITH c AS ({statement} RETURNING 1) SELECT 1"])
+
+
+def plant(*statements: str) -> None:
+    """What only somebody with the owner's password and no respect for rules can do."""
+    with closing(owner_connection(test_database_name())) as server:
+        server.execute("SET session_replication_role = replica")
+        for statement in statements:
+            server.execute(statement.encode())
+
+
 def flush() -> None:
     """Every table is as the migrations left it, whatever a test committed."""
     with closing(owner_connection(test_database_name())) as server:
@@ -154,6 +196,7 @@ def _template(server: psycopg.Connection[tuple[object, ...]]) -> str:
     _let_go("default")
     with closing(owner_connection(unfinished)) as database:
         database.execute(_script(KEEP_PRISTINE))
+        database.execute(OWNERS_HAND)
     server.execute(
         sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
             sql.Identifier(unfinished), sql.Identifier(template)

@@ -10,7 +10,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from inventory import actors, chips, organisations, pools
+from inventory import actors, capacity, chips, organisations, pools
 from inventory.actors import Actor
 from inventory.models import Chip, Membership, Organisation, Pool, User, Verification
 from inventory.periods import Period
@@ -136,4 +136,4 @@ def add_nodes(row: Pool, count: int, *, at: datetime = T0, leaf_size: int = 4) -
         )
         for number in range(first, first + count)
     ]
-    pools.put_nodes(pool_id=row.pk, rows=rows, at=at, actor=SYSTEM)
+    capacity.put_nodes(pool_id=row.pk, rows=rows, at=at, actor=SYSTEM)

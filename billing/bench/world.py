@@ -8,7 +8,7 @@ from typing import Any
 
 from billing import payments
 from billing.demo.people import SEED
-from inventory import chips, organisations, pools
+from inventory import capacity, chips, organisations, pools
 from inventory.models import Membership, Organisation, User
 from inventory.periods import Period, ceil_hour
 from inventory.pools import NodeRow
@@ -97,7 +97,7 @@ def _pool(region: str, provider: Organisation, opens: datetime, at: datetime) ->
     )
     pool = pools.create_pool(fabric_id=fabric.pk, chip_code=CHIP, name=region, at=at, actor=SEED)
     rows = (NodeRow(serial=f"{region}-{node:05d}") for node in range(NODES))
-    pools.put_nodes(pool_id=pool.pk, rows=rows, at=at, actor=SEED)
+    capacity.put_nodes(pool_id=pool.pk, rows=rows, at=at, actor=SEED)
     listings.publish(
         pool_id=pool.pk,
         unit_count=NODES,

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from billing.demo.catalogue import CENTRES, DemoCentre, DemoPool
 from billing.demo.people import SEED
-from inventory import pools
+from inventory import capacity, pools
 from inventory.models import Centre, Organisation, Pool
 from inventory.pools import NodeRow
 
@@ -81,5 +81,5 @@ def _pool(plan: DemoPool, fabric_id: int, *, at: datetime, seed: int) -> Pool:
         )
         for number in range(plan.nodes)
     ]
-    pools.put_nodes(pool_id=pool.pk, rows=rows, at=at, actor=SEED)
+    capacity.put_nodes(pool_id=pool.pk, rows=rows, at=at, actor=SEED)
     return pool

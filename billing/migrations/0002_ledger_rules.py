@@ -6,6 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.db import migrations
 
+from inventory import grants
+
 SQL = Path(__file__).resolve().parent.parent / "sql"
 
 TABLES = (
@@ -15,10 +17,15 @@ TABLES = (
     "billing_ledgerentry",
     "billing_ledgerhold",
 )
-# Not ledger_open: accounts come into being through a posting, a hold or a lock only.
+# Not ledger_open, since accounts come into being through a posting, a hold or a lock only; nor
+# ledger_write, which would take any transaction for the opposite of any other.
+INNER = (
+    "ledger_open(text)",
+    "ledger_write(text, text, timestamptz, timestamptz, text, text, text, text[], bigint[], bigint)",
+)
 FUNCTIONS = (
     "ledger_lock(text[])",
-    "ledger_post(text, text, timestamptz, timestamptz, text, text, text, text[], bigint[], bigint)",
+    "ledger_post(text, text, timestamptz, timestamptz, text, text, text, text[], bigint[])",
     "ledger_post_many(jsonb, timestamptz)",
     "ledger_reverse(bigint, text, timestamptz, timestamptz, text, text)",
     "ledger_place_hold(text, text, bigint, timestamptz, timestamptz)",
@@ -34,20 +41,15 @@ def grant(apps: Any, schema_editor: Any) -> None:
     role = settings.DATABASES["default"]["USER"]
     execute = schema_editor.execute
     quoted = schema_editor.quote_name(role)
-    for function in ("ledger_open(text)", *FUNCTIONS):
+    for function in (*INNER, *FUNCTIONS):
         execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
     with schema_editor.connection.cursor() as cursor:
         cursor.execute("SELECT current_user")
         owner = cursor.fetchone()[0]
     if role == owner:  # one role for everything: the triggers alone keep the rules
         return
-    for table in TABLES:
-        execute(f"REVOKE ALL ON {table} FROM {quoted}")
-        execute(f"GRANT SELECT ON {table} TO {quoted}")
     for function in FUNCTIONS:
         execute(f"GRANT EXECUTE ON FUNCTION {function} TO {quoted}")
-    for table in ("billing_charge", "billing_settlementline"):
-        execute(f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM {quoted}")
 
 
 class Migration(migrations.Migration):
@@ -57,4 +59,14 @@ class Migration(migrations.Migration):
         migrations.RunSQL((SQL / "ledger_rules.sql").read_text(encoding="utf-8")),
         migrations.RunSQL((SQL / "ledger_functions.sql").read_text(encoding="utf-8")),
         migrations.RunPython(grant),
+        grants.read_only(*TABLES),
+        grants.give(
+            {
+                "billing_bankreceipt": "UPDATE (state, decided_by_id, approved_at, rejected_at)",
+                "billing_settlement": "UPDATE (state, paid_at)",
+                "billing_leasetally": "UPDATE (rated_until, card_seconds, exact_numerator,"
+                " exact_denominator, gross_minor, vat_minor, fee_minor, deposit_left_minor)",
+            }
+        ),
+        grants.rules_always_hold(),
     ]

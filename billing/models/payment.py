@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from inventory.identifiers import PublicIdField
-from inventory.lifecycle import Lifecycle, enforced
+from inventory.lifecycle import Lifecycle, enforced, unchanging
 from inventory.models import Organisation, User
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class BankReceipt(models.Model):
 
     public_id = PublicIdField(prefix="rcp")
     tenant = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
-    bank_reference = models.CharField(max_length=80, unique=True)  # of the bank's statement line
+    bank_reference = models.CharField(max_length=80)  # of the statement's line, in capitals
     payer_name = models.CharField(max_length=200)
     payer_account = models.CharField(max_length=64, blank=True)
     amount_minor = models.BigIntegerField()
@@ -69,6 +69,27 @@ class BankReceipt(models.Model):
                 condition=Q(decided_by__isnull=True) | ~Q(decided_by=F("recorded_by")),
                 name="receipt_needs_two_persons",
             ),
+            # One line of the statement, one receipt; a rejected one may be recorded anew.
+            models.UniqueConstraint(
+                fields=["bank_reference"],
+                condition=~Q(state="rejected"),
+                name="receipt_reference_once",
+            ),
+        ]
+        triggers = [
+            unchanging(
+                "receipt_as_recorded",
+                "public_id",
+                "tenant",
+                "bank_reference",
+                "payer_name",
+                "payer_account",
+                "amount_minor",
+                "currency",
+                "received_date",
+                "recorded_by",
+                "created_at",
+            )
         ]
 
     def __str__(self) -> str:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.models.charge import Charge
 from billing.models.ledger import LedgerTransaction
 from inventory.identifiers import PublicIdField
-from inventory.lifecycle import Lifecycle, append_only, enforced
+from inventory.lifecycle import Lifecycle, append_only, enforced, unchanging
 from inventory.models import Organisation
 
 if TYPE_CHECKING:
@@ -70,6 +70,23 @@ class Settlement(models.Model):
                 condition=Q(gross_minor=F("net_minor") + F("fee_minor") + F("vat_minor")),
                 name="settlement_splits_to_the_minor_unit",
             ),
+        ]
+        triggers = [
+            unchanging(
+                "settlement_as_booked",
+                "public_id",
+                "provider",
+                "period",
+                "currency",
+                "line_count",
+                "card_seconds",
+                "gross_minor",
+                "vat_minor",
+                "fee_minor",
+                "net_minor",
+                "ledger_transaction",
+                "created_at",
+            )
         ]
 
     def __str__(self) -> str:

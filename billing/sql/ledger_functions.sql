@@ -18,7 +18,6 @@ DECLARE
     v_owned boolean;
     v_guarded boolean;  -- null: no balance row
     v_owner bigint;
-    v_floor bigint := 0;
 BEGIN
     SELECT id INTO v_id FROM billing_ledgeraccount WHERE code = p_code;
     IF FOUND THEN
@@ -44,8 +43,7 @@ BEGIN
         IF v_parts[3] !~ '^org_[0-9a-f]{32}$' THEN
             RAISE EXCEPTION 'no ledger account is called %', p_code USING ERRCODE = 'LG007';
         END IF;
-        SELECT id, CASE WHEN v_parts[2] = 'wallet' THEN credit_limit_minor ELSE 0 END
-          INTO v_owner, v_floor FROM inventory_organisation
+        SELECT id INTO v_owner FROM inventory_organisation
          WHERE public_id = substr(v_parts[3], 5)::uuid;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'no ledger account is called %', p_code USING ERRCODE = 'LG007';
@@ -59,7 +57,7 @@ BEGIN
     ELSIF v_guarded IS NOT NULL THEN
         INSERT INTO billing_ledgerbalance
             (account_id, posted, held, floor_minor, guarded, version)
-            VALUES (v_id, 0, 0, v_floor, v_guarded, 0);
+            VALUES (v_id, 0, 0, 0, v_guarded, 0);
     END IF;
     RETURN v_id;
 END $$;
@@ -87,11 +85,11 @@ BEGIN
 END $$;
 
 -- One transaction, entries and balances in one call. Returns its id; the same key with the
--- same content returns the id of the first.
-CREATE FUNCTION ledger_post(
+-- same content returns the id of the first. Only `ledger_reverse` says what it reverses.
+CREATE FUNCTION ledger_write(
     p_kind text, p_key text, p_effective_at timestamptz, p_created_at timestamptz,
     p_actor text, p_reason text, p_external text, p_codes text[], p_amounts bigint[],
-    p_reverses bigint DEFAULT NULL
+    p_reverses bigint
 ) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -150,6 +148,15 @@ BEGIN
     RETURN v_id;
 END $$;
 
+CREATE FUNCTION ledger_post(
+    p_kind text, p_key text, p_effective_at timestamptz, p_created_at timestamptz,
+    p_actor text, p_reason text, p_external text, p_codes text[], p_amounts bigint[]
+) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT ledger_write(p_kind, p_key, p_effective_at, p_created_at, p_actor, p_reason,
+                        p_external, p_codes, p_amounts, NULL)
+$$;
+
 -- Many transactions in one round trip: an array of {kind, key, effective_at, actor, reason,
 -- external, codes, amounts}. Returns their ids in the same order.
 CREATE FUNCTION ledger_post_many(p_posts jsonb, p_created_at timestamptz) RETURNS bigint[]
@@ -187,8 +194,8 @@ BEGIN
     IF v_codes IS NULL THEN
         RAISE EXCEPTION 'no ledger transaction %', p_transaction_id USING ERRCODE = 'LG007';
     END IF;
-    RETURN ledger_post('reversed', p_key, p_effective_at, p_created_at, p_actor, p_reason, '',
-                       v_codes, v_amounts, p_transaction_id);
+    RETURN ledger_write('reversed', p_key, p_effective_at, p_created_at, p_actor, p_reason, '',
+                        v_codes, v_amounts, p_transaction_id);
 EXCEPTION WHEN unique_violation THEN
     RAISE EXCEPTION 'ledger transaction % is already reversed', p_transaction_id
         USING ERRCODE = 'LG004';
@@ -217,6 +224,9 @@ BEGIN
         IF (v_known.account_id, v_known.amount_minor) <> (v_balance.account_id, p_amount) THEN
             RAISE EXCEPTION 'the key % was used for another content', p_key
                 USING ERRCODE = 'LG001';
+        END IF;
+        IF v_known.state <> 'open' THEN
+            RAISE EXCEPTION 'hold % is %', p_key, v_known.state USING ERRCODE = 'LG003';
         END IF;
         RETURN v_known.id;
     END IF;

@@ -125,7 +125,7 @@ class Pools(ReadOnlyResource):
     def state(self, request: Request, public_id: str) -> Response:
         """Drains, reactivates or retires a pool. What is sold stays served."""
         given = body(request, shapes.PoolStateIn)
-        pools.set_pool_state(
+        capacity.turn_pool(
             pool_id=self.row().pk,
             to=given["state"],
             reason=given.get("reason", ""),
@@ -253,8 +253,8 @@ class ExternalAllocations(ReadOnlyResource):
     @extend_schema(request=shapes.ReasonIn, responses=shapes.ExternalAllocationOut)
     @action(detail=True, methods=["post"])
     def release(self, request: Request, public_id: str) -> Response:
-        """Gives the units back before they are in use."""
-        capacity.release(
+        """Gives the units back before they are in use, or ends their use now."""
+        capacity.end_external(
             allocation_id=self.row().pk,
             reason=body(request, shapes.ReasonIn).get("reason", "released"),
             at=instant_of(request),

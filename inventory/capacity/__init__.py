@@ -18,15 +18,18 @@ from inventory.capacity.calls import (
     ClockAhead,
     HoldExpired,
     HoldStillValid,
+    NodeNotClean,
     NoNodeFree,
     NotDue,
     NotOffered,
+    lock,
     replaying,
 )
 from inventory.capacity.changes import extend, finish, shorten
-from inventory.capacity.external import claim_external, follow_external
+from inventory.capacity.external import claim_external, end_external, follow_external
 from inventory.capacity.levels import Level, Step, availability, pool_levels
-from inventory.capacity.outages import close_outage, retire_node, retire_pool, set_outage, sweep
+from inventory.capacity.nodes import put_nodes, retire_node, retire_pool, turn_pool
+from inventory.capacity.outages import close_outage, set_outage, sweep
 
 __all__ = [
     "CapacityTaken",
@@ -35,6 +38,7 @@ __all__ = [
     "HoldStillValid",
     "Level",
     "NoNodeFree",
+    "NodeNotClean",
     "NotDue",
     "NotOffered",
     "Step",
@@ -46,12 +50,15 @@ __all__ = [
     "close_outage",
     "confirm",
     "confirm_all",
+    "end_external",
     "expire",
     "extend",
     "finish",
     "follow_external",
+    "lock",
     "open_block",
     "pool_levels",
+    "put_nodes",
     "rebind",
     "release",
     "reopen_block",
@@ -62,5 +69,6 @@ __all__ = [
     "set_outage",
     "shorten",
     "sweep",
+    "turn_pool",
     "unbind",
 ]

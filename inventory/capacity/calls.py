@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, connection
@@ -70,6 +71,13 @@ class NoNodeFree(DomainError):
     retry_after_seconds = 60
 
 
+class NodeNotClean(DomainError):
+    """A machine on the node is not wiped: retry the wipe, or confirm that it was done by hand."""
+
+    code = "node_not_clean"
+    title = "The node is not clean"
+
+
 class InvalidEnd(Invalid):
     """The new end does not lie where this change may put it."""
 
@@ -87,6 +95,7 @@ _REFUSALS: dict[str, type[DomainError]] = {
         ClockAhead,
         NotDue,
         NoNodeFree,
+        NodeNotClean,
         InvalidEnd,
         IllegalTransition,
     )
@@ -130,6 +139,11 @@ def call(function: str, /, **arguments: Any) -> Any:
         except DatabaseError as error:
             raise _translated(error) from error
     return rows[0][0] if rows else None
+
+
+def lock(pool_id: int, at: datetime) -> None:
+    """The pool's capacity is ours until the transaction ends. Raises Busy, ClockAhead, NotFound."""
+    call("capacity_lock", pool=pool_id, at=at, replay=is_replaying())
 
 
 def _translated(error: DatabaseError) -> Exception:

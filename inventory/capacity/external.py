@@ -66,3 +66,16 @@ def follow_external(*, allocation_id: int, at: datetime, actor: Actor) -> Alloca
     with transaction.atomic():
         call("capacity_follow_external", allocation=allocation_id, **asked(at, actor))
         return Allocation.objects.get(pk=allocation_id)
+
+
+def end_external(*, allocation_id: int, at: datetime, actor: Actor, reason: str) -> Allocation:
+    """The centre needs it no longer: given back where it has not begun, else over now.
+
+    Locks: pool, allocation, claims, bindings. Raises NotFound, IllegalTransition. Idempotent.
+    """
+    if not Allocation.objects.visible_to(actor).filter(pk=allocation_id).exists():
+        raise NotFound("No such allocation")
+    with transaction.atomic():
+        call("capacity_end_external", allocation=allocation_id, reason=reason, **asked(at, actor))
+        row: Allocation = Allocation.objects.get(pk=allocation_id)
+        return row

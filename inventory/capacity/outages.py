@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 import uuid
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from inventory import actors, identifiers
 from inventory.actors import Actor
 from inventory.capacity.admission import asked
 from inventory.capacity.calls import NoNodeFree, call
 from inventory.capacity.external import follow_external
-from inventory.errors import Busy, Invalid, NotFound
-from inventory.models import Allocation, Node, Outage, Pool
+from inventory.errors import DomainError, Invalid, NotFound
+from inventory.models import Allocation, Outage, Pool
 from inventory.periods import Period
 
 logger = logging.getLogger(__name__)
+ACTOR = actors.system("capacity.sweep")
+TRY_AGAIN = timedelta(minutes=1)
 
 
 def set_outage(
@@ -68,7 +73,7 @@ def set_outage(
 def close_outage(*, outage_id: int, at: datetime, actor: Actor) -> Outage:
     """The outage is over or called off; a failed node serves again.
 
-    Locks: pool, outage, node. Raises NotFound. Idempotent.
+    Locks: pool, outage, node. Raises NotFound, NodeNotClean. Idempotent.
     """
     if not Outage.objects.visible_to(actor).filter(pk=outage_id).exists():
         raise NotFound("No such outage")
@@ -78,65 +83,67 @@ def close_outage(*, outage_id: int, at: datetime, actor: Actor) -> Outage:
         return row
 
 
-def retire_node(*, node_id: int, at: datetime, actor: Actor, reason: str) -> Node:
-    """The node has left the pool for good, where its promises fit on the other nodes.
-
-    Locks: pool, node. Raises CapacityTaken, NoNodeFree while the node serves, NotFound.
-    Idempotent.
-    """
-    if not Node.objects.visible_to(actor).filter(pk=node_id).exists():
-        raise NotFound("No such node")
-    with transaction.atomic():
-        call("capacity_retire_node", node=node_id, reason=reason, **asked(at, actor))
-        return Node.objects.get(pk=node_id)
-
-
-def retire_pool(*, pool_id: int, at: datetime, actor: Actor, reason: str) -> Pool:
-    """An empty pool is gone for good: blocks closed, nodes retired.
-
-    Locks: pool, blocks, nodes. Raises CapacityTaken while anything is claimed or bound beyond
-    the pool's clock, NotFound. Idempotent but for the journal.
-    """
-    if not Pool.objects.visible_to(actor).filter(pk=pool_id).exists():
-        raise NotFound("No such pool")
-    with transaction.atomic():
-        call("capacity_retire_pool", pool=pool_id, reason=reason, **asked(at, actor))
-        row: Pool = Pool.objects.get(pk=pool_id)
-        return row
-
-
 def sweep(*, at: datetime, limit: int = 200) -> int:
-    """External allocations and planned outages that are due start or end. Returns how many did.
+    """External allocations and outages that are due start, end, or are overdue; how many did.
 
-    Each in its own transaction; one that finds no free node stays due and is logged.
-    Idempotent.
+    Each in its own transaction, longest due first; one that cannot move is logged and holds up
+    no other. An allocation that waits for nodes is tried again in a minute. Idempotent.
     """
-    actor = actors.system("capacity.sweep")
     external = Allocation.objects.exclude(kind=Allocation.Kind.SALE)
-    starting = external.filter(state=Allocation.State.SCHEDULED, period__startswith__lte=at)
-    ending = external.filter(state=Allocation.State.ACTIVE, period__endswith__lte=at)
-    planned = Outage.objects.filter(kind=Outage.Kind.PLANNED, state=Outage.State.OPEN)
-    done = 0
+    rested = external.filter(Q(next_step_at__isnull=True) | Q(next_step_at__lte=at))
+    starting = rested.filter(state=Allocation.State.SCHEDULED, period__startswith__lte=at)
+    ending = rested.filter(state=Allocation.State.ACTIVE, period__endswith__lte=at)
+    opened = Outage.objects.filter(state=Outage.State.OPEN)
+    planned = opened.filter(kind=Outage.Kind.PLANNED)
+    waiting = planned.filter(node__isnull=True, period__startswith__lte=at, period__endswith__gt=at)
+    failed = opened.filter(kind=Outage.Kind.FAILED)
     # What ends goes first, so that what starts finds its nodes free.
-    for pk in _keys(planned.filter(period__endswith__lte=at), limit):
-        close_outage(outage_id=pk, at=at, actor=actor)
-        done += 1
-    for pk in [*_keys(ending, limit), *_keys(starting, limit)]:
+    return sum(
+        _each(_keys(rows, limit), act, at)
+        for rows, act in (
+            (planned.filter(period__endswith__lte=at), _close),
+            (failed.filter(period__endswith__lte=at), _report_overdue),
+            (ending, _follow),
+            (starting, _follow),
+            (waiting, _start),
+        )
+    )
+
+
+def _each(keys: list[int], act: Callable[[int, datetime], bool], at: datetime) -> int:
+    done = 0
+    for pk in keys:
         try:
-            follow_external(allocation_id=pk, at=at, actor=actor)
-            done += 1
-        except (NoNodeFree, Busy) as error:
-            logger.warning("allocation %s waits: %s", pk, error)
-    due = planned.filter(node__isnull=True, period__startswith__lte=at, period__endswith__gt=at)
-    for pk in _keys(due, limit):
-        with transaction.atomic():
-            started = call("capacity_start_outage", outage=pk, **asked(at, actor))
-        if started:
-            done += 1
-        else:
-            logger.warning("outage %s waits for free nodes", pk)
+            done += act(pk, at)
+        except DomainError as error:
+            logger.warning("%s of %s waits: %s", act.__name__.strip("_"), pk, error)
     return done
 
 
-def _keys(rows: object, limit: int) -> list[int]:
-    return list(rows.order_by("pk").values_list("pk", flat=True)[:limit])  # type: ignore[attr-defined]
+def _close(outage_id: int, at: datetime) -> bool:
+    close_outage(outage_id=outage_id, at=at, actor=ACTOR)
+    return True
+
+
+def _report_overdue(outage_id: int, at: datetime) -> bool:
+    with transaction.atomic():
+        return bool(call("capacity_overdue_outage", outage=outage_id, **asked(at, ACTOR)))
+
+
+def _start(outage_id: int, at: datetime) -> bool:
+    with transaction.atomic():
+        return bool(call("capacity_start_outage", outage=outage_id, **asked(at, ACTOR)))
+
+
+def _follow(allocation_id: int, at: datetime) -> bool:
+    try:
+        follow_external(allocation_id=allocation_id, at=at, actor=ACTOR)
+    except NoNodeFree:
+        later = at + TRY_AGAIN
+        Allocation.objects.filter(pk=allocation_id).update(next_step_at=later)
+        raise
+    return True
+
+
+def _keys(rows: QuerySet[Any], limit: int) -> list[int]:
+    return list(rows.order_by("period", "pk").values_list("pk", flat=True)[:limit])

@@ -30,11 +30,38 @@ class Migration(migrations.Migration):
         run("bindings"),
         run("externals"),
         run("outages"),
-        grants.append_only(
-            "inventory_journalentry",
-            "inventory_usagehour",
+        # Written by capacity's functions alone.
+        grants.read_only(
+            "inventory_poollock",
+            "inventory_poolversion",
             "inventory_poolevent",
-            "inventory_instancehistory",
-            "inventory_seal",
+            "inventory_block",
+            "inventory_allocation",
+            "inventory_claim",
+            "inventory_binding",
+            "inventory_outage",
         ),
+        # What else may change; every other table of ours is written once.
+        grants.give(
+            {
+                "inventory_user": "UPDATE (password, last_login, name, language, is_active)",
+                "inventory_organisation": "UPDATE (state)",
+                "inventory_membership": "DELETE",
+                "inventory_apikey": "UPDATE (revoked_at, last_used_at)",
+                "inventory_chip": "UPDATE",
+                "inventory_fabric": "UPDATE (proved_node_count, proved_on_date)",
+                "inventory_pool": "UPDATE (state, driver_options)",
+                "inventory_node": "UPDATE (hostname, rack, leaf, card_uuids, driver_version,"
+                " runtime_version, firmware_version)",
+                "inventory_allocation": "UPDATE (state, active_at, ended_at, failed_at,"
+                " failure_code, claim_token, claimed_until, next_step_at)",
+                "inventory_instance": "UPDATE (state, engine_reference, attempt_count, deadline_at,"
+                " next_step_at, claim_token, claimed_until, last_error, active_at, releasing_at,"
+                " released_at)",
+                "inventory_credential": "UPDATE (ciphertext, revealed_at, revoked_at)",
+                "inventory_meteringcursor": "UPDATE (metered_until, corrected_since)",
+                "inventory_fakemachine": "UPDATE, DELETE",
+            }
+        ),
+        grants.rules_always_hold(),
     ]

@@ -148,6 +148,7 @@ class Allocation(models.Model):
     created_at = models.DateTimeField()
     active_at = models.DateTimeField(null=True, blank=True)  # the customer could use all of it
     ended_at = models.DateTimeField(null=True, blank=True)
+    failed_at = models.DateTimeField(null=True, blank=True)  # delivery was given up; owed no more
 
     # The reconcile loop's claim on this row.
     claim_token = models.UUIDField(null=True, blank=True)

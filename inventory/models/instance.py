@@ -157,6 +157,17 @@ class MeteringCursor(models.Model):
         Allocation, on_delete=models.PROTECT, primary_key=True, related_name="metering_cursor"
     )
     metered_until = models.DateTimeField()
+    # From here to there the history was corrected: these hours are to be counted again.
+    corrected_since = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["corrected_since"],
+                name="metering_corrected",
+                condition=Q(corrected_since__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.allocation_id} metered until {self.metered_until}"

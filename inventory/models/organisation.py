@@ -67,7 +67,6 @@ class Organisation(models.Model):
     state = models.CharField(max_length=16, choices=Verification, default=Verification.UNVERIFIED)
     bank_name = models.CharField(max_length=200, blank=True)
     bank_account = models.CharField(max_length=64, blank=True)
-    credit_limit_minor = models.BigIntegerField(default=0)  # how far a wallet may go below zero
     created_at = models.DateTimeField()
 
     objects = OrganisationQuerySet.as_manager()
@@ -75,9 +74,6 @@ class Organisation(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["credit_code"], name="organisation_credit_code_once"),
-            models.CheckConstraint(
-                condition=Q(credit_limit_minor__gte=0), name="organisation_credit_limit_positive"
-            ),
             models.UniqueConstraint(
                 fields=["is_operator"], condition=Q(is_operator=True), name="one_operator"
             ),

@@ -59,7 +59,7 @@ def _step(claim: Claimed, at: datetime) -> None:
     seen = Allocation.objects.select_related("pool").get(pk=claim.id)
     accesses = _access(seen, at)
     with transaction.atomic():
-        moves.lock_pool(seen.pool_id, at)
+        capacity.lock(seen.pool_id, at)
         row = claims.take(Allocation, claim)
         if row is None:
             return

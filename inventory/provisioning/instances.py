@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from inventory import capacity
 from inventory.drivers import registry
 from inventory.drivers.base import DriverError, Progress, Target
 from inventory.models import Allocation, Instance, Node
@@ -65,7 +66,7 @@ def _step(claim: Claimed, at: datetime) -> None:
         failed = _failure(instance, outcome, at)
         node = instance.binding.node
         if failed:  # its node may be quarantined: pool and node are locked before the instance
-            moves.lock_pool(instance.allocation.pool_id, at)
+            capacity.lock(instance.allocation.pool_id, at)
             node = Node.objects.select_for_update(of=("self",), no_key=True).get(pk=node.pk)
         row = claims.take(Instance, claim)
         if row is None:

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from inventory import actors, capacity, transitions
 from inventory.actors import Actor
-from inventory.capacity.calls import call, is_replaying
 from inventory.models import (
     Allocation,
     Binding,
@@ -81,11 +80,6 @@ def take_down(instance: Instance, *, at: datetime, reason: str, actor: Actor = A
         reason=reason,
         changed=("claim_token", "claimed_until", "next_step_at", "deadline_at"),
     )
-
-
-def lock_pool(pool_id: int, at: datetime) -> None:
-    """The pool's capacity is ours until the transaction ends. Raises Busy, ClockAhead."""
-    call("capacity_lock", pool=pool_id, at=at, replay=is_replaying())
 
 
 def quarantine(node: Node, *, at: datetime, reason: str, actor: Actor = ACTOR) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from inventory import transitions
+from inventory import capacity, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError
 from inventory.models import Allocation, Instance, Node
@@ -66,7 +66,7 @@ def replace(*, instance_id: int, at: datetime, actor: Actor, reason: str) -> Non
 def _lock(instance_id: int, at: datetime) -> tuple[Allocation, Instance, Node]:
     """Pool, allocation, node, instance: in the order that everybody takes them."""
     seen = Instance.objects.select_related("allocation__pool", "binding").get(pk=instance_id)
-    moves.lock_pool(seen.allocation.pool_id, at)
+    capacity.lock(seen.allocation.pool_id, at)
     allocation = Allocation.objects.select_for_update(of=("self",), no_key=True).get(
         pk=seen.allocation_id
     )

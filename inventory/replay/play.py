@@ -173,7 +173,7 @@ def _fresh_pool(node_count: int, cards_per_node: int, at: datetime) -> Pool:
         actor=ACTOR,
     )
     rows = [NodeRow(serial=f"{pool.public_id}-{n:05d}") for n in range(node_count)]
-    pools.put_nodes(pool_id=pool.pk, rows=rows, at=at, actor=ACTOR)
+    capacity.put_nodes(pool_id=pool.pk, rows=rows, at=at, actor=ACTOR)
     return pool
 
 

@@ -77,7 +77,8 @@ END $$;
 CREATE FUNCTION capacity_bind(
     p_allocation bigint, p_nodes bigint[],
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     l record;
     a inventory_allocation;
@@ -115,7 +116,8 @@ END $$;
 CREATE FUNCTION capacity_rebind(
     p_binding bigint, p_reason text,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS SETOF bigint LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS SETOF bigint LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     l record;
     a inventory_allocation;
@@ -135,18 +137,27 @@ BEGIN
     SELECT p.unit_cards INTO STRICT unit_cards FROM inventory_pool p WHERE id = a.pool_id;
     units := (upper(old.cards) - lower(old.cards)) / unit_cards;
     SELECT coalesce(max(id), 0) INTO before FROM inventory_binding;
-    bound := capacity_pick(
+    -- First, so that the node itself can be picked again: where no other is free, and once it
+    -- is clean and serviceable.
+    UPDATE inventory_binding
+    SET during = tstzrange(lower(during), greatest(p_at, lower(during) + interval '1 microsecond'))
+    WHERE id = old.id;
+    PERFORM capacity_pick(
         a.id, a.pool_id, units, tstzrange(p_at, upper(a.blocking)),
         ARRAY(SELECT id FROM inventory_node WHERE pool_id = a.pool_id AND id <> old.node_id), p_at
     );
     SELECT coalesce(sum(upper(cards) - lower(cards)), 0) / unit_cards INTO bound
     FROM inventory_binding WHERE allocation_id = a.id AND id > before;
     IF bound < units THEN
+        PERFORM capacity_pick(
+            a.id, a.pool_id, units - bound, tstzrange(p_at, upper(a.blocking)), NULL, p_at
+        );
+        SELECT coalesce(sum(upper(cards) - lower(cards)), 0) / unit_cards INTO bound
+        FROM inventory_binding WHERE allocation_id = a.id AND id > before;
+    END IF;
+    IF bound < units THEN
         PERFORM capacity_refuse('no_node_free', jsonb_build_object('found_units', bound));
     END IF;
-    UPDATE inventory_binding
-    SET during = tstzrange(lower(during), greatest(p_at, lower(during) + interval '1 microsecond'))
-    WHERE id = old.id;
     PERFORM capacity_note(a.pool_id, l.clk, 'bound', NULL, NULL, 0, tstzrange(p_at, upper(a.blocking)),
                           p_at, p_actor, public_id('alc', a.public_id));
     PERFORM capacity_journal(

@@ -74,7 +74,8 @@ END $$;
 CREATE FUNCTION capacity_open_block(
     p_pool bigint, p_units integer, p_sellable tstzrange, p_public_id uuid,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS bigint LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     clk timestamptz;
     pool inventory_pool;
@@ -126,7 +127,8 @@ END $$;
 CREATE FUNCTION capacity_resize_block(
     p_block bigint, p_units integer,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     l record;
     b inventory_block;
@@ -160,7 +162,8 @@ END $$;
 CREATE FUNCTION capacity_turn_block(
     p_block bigint, p_to text,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     l record;
     b inventory_block;

@@ -5,7 +5,8 @@
 CREATE FUNCTION capacity_extend(
     p_allocation bigint, p_end timestamptz, p_blocks bigint[],
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     l record;
     a inventory_allocation;
@@ -123,7 +124,8 @@ END $$;
 CREATE FUNCTION capacity_shorten(
     p_allocation bigint, p_end timestamptz, p_reason text,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     l record;
     a inventory_allocation;
@@ -156,7 +158,8 @@ END $$;
 -- The nodes are clean: claims and bindings end, and what was blocked beyond is free.
 CREATE FUNCTION capacity_finish(
     p_allocation bigint, p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     l record;
     a inventory_allocation;

@@ -50,7 +50,8 @@ CREATE FUNCTION capacity_claim(
     p_pool bigint, p_blocks bigint[], p_units integer, p_period tstzrange, p_tenant bigint,
     p_held_until timestamptz, p_public_id uuid, p_ssh_keys jsonb,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS jsonb LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS jsonb LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     clk timestamptz;
     pool inventory_pool;
@@ -148,7 +149,8 @@ END $$;
 
 CREATE FUNCTION capacity_confirm(
     p_allocation bigint, p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     l record;
     c inventory_claim;
@@ -159,10 +161,12 @@ BEGIN
     ELSIF (l.a).state <> 'held' THEN
         PERFORM capacity_refuse('invalid_state', jsonb_build_object('current', (l.a).state, 'wanted', 'scheduled'));
     END IF;
-    FOR c IN SELECT * FROM inventory_claim WHERE allocation_id = p_allocation
+    -- Not those given back when the hold was shortened.
+    FOR c IN SELECT * FROM inventory_claim
+             WHERE allocation_id = p_allocation AND state = 'held'
              ORDER BY id FOR NO KEY UPDATE
     LOOP
-        IF c.state <> 'held' OR c.held_until <= l.clk THEN
+        IF c.held_until <= l.clk THEN
             PERFORM capacity_refuse('hold_expired', '{}');
         END IF;
         UPDATE inventory_claim SET state = 'confirmed', held_until = NULL WHERE id = c.id;
@@ -174,7 +178,8 @@ END $$;
 
 CREATE FUNCTION capacity_confirm_all(
     p_allocations bigint[], p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     alc bigint;
 BEGIN
@@ -205,7 +210,8 @@ END $$;
 
 CREATE FUNCTION capacity_expire(
     p_allocation bigint, p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     l record;
 BEGIN
@@ -227,7 +233,8 @@ END $$;
 CREATE FUNCTION capacity_release(
     p_allocation bigint, p_reason text,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     l record;
 BEGIN

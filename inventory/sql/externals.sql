@@ -6,7 +6,8 @@ CREATE INDEX allocation_external_due ON inventory_allocation (pool_id)
 CREATE FUNCTION capacity_claim_external(
     p_pool bigint, p_kind text, p_units integer, p_period tstzrange, p_nodes bigint[], p_note text,
     p_public_id uuid, p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS bigint LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     clk timestamptz;
     pool inventory_pool;
@@ -61,7 +62,8 @@ END $$;
 -- An external allocation follows the clock: bound at its start, given back at its end.
 CREATE FUNCTION capacity_follow_external(
     p_allocation bigint, p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS text LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     l record;
     a inventory_allocation;
@@ -86,4 +88,37 @@ BEGIN
         PERFORM capacity_move(a, 'ended', NULL, p_at, p_actor_kind, p_actor, 'over');
     END IF;
     RETURN (SELECT state FROM inventory_allocation WHERE id = a.id);
+END $$;
+
+-- The centre needs it no longer: what has not begun is given back, what runs ends now.
+CREATE FUNCTION capacity_end_external(
+    p_allocation bigint, p_reason text,
+    p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
+) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
+DECLARE
+    l record;
+    a inventory_allocation;
+BEGIN
+    l := capacity_lock_allocation(p_allocation, p_at, p_replay);
+    a := l.a;
+    IF a.state IN ('cancelled', 'ended') THEN
+        RETURN false;
+    ELSIF a.kind = 'sale' OR a.state NOT IN ('scheduled', 'active') THEN
+        PERFORM capacity_refuse('invalid_state', jsonb_build_object('current', a.state, 'wanted', 'ended'));
+    ELSIF a.state = 'scheduled' THEN
+        PERFORM capacity_give_back(a, l.clk, 'released', p_at, p_actor, p_reason);
+        PERFORM capacity_move(a, 'cancelled', NULL, p_at, p_actor_kind, p_actor, p_reason);
+        RETURN true;
+    END IF;
+    PERFORM capacity_finish(a.id, p_at, p_replay, p_actor_kind, p_actor);
+    IF p_at > lower(a.period) AND p_at < upper(a.period) THEN
+        UPDATE inventory_allocation
+        SET period = tstzrange(lower(period), p_at), blocking = tstzrange(lower(blocking), p_at)
+        WHERE id = a.id;
+    END IF;
+    PERFORM capacity_move(a, 'releasing', NULL, p_at, p_actor_kind, p_actor, p_reason);
+    a.state := 'releasing';
+    PERFORM capacity_move(a, 'ended', NULL, p_at, p_actor_kind, p_actor, p_reason);
+    RETURN true;
 END $$;

@@ -67,7 +67,8 @@ CREATE FUNCTION capacity_set_outage(
     p_pool bigint, p_kind text, p_period tstzrange, p_node_count integer, p_node bigint,
     p_reason text, p_public_id uuid,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS bigint LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     clk timestamptz;
     pool inventory_pool;
@@ -87,6 +88,9 @@ BEGIN
     END IF;
     IF p_kind = 'planned' AND NOT isempty(ahead) THEN
         room := capacity_room(p_pool, ahead, clk);
+        IF capacity_failing(p_pool) THEN
+            room := least(room, capacity_failure_room(p_pool, ahead, clk));
+        END IF;
         IF room < p_node_count * (pool.cards_per_node / pool.unit_cards) THEN
             PERFORM capacity_refuse('capacity_taken', jsonb_build_object('free_units', greatest(room, 0)));
         END IF;
@@ -112,11 +116,44 @@ BEGIN
     RETURN out_id;
 END $$;
 
+-- A node is not back when it was expected: until somebody says so it is out for good, and what
+-- that puts in danger is reported. False where that was done before, or it is back.
+CREATE FUNCTION capacity_overdue_outage(
+    p_outage bigint, p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
+) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
+DECLARE
+    o inventory_outage;
+    pool bigint;
+    clk timestamptz;
+    for_good tstzrange;
+BEGIN
+    SELECT pool_id INTO STRICT pool FROM inventory_outage WHERE id = p_outage;
+    clk := capacity_lock(pool, p_at, p_replay);
+    SELECT * INTO STRICT o FROM inventory_outage WHERE id = p_outage FOR NO KEY UPDATE;
+    IF o.state <> 'open' OR o.kind <> 'failed' OR upper(o.period) > p_at THEN
+        RETURN false;
+    END IF;
+    for_good := tstzrange(lower(o.period), '2200-01-01Z');
+    UPDATE inventory_outage SET period = for_good WHERE id = o.id;
+    PERFORM capacity_note(o.pool_id, clk, 'outage_set', NULL, NULL, 0, for_good, p_at, p_actor, 'overdue');
+    PERFORM capacity_journal(
+        'outage.overdue', public_id('out', o.public_id), 'open', 'open', p_at, p_actor_kind, p_actor,
+        o.reason, (SELECT provider_id FROM inventory_pool WHERE id = o.pool_id), NULL,
+        jsonb_build_object('expected_at', upper(o.period))
+    );
+    PERFORM capacity_report_shortage(
+        o.pool_id, tstzrange(clk, '2200-01-01Z'), clk, p_at, p_actor_kind, p_actor, 'a node is overdue'
+    );
+    RETURN true;
+END $$;
+
 -- A planned outage begins: it picks nodes that nothing occupies until its end. False where
--- too few are free yet.
+-- too few are free yet: what stands in the way is journalled, once.
 CREATE FUNCTION capacity_start_outage(
     p_outage bigint, p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     o inventory_outage;
     pool bigint;
@@ -145,6 +182,18 @@ BEGIN
         ORDER BY n.leaf, n.id LIMIT o.node_count
     );
     IF cardinality(picked) < o.node_count THEN
+        IF NOT EXISTS (SELECT FROM inventory_journalentry
+                       WHERE object_id = public_id('out', o.public_id) AND event = 'outage.waiting') THEN
+            PERFORM capacity_journal(
+                'outage.waiting', public_id('out', o.public_id), 'open', 'open', p_at, p_actor_kind,
+                p_actor, 'too few nodes are empty',
+                (SELECT provider_id FROM inventory_pool WHERE id = o.pool_id), NULL,
+                (SELECT jsonb_build_object('allocations', jsonb_agg(DISTINCT public_id('alc', a.public_id)))
+                 FROM inventory_binding b
+                 JOIN inventory_allocation a ON a.id = b.allocation_id
+                 WHERE a.pool_id = o.pool_id AND b.during && tstzrange(p_at, upper(o.period)))
+            );
+        END IF;
         RETURN false;
     END IF;
     UPDATE inventory_outage SET node_id = picked[1], node_count = 1 WHERE id = o.id;
@@ -164,7 +213,8 @@ END $$;
 
 CREATE FUNCTION capacity_close_outage(
     p_outage bigint, p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     o inventory_outage;
     pool bigint;
@@ -175,6 +225,14 @@ BEGIN
     SELECT * INTO STRICT o FROM inventory_outage WHERE id = p_outage FOR NO KEY UPDATE;
     IF o.state = 'closed' THEN
         RETURN false;
+    END IF;
+    -- A node with a machine that nobody has wiped would count and could never be bound.
+    IF o.kind = 'failed' AND EXISTS (
+        SELECT FROM inventory_binding b JOIN inventory_instance i ON i.binding_id = b.id
+        WHERE int8range(b.node_id, b.node_id, '[]') && int8range(o.node_id, o.node_id, '[]')
+          AND i.state IN ('provision_failed', 'releasing', 'release_failed')
+    ) THEN
+        PERFORM capacity_refuse('node_not_clean', '{}');
     END IF;
     UPDATE inventory_outage SET state = 'closed', closed_at = p_at WHERE id = o.id;
     IF o.kind = 'failed' AND NOT EXISTS (
@@ -194,12 +252,15 @@ END $$;
 CREATE FUNCTION capacity_retire_node(
     p_node bigint, p_reason text,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     n inventory_node;
     pool inventory_pool;
     clk timestamptz;
     room bigint;
+    outages uuid[];
+    step uuid;
 BEGIN
     SELECT * INTO STRICT n FROM inventory_node WHERE id = p_node;
     clk := capacity_lock(n.pool_id, p_at, p_replay);
@@ -209,13 +270,26 @@ BEGIN
     END IF;
     SELECT * INTO STRICT pool FROM inventory_pool WHERE id = n.pool_id;
     room := capacity_room(n.pool_id, tstzrange(clk, NULL), clk);
+    IF n.state <> 'broken' AND capacity_failing(n.pool_id) THEN
+        room := least(room, capacity_failure_room(n.pool_id, tstzrange(clk, NULL), clk));
+    END IF;
     IF room < pool.cards_per_node / pool.unit_cards THEN
         PERFORM capacity_refuse('capacity_taken', jsonb_build_object('free_units', greatest(room, 0)));
     END IF;
     IF EXISTS (SELECT FROM inventory_binding WHERE node_id = n.id AND upper(during) > p_at) THEN
         PERFORM capacity_refuse('no_node_free', '{"found_units": 0}');
     END IF;
-    UPDATE inventory_outage SET state = 'closed', closed_at = p_at WHERE node_id = n.id AND state = 'open';
+    WITH over AS (
+        UPDATE inventory_outage SET state = 'closed', closed_at = p_at
+        WHERE node_id = n.id AND state = 'open' RETURNING public_id
+    )
+    SELECT array_agg(public_id) INTO outages FROM over;
+    FOREACH step IN ARRAY coalesce(outages, '{}') LOOP
+        PERFORM capacity_journal(
+            'outage.closed', public_id('out', step), 'open', 'closed', p_at, p_actor_kind, p_actor,
+            'the node is retired', n.provider_id, NULL, '{}'
+        );
+    END LOOP;
     PERFORM capacity_move_node(n.id, 'retired', p_at, p_actor_kind, p_actor, p_reason);
     PERFORM capacity_note(n.pool_id, clk, 'nodes_changed', NULL, NULL, 0, NULL, p_at, p_actor, p_reason);
     RETURN true;
@@ -225,7 +299,8 @@ END $$;
 CREATE FUNCTION capacity_retire_pool(
     p_pool bigint, p_reason text,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
-) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     clk timestamptz;
     pool inventory_pool;

@@ -32,7 +32,8 @@ END $$;
 
 -- Locks the pool and returns its clock, which never goes back. Writes nothing.
 CREATE FUNCTION capacity_lock(p_pool bigint, p_at timestamptz, p_replay boolean)
-RETURNS timestamptz LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
+RETURNS timestamptz LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
     locked bigint;
     clk timestamptz;
@@ -111,12 +112,21 @@ BEGIN
         WHERE int8range(o.pool_id, o.pool_id, '[]') && int8range(p_pool, p_pool, '[]')
           AND o.period && p_range AND o.state = 'open' AND o.kind = 'planned'
         UNION ALL
-        SELECT tstzrange(lower(p_range), CASE WHEN r.back > p_clock THEN r.back END) * p_range, 0, 0, 0, 1
+        SELECT down.during, 0, 0, 0, 1
         FROM inventory_node n
         LEFT JOIN LATERAL (
             SELECT max(upper(o.period)) AS back FROM inventory_outage o
             WHERE o.node_id = n.id AND o.state = 'open' AND o.kind = 'failed'
         ) r ON true
+        LEFT JOIN LATERAL (  -- a node that is planned out as well is counted there
+            SELECT range_agg(o.period) AS during FROM inventory_outage o
+            WHERE o.node_id = n.id AND o.state = 'open' AND o.kind = 'planned'
+        ) planned_out ON true
+        CROSS JOIN LATERAL unnest(
+            tstzmultirange(
+                tstzrange(lower(p_range), CASE WHEN r.back > p_clock THEN r.back END) * p_range
+            ) - coalesce(planned_out.during, '{}')
+        ) AS down (during)
         WHERE n.pool_id = p_pool AND n.state = 'broken'
           AND (r.back IS NULL OR r.back <= p_clock OR r.back > lower(p_range))
     ), edges (t, c, l, p, f) AS (

@@ -59,6 +59,17 @@ CREATE INDEX pool_event_by_xid ON inventory_poolevent (xid, id);
 -- The locked row is never updated; the version row is updated by every verb, in place.
 ALTER TABLE inventory_poolversion SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01);
 ALTER TABLE inventory_claim SET (fillfactor = 85);
+-- Every pool is born with its lock and its version, whoever makes it.
+CREATE FUNCTION equip_pool() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    INSERT INTO inventory_poollock (pool_id) VALUES (NEW.id);
+    INSERT INTO inventory_poolversion (pool_id, ver, clock, epoch) VALUES (NEW.id, 0, NEW.created_at, 0);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER pool_is_equipped AFTER INSERT ON inventory_pool
+    FOR EACH ROW EXECUTE FUNCTION equip_pool();
+
 CREATE FUNCTION refuse_lock_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'a pool lock is never updated' USING ERRCODE = 'insufficient_privilege';

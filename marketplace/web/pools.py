@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
+from inventory import capacity
 from inventory import pools as verbs
 from inventory.models import Allocation, Chip, Fabric, Outage, Pool
 from marketplace import policy
@@ -174,7 +175,7 @@ def move(request: ConsoleRequest, pool_id: str) -> HttpResponse:
         raise Http404
     moved = attempt(
         form,
-        lambda: verbs.set_pool_state(
+        lambda: capacity.turn_pool(
             pool_id=pool.pk, at=visit.at, actor=visit.actor, **form.cleaned_data
         ),
     )

@@ -222,7 +222,7 @@ def test_offers_are_ours_fresh_and_for_the_verified() -> None:
         books.hold(listing, at=T0 + hours(1000))
     tenant = world.tenant()
     tenant.state = "pending"
-    tenant.save()
+    tenant.save(update_fields=["state"])
     with refused(policy.OrganisationUnverified):
         books.hold(listing)
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from inventory import capacity, pools
+from inventory import capacity
 from inventory.capacity import (
     CapacityTaken,
     ClockAhead,
@@ -143,7 +143,7 @@ def test_refuses_a_closed_block_and_a_draining_pool() -> None:
         hold(block, units=1, start=1, end=2)
     assert refused.value.fields()["why"] == "block_closed"
 
-    pools.set_pool_state(pool_id=pool.pk, to="draining", at=T0, actor=SYSTEM)
+    capacity.turn_pool(pool_id=pool.pk, to="draining", at=T0, actor=SYSTEM)
     with pytest.raises(NotOffered):
         hold(other, units=1, start=1, end=2)
     with pytest.raises(NotOffered):

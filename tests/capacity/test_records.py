@@ -19,9 +19,13 @@ from tests.world import SYSTEM, T0
 APPEND_ONLY = [
     "inventory_journalentry",
     "inventory_usagehour",
-    "inventory_poolevent",
     "inventory_instancehistory",
     "inventory_seal",
+    "marketplace_priceversion",
+    "marketplace_termsversion",
+    "marketplace_pricefloor",
+    "billing_charge",
+    "billing_settlementline",
 ]
 
 
@@ -115,14 +119,16 @@ def test_a_usage_hour_starts_on_the_hour() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_sealing_follows_commits_and_stops_below_the_oldest_running_one() -> None:
-    with database.owner_connection(database.test_database_name()) as slow:
+    with (
+        database.owner_connection(database.test_database_name()) as slow,
+        slow.transaction(),
+    ):
         slow.execute(
             "INSERT INTO inventory_journalentry (at, event, object_id, actor_kind, actor)"
             " VALUES (now(), 'slow', 'tst_2', 'system', 'test')"
         )
         note("after.it.began")
         assert seals.seal(source=Seal.Source.JOURNAL, at=T0) is None
-        slow.commit()
 
     first = seal_all()
 
@@ -136,6 +142,21 @@ def test_sealing_follows_commits_and_stops_below_the_oldest_running_one() -> Non
     assert seals.verify(source=Seal.Source.JOURNAL, against="00" * 32) != []
 
 
+@pytest.mark.django_db(transaction=True)
+def test_the_order_is_that_of_numbers_where_they_gain_a_digit() -> None:
+    for xid in (98, 99, 100, 1000, 9):
+        database.plant(
+            "INSERT INTO inventory_journalentry (at, event, object_id, actor_kind, actor, xid)"
+            f" VALUES ('2026-06-01Z', 'x{xid}', 'tst_3', 'system', 'test', '{xid}')"
+        )
+
+    seals.seal_all(at=T0, batch=2)
+
+    sealed = Seal.objects.filter(source="journal").order_by("sequence")
+    assert list(sealed.values_list("last_xid", "row_count")) == [("98", 2), ("100", 2), ("1000", 1)]
+    assert seals.verify(source=Seal.Source.JOURNAL) == []
+
+
 def seal_all() -> Seal:
     """All that was committed, as soon as no transaction of the cluster is older than it."""
     waited = threading.Event()
@@ -146,17 +167,6 @@ def seal_all() -> Seal:
             return Seal.objects.filter(source="journal").latest("sequence")
         waited.wait(0.1)
     raise AssertionError("a transaction elsewhere in the cluster ran for two minutes")
-
-
-def tamper(*statements: str) -> None:
-    """What nobody may do: as the owner, with the triggers off."""
-    with database.owner_connection(database.test_database_name()) as owner:
-        for table in ("inventory_journalentry", "inventory_seal"):
-            owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        for statement in statements:
-            owner.execute(statement)
-        for table in ("inventory_journalentry", "inventory_seal"):
-            owner.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -175,7 +185,7 @@ def test_a_tampered_journal_is_found(statement: str, why: str) -> None:
     note("four")
     seal_all()
 
-    tamper(statement)
+    database.plant(statement)
 
     faults = seals.verify(source=Seal.Source.JOURNAL)
     assert faults[0].why == why
@@ -191,7 +201,7 @@ def test_the_end_cut_off_is_found_against_a_head_that_left_the_house() -> None:
     seal_all()
     head = seals.head(Seal.Source.JOURNAL)
 
-    tamper(
+    database.plant(
         "DELETE FROM inventory_seal WHERE sequence = 2",
         "DELETE FROM inventory_journalentry WHERE event = 'two'",
     )
@@ -203,7 +213,7 @@ def test_the_end_cut_off_is_found_against_a_head_that_left_the_house() -> None:
         )
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("sql", "rule"),
     [
@@ -236,8 +246,8 @@ def test_verification_finds_what_was_planted(sql: str, rule: str) -> None:
     assert (Block.objects.count(), Claim.objects.count(), Binding.objects.count()) == (1, 1, 2)
     assert PoolEvent.objects.count() == 4
 
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
+    refused(sql)
+    database.plant(sql)
 
     assert rule in {fault.rule for fault in verification.verify()}
     with pytest.raises(CommandError):

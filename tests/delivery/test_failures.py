@@ -61,7 +61,7 @@ def test_the_good_machines_are_kept_and_the_failed_one_replaced() -> None:
     row = _pool()
     bad = row.nodes.order_by("pk")[0]
     row.driver_options["fail"] = {"provision": {"serials": [bad.serial], "permanent": True}}
-    row.save()
+    row.save(update_fields=["driver_options"])
     allocation = scene.sold(row, units=3)
 
     scene.run(seconds(0), seconds(120))
@@ -203,7 +203,7 @@ def test_a_person_retries_the_wipe() -> None:
     stuck = allocation.instances.get(state=Instance.State.RELEASE_FAILED)
     at = Period.of(allocation.period).end + timedelta(hours=1)
     allocation.pool.driver_options["fail"] = {}
-    allocation.pool.save()
+    allocation.pool.save(update_fields=["driver_options"])
 
     provisioning.retry_release(
         instance_id=stuck.pk, at=at, actor=world.actor(world.provider()), reason="cable fixed"

@@ -12,7 +12,7 @@ from inventory.models import Allocation, Node, Pool
 from inventory.periods import Period
 from inventory.transitions import advance
 from marketplace import leases, listings, utilisation
-from tests import world
+from tests import database, world
 from tests.marketplace import scene
 from tests.world import SYSTEM, T0, hours, period
 
@@ -142,7 +142,8 @@ def a_busy_world() -> list[Pool]:
     nodes = world.pool(nodes=5, spare_count=1)
     slices = world.pool(nodes=2, unit_cards=2, owner=world.stranger())
     late, gone, *_ = Node.objects.filter(pool=nodes).order_by("-pk")
-    Node.objects.filter(pk=late.pk).update(installed_at=T0 + hours(7.5))
+    seven = (T0 + hours(7.5)).isoformat()
+    database.as_owner(f"UPDATE inventory_node SET installed_at = '{seven}' WHERE id = {late.pk}")
     one = scene.listing(nodes, units=3, sellable=period(5, 80), at=T0)
     two = scene.listing(slices, units=6, sellable=period(0, 90), at=T0 + hours(2.5))
     deals = [
@@ -177,7 +178,8 @@ def a_busy_world() -> list[Pool]:
         actor=SYSTEM,
     )
     capacity.close_outage(outage_id=outage.pk, at=T0 + hours(33), actor=SYSTEM)
-    Node.objects.filter(pk=gone.pk).update(retired_at=T0 + hours(97))
+    gone_at = (T0 + hours(97)).isoformat()
+    database.as_owner(f"UPDATE inventory_node SET retired_at = '{gone_at}' WHERE id = {gone.pk}")
     listings.withdraw(listing_id=two.pk, at=T0 + hours(50), actor=world.actor(two.provider))
     usage(deals[0].allocation_id, 6, 16 * 1800, *[16 * 3600] * 18)
     usage(deals[1].allocation_id, 10, *[8 * 3600] * 40)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from inventory.models import Allocation, Binding, Instance, InstanceHistory, Pool, UsageHour
 from inventory.periods import Period
-from tests import world
+from tests import database, world
 
 _moments = itertools.count(1)
 
@@ -24,7 +24,7 @@ def allocation(
     state: str = "ended",
     kind: str = "sale",
 ) -> Allocation:
-    return Allocation.objects.create(
+    row = Allocation(
         pool=pool,
         kind=kind,
         provider=pool.provider,
@@ -36,18 +36,21 @@ def allocation(
         active_at=active_at,
         created_at=period.start,
     )
+    database.write(row)
+    return row
 
 
 def instance(row: Allocation, intervals: Sequence[Interval]) -> Instance:
     """One machine that was active over these intervals."""
     moment = world.T0 - timedelta(days=3000) + timedelta(seconds=next(_moments))
-    binding = Binding.objects.create(
+    binding = Binding(
         allocation=row,
         node=row.pool.nodes.order_by("pk")[0],
         cards=(0, row.pool.unit_cards),
         during=Period(moment, moment + timedelta(microseconds=1)).range,
         created_at=moment,
     )
+    database.write(binding)
     made = Instance.objects.create(
         allocation=row,
         binding=binding,

@@ -14,7 +14,7 @@ from django.db import connection, connections, transaction
 from inventory import capacity, verification
 from inventory.capacity import CapacityTaken, HoldExpired, HoldStillValid
 from inventory.errors import Busy, DomainError
-from inventory.models import Allocation, Block, Claim, PoolLock
+from inventory.models import Allocation, Block, Claim
 from inventory.transitions import IllegalTransition
 from tests import database, world
 from tests.capacity.deals import deal, hold, open_block
@@ -151,12 +151,12 @@ def test_control_lock_and_sweep_in_one_statement_oversell() -> None:
         "span": period(0, 4).range,
     }
 
-    def client() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(ONE_STATEMENT, values)
+    def client() -> None:  # as the owner: the runtime role writes no claims
+        with database.owner_connection(database.test_database_name()) as owner:
+            owner.execute(ONE_STATEMENT, values)
 
     with transaction.atomic():  # hold the lock until all of them wait for it
-        PoolLock.objects.select_for_update().get(pool_id=block.pool_id)
+        capacity.lock(block.pool_id, T0)
         threads_done = threading.Thread(target=lambda: together(*[client] * 8))
         threads_done.start()
         _wait_for_waiters(8)
@@ -173,7 +173,7 @@ def test_the_verb_does_not_oversell_where_the_control_does() -> None:
         return busy_tolerant(lambda: hold(block, units=3, start=0, end=4))  # type: ignore[no-any-return]
 
     with transaction.atomic():
-        PoolLock.objects.select_for_update().get(pool_id=block.pool_id)
+        capacity.lock(block.pool_id, T0)
         waiting = threading.Thread(target=lambda: results.extend(together(*[client] * 8)))
         waiting.start()
         _wait_for_waiters(8)
@@ -189,7 +189,7 @@ def test_a_pool_locked_too_long_is_busy_and_nothing_happens() -> None:
     results: list[Any] = []
 
     with transaction.atomic():
-        PoolLock.objects.select_for_update().get(pool_id=block.pool_id)
+        capacity.lock(block.pool_id, T0)
         waiting = threading.Thread(
             target=lambda: results.extend(together(lambda: hold(block, units=1, start=0, end=4)))
         )
@@ -342,7 +342,7 @@ def _runtime() -> dict[str, object]:
 
 def _wait_for_waiters(count: int) -> None:
     waited = threading.Event()
-    for _ in range(600):
+    for _ in range(3000):
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"

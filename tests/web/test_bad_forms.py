@@ -23,8 +23,9 @@ from tests.web.test_pages import _patterns
 
 # What people paste, and what programs send. Lone surrogates arrive as the bytes they are.
 BAD = [
-    "", "   ", "\x00", "a\x00b", "x" * 100_000, "９", "٣", "-1", "0", "1.5", "1e400", "NaN", "9" * 40,
-    "=1+1", "\u202eabc", "2026-02-30", "0001-01-01T00:00", "9999-12-31T23:59", "null", "\ud800",
+    "", "   ", "\x00", "a\x00b", "x" * 100_000, "９", "٣", "-1", "0", "1.5", "1e400", "NaN",
+    "9" * 40, "=1+1", "\u202eabc", "2026-02-30", "0001-01-01T00:00", "9999-12-31T23:59",
+    "null", "\ud800",
 ]  # fmt: skip
 
 
@@ -55,7 +56,9 @@ def _forms(market: Market) -> dict[str, Good]:
     someone = world.member(market.provider, "viewer")
     price = {"basis": "card_hour", "amount": "7", "schedule": "prepaid", "deposit_percent": "30"}
     return {
-        "sign_in": Good("provider", reverse("sign_in"), {"username": "a@b.example", "password": "x"}),
+        "sign_in": Good(
+            "provider", reverse("sign_in"), {"username": "a@b.example", "password": "x"}
+        ),
         "sign_out": Good("provider", reverse("sign_out")),
         "switch": Good("provider", reverse("switch"), {"organisation": market.provider.public_id}),
         "set_language": Good("provider", reverse("set_language"), {"language": "en", "next": "/"}),
@@ -101,7 +104,9 @@ def _forms(market: Market) -> dict[str, Good]:
         "listing_withdraw": Good(
             "provider", reverse("listing_withdraw", args=[listing.public_id]), {"reason": "r"}
         ),
-        "listing_turn": Good("provider", reverse("listing_turn", args=[listing.public_id, "pause"])),
+        "listing_turn": Good(
+            "provider", reverse("listing_turn", args=[listing.public_id, "pause"])
+        ),
         "lease_reveal": Good("tenant", reverse("lease_reveal", args=[lease.public_id])),
         "members": Good(
             "provider", reverse("members"),
@@ -118,7 +123,9 @@ def _forms(market: Market) -> dict[str, Good]:
             {"verdict": "verify", "reason": "r"},
         ),
         "hold": Good("tenant", reverse("hold"), {"offer_token": "x.y"}),
-        "reservation_confirm": Good("tenant", reverse("reservation_confirm", args=[held.public_id])),
+        "reservation_confirm": Good(
+            "tenant", reverse("reservation_confirm", args=[held.public_id])
+        ),
         "reservation_cancel": Good(
             "tenant", reverse("reservation_cancel", args=[held.public_id]), {"reason": "r"}
         ),
