@@ -15,15 +15,13 @@ from django.db import connection, transaction
 from inventory import journal
 from inventory.actors import Actor
 from inventory.errors import Invalid
-from inventory.models import Instance, InstanceHistory
+from inventory.models import Instance, InstanceHistory, MeteringCursor
 from inventory.periods import floor_hour
 
 # An hour is counted this long after it closed: later than any reconcile step takes to report.
 GRACE = timedelta(minutes=10)
 # A correction reaches back this far; older ones are settled between people.
 REACH = timedelta(days=35)
-# A correction may commit after a sweep that began later; each is looked at for this long.
-OVERLAP = timedelta(hours=1)
 # Hours of one allocation in one sweep, so that a long backlog is many short transactions.
 HOURS_AT_ONCE = 24 * 31
 
@@ -47,7 +45,7 @@ def sweep(*, at: datetime, limit: int = 500) -> int:
         due = _lock_due(closed, limit)
         written = _fold(due, closed=closed, at=at)
     with transaction.atomic():
-        corrected = _lock_corrected(at, limit)
+        corrected = _lock_corrected(limit)
         written += _refold(corrected, at=at)
     return written
 
@@ -58,8 +56,8 @@ def correct(
     """The history says that the instance was in `state` from `since` on, to its next entry.
 
     For what an engine or a person learned late; the instance's own state stays. Hours that
-    were counted already get a revision at the next sweep. Raises Invalid, TooLate. Not
-    idempotent: each call is an entry.
+    were counted already get a revision at the next sweep. Locks the allocation's cursor.
+    Raises Invalid, TooLate. Not idempotent: each call is an entry.
     """
     if state not in Instance.State.values:
         raise Invalid(f"{state} is not a state of an instance")
@@ -72,6 +70,7 @@ def correct(
         row = InstanceHistory.objects.create(
             instance=instance, state=state, at=since, recorded_at=at
         )
+        _count_again(instance.allocation_id, since)
         journal.record(
             event="instance.corrected",
             object_id=instance.public_id,
@@ -86,6 +85,17 @@ def correct(
     return row
 
 
+def _count_again(allocation_id: int, since: datetime) -> None:
+    """Marks what is behind the cursor; what lies ahead of it is counted from the history as it
+    is by then. The cursor's lock keeps a sweep from moving past the entry unseen."""
+    rows = MeteringCursor.objects.select_for_update()
+    cursor = rows.filter(allocation_id=allocation_id).first()
+    if cursor is None or since >= cursor.metered_until:
+        return
+    cursor.corrected_since = min(since, cursor.corrected_since or since)
+    cursor.save(update_fields=["corrected_since"])
+
+
 def _open_cursors(closed: datetime) -> None:
     """An allocation is metered from the hour of its start on, once delivery has begun."""
     with connection.cursor() as cursor:
@@ -98,6 +108,7 @@ def _open_cursors(closed: datetime) -> None:
             WHERE a.kind = 'sale' AND c.allocation_id IS NULL
               AND a.state IN ('delivering', 'active', 'releasing', 'release_failed', 'ended')
               AND lower(a.period) < %s
+              AND (a.failed_at IS NULL OR lower(a.period) < a.failed_at)
             ON CONFLICT DO NOTHING
             """,
             [closed],
@@ -112,7 +123,8 @@ def _lock_due(closed: datetime, limit: int) -> list[int]:
             SELECT c.allocation_id
             FROM inventory_meteringcursor c
             JOIN inventory_allocation a ON a.id = c.allocation_id
-            WHERE c.metered_until < %(closed)s AND c.metered_until < upper(a.period)
+            WHERE c.metered_until < %(closed)s
+              AND c.metered_until < least(upper(a.period), a.failed_at)
             ORDER BY c.metered_until, c.allocation_id
             LIMIT %(limit)s
             FOR UPDATE OF c SKIP LOCKED
@@ -122,35 +134,20 @@ def _lock_due(closed: datetime, limit: int) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def _lock_corrected(at: datetime, limit: int) -> list[int]:
-    """The allocations with history entered late, for hours counted before it was entered."""
+def _lock_corrected(limit: int) -> list[int]:
+    """The allocations whose counted hours were corrected, longest waiting first."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT c.allocation_id
-            FROM inventory_meteringcursor c
-            WHERE c.allocation_id IN (
-                SELECT i.allocation_id
-                FROM inventory_instancehistory h
-                JOIN inventory_instance i ON i.id = h.instance_id
-                JOIN inventory_meteringcursor k ON k.allocation_id = i.allocation_id
-                WHERE h.recorded_at > %(at)s - %(reach)s AND h.recorded_at <= %(at)s
-                  AND h.recorded_at - h.at > %(grace)s AND h.at < k.metered_until
-                  AND (h.recorded_at > %(at)s - %(overlap)s OR h.recorded_at > (
-                      SELECT max(u.recorded_at) FROM inventory_usagehour u
-                      WHERE u.allocation_id = i.allocation_id))
-            )
-            ORDER BY c.allocation_id
-            LIMIT %(limit)s
+            SELECT allocation_id FROM inventory_meteringcursor
+            WHERE corrected_since IS NOT NULL
+            ORDER BY corrected_since, allocation_id
+            LIMIT %s
             FOR UPDATE SKIP LOCKED
             """,
-            _span(at=at, reach=REACH, grace=GRACE, overlap=OVERLAP, limit=limit),
+            [limit],
         )
         return [row[0] for row in cursor.fetchall()]
-
-
-def _span(**parameters: Any) -> dict[str, Any]:
-    return parameters
 
 
 # Counts the hours of `spans` anew and writes what differs from the sum of their revisions.
@@ -218,32 +215,30 @@ written AS (
 """
 
 
+# What is owed to an allocation: its period, or up to where its delivery was given up.
+_OWED = """
+    SELECT a.id AS allocation_id, a.unit_count::bigint * p.unit_cards AS cards,
+           a.active_at AS usable_from, lower(a.period) AS period_start,
+           greatest(lower(a.period), least(upper(a.period), a.failed_at)) AS period_end,
+           {since} AS since, {until} AS until
+    FROM inventory_allocation a
+    JOIN inventory_pool p ON p.id = a.pool_id
+    JOIN inventory_meteringcursor c ON c.allocation_id = a.id
+    WHERE a.id = ANY(%(ids)s)
+"""
 # From each cursor to the last closed hour.
-_FORWARD = """
-    SELECT a.id AS allocation_id, a.unit_count::bigint * p.unit_cards AS cards,
-           a.active_at AS usable_from,
-           lower(a.period) AS period_start, upper(a.period) AS period_end,
-           c.metered_until AS since,
-           least(%(closed)s, c.metered_until + %(hours)s * interval '1 hour',
-                 date_trunc('hour', upper(a.period) + interval '1 hour'
-                                    - interval '1 microsecond', 'UTC')) AS until
-    FROM inventory_allocation a
-    JOIN inventory_pool p ON p.id = a.pool_id
-    JOIN inventory_meteringcursor c ON c.allocation_id = a.id
-    WHERE a.id = ANY(%(ids)s)
-"""
-# What is behind the cursors already, as far back as corrections reach.
-_AGAIN = """
-    SELECT a.id AS allocation_id, a.unit_count::bigint * p.unit_cards AS cards,
-           a.active_at AS usable_from,
-           lower(a.period) AS period_start, upper(a.period) AS period_end,
-           greatest(date_trunc('hour', lower(a.period), 'UTC'), %(reach)s) AS since,
-           c.metered_until AS until
-    FROM inventory_allocation a
-    JOIN inventory_pool p ON p.id = a.pool_id
-    JOIN inventory_meteringcursor c ON c.allocation_id = a.id
-    WHERE a.id = ANY(%(ids)s)
-"""
+_FORWARD = _OWED.format(
+    since="c.metered_until",
+    until="""least(%(closed)s, c.metered_until + %(hours)s * interval '1 hour',
+                 date_trunc('hour', least(upper(a.period), a.failed_at) + interval '1 hour'
+                                    - interval '1 microsecond', 'UTC'))""",
+)
+# From the correction to the cursor.
+_AGAIN = _OWED.format(
+    since="""greatest(date_trunc('hour', lower(a.period), 'UTC'),
+                    date_trunc('hour', c.corrected_since, 'UTC'))""",
+    until="c.metered_until",
+)
 _MOVE = """
 moved AS (
     UPDATE inventory_meteringcursor c SET metered_until = s.until
@@ -251,9 +246,14 @@ moved AS (
     WHERE c.allocation_id = s.allocation_id AND c.metered_until < s.until
 )
 """
+_CLEAR = """
+cleared AS (
+    UPDATE inventory_meteringcursor SET corrected_since = NULL WHERE allocation_id = ANY(%(ids)s)
+)
+"""
 _HOW_MANY = "SELECT count(*) FROM written"
 _FOLD = f"WITH spans AS ({_FORWARD}), {_COUNT}, {_MOVE} {_HOW_MANY}"
-_REFOLD = f"WITH spans AS ({_AGAIN}), {_COUNT} {_HOW_MANY}"
+_REFOLD = f"WITH spans AS ({_AGAIN}), {_COUNT}, {_CLEAR} {_HOW_MANY}"
 
 
 def _fold(allocation_ids: Sequence[int], *, closed: datetime, at: datetime) -> int:
@@ -272,10 +272,10 @@ def _fold(allocation_ids: Sequence[int], *, closed: datetime, at: datetime) -> i
 
 
 def _refold(allocation_ids: Sequence[int], *, at: datetime) -> int:
-    """Counts the hours within reach again; what changed becomes a revision."""
+    """Counts the corrected hours again; what changed becomes a revision. The cursors are locked."""
     if not allocation_ids:
         return 0
-    span: dict[str, Any] = {"ids": list(allocation_ids), "reach": floor_hour(at - REACH), "at": at}
+    span: dict[str, Any] = {"ids": list(allocation_ids), "at": at}
     with connection.cursor() as cursor:
         cursor.execute(_REFOLD, span)
         return int(cursor.fetchone()[0])

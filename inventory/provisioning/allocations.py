@@ -208,8 +208,8 @@ def _replace_failed(row: Allocation, instances: Sequence[Instance], at: datetime
 
 def _fail(row: Allocation, code: str, at: datetime) -> None:
     """The delivery is given up: everything goes down, and the rest of its time is free."""
-    row.failure_code = code
-    row.save(update_fields=["failure_code"])
+    row.failure_code, row.failed_at = code, at
+    row.save(update_fields=["failure_code", "failed_at"])
     period = Period.of(row.period)
     if period.start < at < period.end:
         capacity.shorten(allocation_id=row.pk, end=at, at=at, actor=moves.ACTOR, reason=code)

@@ -48,8 +48,7 @@ WITH pool AS (
     SELECT a.id, a.pool_id, a.unit_count * p.unit_cards AS cards,
            tstzrange(
                lower(a.period),
-               CASE WHEN a.ended_at IS NULL THEN upper(a.period)
-                    ELSE least(upper(a.period), greatest(a.ended_at, lower(a.period))) END
+               greatest(least(upper(a.period), a.ended_at, a.failed_at), lower(a.period))
            ) AS during
     FROM inventory_allocation a JOIN pool p ON p.id = a.pool_id
     WHERE a.kind = 'sale' AND a.state IN

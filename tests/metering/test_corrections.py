@@ -6,7 +6,7 @@ import pytest
 
 from inventory import metering
 from inventory.errors import Invalid
-from inventory.models import Allocation, Instance, JournalEntry
+from inventory.models import Allocation, Instance, JournalEntry, MeteringCursor
 from tests import world
 from tests.metering import timeline
 from tests.world import SYSTEM, T0
@@ -84,6 +84,42 @@ def test_a_correction_made_while_no_sweep_ran_is_found_later() -> None:
 
     assert written == 1
     assert timeline.hours(row)[1] == (T0, 1, -8 * 600, 8 * 600)
+
+
+def test_a_correction_made_while_the_meter_stood_still_is_not_lost() -> None:
+    """The hours that were late are counted first, and after the correction was entered."""
+    row = timeline.allocation(world.pool(), period=world.period(0, 9), active_at=T0)
+    made = timeline.instance(row, [(T0, T0 + 9 * HOUR)])
+    metering.sweep(at=T0 + 4 * HOUR)
+    _was_down(made, 10, 20, at=5 * HOUR)
+
+    metering.sweep(at=T0 + 9 * HOUR)
+
+    assert [entry[1:] for entry in timeline.hours(row) if entry[0] == T0] == [
+        (0, FULL, 0),
+        (1, -8 * 600, 8 * 600),
+    ]
+
+
+def test_corrections_beyond_one_sweeps_limit_wait_their_turn() -> None:
+    counted = [_counted() for _ in range(3)]
+    for _, made in counted:
+        _was_down(made, 10, 20, at=5 * HOUR)
+
+    written = [metering.sweep(at=T0 + 5 * HOUR, limit=2) for _ in range(3)]
+
+    assert written == [2, 1, 0]
+
+
+def test_a_correction_without_effect_is_looked_at_once() -> None:
+    row, made = _counted()
+    metering.correct(
+        instance_id=made.pk, state="active", since=T0 + timedelta(minutes=5),
+        at=T0 + 5 * HOUR, actor=SYSTEM, reason="nothing new",
+    )  # fmt: skip
+
+    assert metering.sweep(at=T0 + 5 * HOUR) == 0
+    assert MeteringCursor.objects.get(allocation=row).corrected_since is None
 
 
 def test_a_correction_never_adds_more_than_was_sold() -> None:

@@ -91,6 +91,21 @@ def test_a_delivery_that_never_became_usable_is_all_gap() -> None:
     assert timeline.hours(row) == [(T0, 0, 0, FULL)]
 
 
+def test_a_delivery_that_was_given_up_is_owed_no_longer() -> None:
+    row = timeline.allocation(world.pool(), period=world.period(0, 5), active_at=None)
+    early = timeline.allocation(world.pool(), period=world.period(5, 9), active_at=None)
+    for given_up, after in ((row, 90), (early, 120)):
+        given_up.failure_code = "provision_failed"
+        given_up.failed_at = T0 + timedelta(minutes=after)
+        given_up.save(update_fields=["failure_code", "failed_at"])
+
+    written = [metering.sweep(at=T0 + 12 * HOUR), metering.sweep(at=T0 + 12 * HOUR)]
+
+    assert written == [2, 0]
+    assert timeline.hours(row) == [(T0, 0, 0, FULL), (T0 + HOUR, 0, 0, FULL // 2)]
+    assert timeline.hours(early) == []
+
+
 def test_a_replacement_adds_up_with_what_it_replaced() -> None:
     row = timeline.allocation(world.pool(), period=world.period(0, 1), active_at=T0)
     timeline.instance(row, [(T0, T0 + timedelta(minutes=10))])

@@ -12,6 +12,7 @@ from inventory.periods import Period
 from tests import world
 from tests.metering import timeline
 from tests.metering.timeline import Interval
+from tests.world import SYSTEM
 
 pytestmark = pytest.mark.django_db
 
@@ -118,8 +119,10 @@ def test_after_any_correction_the_sum_is_what_the_corrected_history_says(
     late = at + timedelta(minutes=5)
     made = row.instances.order_by("pk")[0]
     for start, end in again[2][0]:
-        timeline.enter(made, "active", start, recorded_at=late)
-        timeline.enter(made, "releasing", end, recorded_at=late)
+        for state, since in (("active", start), ("releasing", end)):
+            metering.correct(
+                instance_id=made.pk, state=state, since=since, at=late, actor=SYSTEM, reason="late"
+            )
     metering.sweep(at=late)
     corrected = sum(delivered for _, _, delivered, _ in timeline.hours(row))
 
