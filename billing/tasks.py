@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from celery import shared_task
-from django.utils import timezone
 
 from billing import checkout, closing, rating, settlement
+from inventory import clock
 
 
 @shared_task(name="billing.expire_reservations")
 def expire_reservations(**_: object) -> int:
-    return checkout.expire_due(at=timezone.now(), limit=500)
+    return checkout.expire_due(at=clock.now(), limit=500)
 
 
 @shared_task(name="billing.rate_usage")
 def rate_usage(**_: object) -> int:
-    return len(rating.rate_due(at=timezone.now(), limit=20_000))
+    return len(rating.rate_due(at=clock.now(), limit=20_000))
 
 
 @shared_task(name="billing.close_leases")
 def close_leases(**_: object) -> int:
-    return closing.close_leases(at=timezone.now(), limit=500)
+    return closing.close_leases(at=clock.now(), limit=500)
 
 
 @shared_task(name="billing.settle_month")
 def settle_month(**_: object) -> int:
-    return settlement.settle_month(at=timezone.now())
+    return settlement.settle_month(at=clock.now())

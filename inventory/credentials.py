@@ -52,6 +52,7 @@ def issue(*, allocation_id: int, kind: str, secret: str, at: datetime) -> Creden
             return live
         if live is not None:
             _revoke(live, at)
+            _journal("credential.revoked", live, allocation, actors.system("provisioning"), at)
         row = Credential.objects.create(
             allocation=allocation,
             kind=kind,

@@ -7,36 +7,35 @@ is due from there.
 from __future__ import annotations
 
 from celery import shared_task
-from django.utils import timezone
 
-from inventory import capacity, metering, partitions, provisioning, seals
+from inventory import capacity, clock, metering, partitions, provisioning, seals
 
 
 @shared_task(name="inventory.step_allocations")
 def step_allocations(**_: object) -> int:
-    return provisioning.sweep_allocations(at=timezone.now(), limit=200)
+    return provisioning.sweep_allocations(at=clock.now(), limit=200)
 
 
 @shared_task(name="inventory.step_instances")
 def step_instances(**_: object) -> int:
-    return provisioning.sweep_instances(at=timezone.now(), limit=500)
+    return provisioning.sweep_instances(at=clock.now(), limit=500)
 
 
 @shared_task(name="inventory.follow_calendar")
 def follow_calendar(**_: object) -> int:
-    return capacity.sweep(at=timezone.now(), limit=200)
+    return capacity.sweep(at=clock.now(), limit=200)
 
 
 @shared_task(name="inventory.meter_usage")
 def meter_usage(**_: object) -> int:
-    return metering.sweep(at=timezone.now(), limit=500)
+    return metering.sweep(at=clock.now(), limit=500)
 
 
 @shared_task(name="inventory.seal_records")
 def seal_records(**_: object) -> int:
-    return seals.seal_all(at=timezone.now())
+    return seals.seal_all(at=clock.now())
 
 
 @shared_task(name="inventory.ensure_partitions")
 def ensure_partitions(**_: object) -> int:
-    return len(partitions.ensure_partitions(at=timezone.now()))
+    return len(partitions.ensure_partitions(at=clock.now()))

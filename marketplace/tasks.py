@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from celery import shared_task
-from django.utils import timezone
 
+from inventory import clock
 from marketplace import leases
 
 
 @shared_task(name="marketplace.follow_leases")
 def follow_leases(**_: object) -> int:
-    return leases.sweep(at=timezone.now(), limit=500)
+    return leases.sweep(at=clock.now(), limit=500)

@@ -9,6 +9,7 @@ from inventory.provisioning.allocations import step_allocation, sweep_allocation
 from inventory.provisioning.instances import step_instance, sweep_instances
 from inventory.provisioning.remedies import (
     NothingToRemedy,
+    fail_node,
     mark_clean,
     replace,
     retry_release,
@@ -16,6 +17,7 @@ from inventory.provisioning.remedies import (
 
 __all__ = [
     "NothingToRemedy",
+    "fail_node",
     "mark_clean",
     "replace",
     "retry_release",

@@ -105,7 +105,8 @@ def _failure(instance: Instance, outcome: Progress | DriverError, at: datetime) 
     late = instance.deadline_at is not None and at >= instance.deadline_at
     if late and isinstance(outcome, DriverError):
         return f"deadline exceeded: {outcome.detail}"
-    if late and isinstance(outcome, Progress) and not outcome.done:
+    # An engine that could not be reached until now has had no time to work yet.
+    if late and isinstance(outcome, Progress) and not outcome.done and not instance.attempt_count:
         return "deadline exceeded"
     return ""
 
@@ -115,8 +116,7 @@ def _apply_provision(
 ) -> None:
     if row.state == State.PLANNED:
         # Counted from the first try: a pause of the workers is no fault of the node.
-        seconds = Deadlines.of(row.allocation.pool).provision_seconds
-        row.deadline_at = at + timedelta(seconds=seconds)
+        row.deadline_at = at + _time_to(State.PROVISIONING, row)
         moves.move(row, to=State.PROVISIONING, at=at, changed=("deadline_at",))
     if failed:
         row.last_error = failed[:500]
@@ -130,6 +130,7 @@ def _apply_provision(
     else:
         row.engine_reference = outcome.reference or row.engine_reference
         row.save(update_fields=["engine_reference"])
+        _answered(row, at)
         if outcome.done:
             moves.move(row, to=State.ACTIVE, at=at)
         claims.rest(row, until=_after(outcome, at))
@@ -146,6 +147,7 @@ def _apply_release(
     elif isinstance(outcome, DriverError):
         _try_again(row, outcome, at)
     else:
+        _answered(row, at)
         if outcome.done:
             moves.move(row, to=State.RELEASED, at=at)
         claims.rest(row, until=_after(outcome, at))
@@ -158,6 +160,20 @@ def _begin_release(claim: Claimed, at: datetime) -> None:
         if row is not None:
             claims.rest(row, until=None)
             moves.take_down(row, at=at, reason="provision failed")
+
+
+def _answered(row: Instance, at: datetime) -> None:
+    """The engine is at work again after tries that failed until time was up: it begins anew."""
+    if row.attempt_count and row.deadline_at is not None and at >= row.deadline_at:
+        row.attempt_count = 0
+        row.deadline_at = at + _time_to(State(row.state), row)
+        row.save(update_fields=["attempt_count", "deadline_at"])
+
+
+def _time_to(state: State, row: Instance) -> timedelta:
+    deadlines = Deadlines.of(row.allocation.pool)
+    up = state == State.PROVISIONING
+    return timedelta(seconds=deadlines.provision_seconds if up else deadlines.release_seconds)
 
 
 def _try_again(row: Instance, error: DriverError, at: datetime) -> None:

@@ -8,8 +8,9 @@ from django.db import transaction
 
 from inventory import capacity, transitions
 from inventory.actors import Actor
-from inventory.errors import DomainError
-from inventory.models import Allocation, Instance, Node
+from inventory.errors import DomainError, Invalid, NotFound
+from inventory.models import Allocation, Instance, Node, Outage
+from inventory.periods import Period
 from inventory.provisioning import claims, moves
 
 State = Instance.State
@@ -61,6 +62,45 @@ def replace(*, instance_id: int, at: datetime, actor: Actor, reason: str) -> Non
         moves.quarantine(node, at=at, reason=reason, actor=actor)
         moves.take_down(instance, at=at, reason=reason, actor=actor)
         claims.rest(allocation, until=None)
+
+
+def fail_node(
+    *, node_id: int, expected_back_at: datetime, at: datetime, actor: Actor, reason: str
+) -> Outage:
+    """The node serves nobody from now on: it counts as failed until it is expected back.
+
+    Every machine on it is taken down, and the reconcile loop puts others in their place, on
+    spares first. Locks: pool, allocations, node, instances. Raises NotFound, Invalid,
+    IllegalTransition (retired).
+    """
+    if not at < expected_back_at:
+        raise Invalid("The node is expected back later than now")
+    node = Node.objects.visible_to(actor).filter(pk=node_id).first()
+    if node is None:
+        raise NotFound("No such node")
+    with transaction.atomic():
+        capacity.lock(node.pool_id, at)
+        standing = Instance.objects.filter(binding__node=node, state__in=moves.SERVING)
+        rows = Allocation.objects.select_for_update(of=("self",), no_key=True)
+        served = {
+            row.pk: row
+            for row in rows.filter(pk__in=standing.values("allocation")).order_by("pk")
+        }
+        outage = capacity.set_outage(
+            pool_id=node.pool_id,
+            kind=Outage.Kind.FAILED,
+            period=Period(at, expected_back_at),
+            node_id=node.pk,
+            reason=reason,
+            at=at,
+            actor=actor,
+        )
+        locked = standing.select_for_update(of=("self",), no_key=True).order_by("pk")
+        for instance in locked.select_related("allocation__pool"):
+            moves.take_down(instance, at=at, reason=reason, actor=actor)
+        for allocation in served.values():
+            claims.rest(allocation, until=None)
+    return outage
 
 
 def _lock(instance_id: int, at: datetime) -> tuple[Allocation, Instance, Node]:

@@ -15,7 +15,7 @@ from inventory.actors import system
 from inventory.capacity import CapacityTaken
 from inventory.errors import Invalid
 from inventory.models import Allocation, Block, Chip, Organisation, Pool, Verification
-from inventory.periods import Period
+from inventory.periods import LATEST, Period
 from inventory.pools import NodeRow
 from inventory.replay import traces
 from inventory.replay.traces import Demand
@@ -121,8 +121,8 @@ def _confirm(pool: Pool, allocation_ids: list[int], at: datetime) -> None:
     """One statement for a batch; a hold counts like a confirmed claim, so order is no matter."""
     capacity.confirm_all(allocation_ids=allocation_ids, at=at, actor=ACTOR)
     # In the same transaction, so that no sweep ever sees the past as due for delivery.
-    due = Allocation.objects.filter(pool=pool, next_step_at__isnull=False)
-    due.update(next_step_at=None)
+    due = Allocation.objects.filter(pool=pool, next_step_at__lt=LATEST)
+    due.update(next_step_at=LATEST)
 
 
 def _first_fit(block: Block, demand: Demand, at: datetime, flex: timedelta) -> Period | None:

@@ -4,7 +4,9 @@
 
 CREATE FUNCTION ensure_partitions(p_from timestamptz, p_until timestamptz)
 RETURNS TABLE (partition text, made boolean)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC'
+-- Behind a long transaction it gives up: all that is journalled would wait behind it.
+SET lock_timeout = '2s' AS $$
 DECLARE
     parent text;
     month timestamptz;

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from inventory import capacity, metering, provisioning
+from inventory import capacity, metering, provisioning, verification
 from inventory.models import (
     Allocation,
     Credential,
@@ -196,6 +196,84 @@ def test_a_quarantined_node_serves_nobody_while_the_others_do() -> None:
     stuck = allocation.instances.get(state=Instance.State.RELEASE_FAILED)
     assert successor.state == Allocation.State.ACTIVE
     assert successor.instances.get().binding.node_id != stuck.binding.node_id
+
+
+def test_an_engine_that_comes_back_late_is_given_its_time() -> None:
+    """Until then it could not be reached, which says nothing about the node."""
+    row = _pool({"provision": {}}, nodes=1)
+    allocation = scene.sold(row, units=1)
+    scene.tick(seconds(0))
+    scene.tick(seconds(1))
+    row.driver_options["fail"] = {}
+    row.save(update_fields=["driver_options"])
+
+    scene.run(seconds(130), seconds(200))
+    allocation.refresh_from_db()
+
+    assert allocation.state == Allocation.State.ACTIVE
+    assert allocation.instances.count() == 1
+    assert Node.objects.filter(state=Node.State.BROKEN).count() == 0
+
+
+def test_a_failed_node_is_replaced_by_a_spare_and_its_time_is_a_gap() -> None:
+    row = _pool(nodes=3, spare_count=1)
+    allocation = scene.sold(row, units=2)
+    scene.run(seconds(0), seconds(60))
+    bad = allocation.bindings.order_by("pk")[0].node
+
+    provisioning.fail_node(
+        node_id=bad.pk,
+        expected_back_at=T0 + timedelta(days=2),
+        at=seconds(600),
+        actor=world.actor(world.provider()),
+        reason="ECC errors",
+    )
+    scene.run(seconds(600), seconds(900))
+    allocation.refresh_from_db()
+    bad.refresh_from_db()
+
+    assert bad.state == Node.State.BROKEN
+    assert allocation.state == Allocation.State.ACTIVE
+    assert sorted(scene.states(allocation)) == ["active", "active", "released"]
+    assert bad not in [b.node for b in allocation.bindings.filter(during__endswith__gt=seconds(900))]
+    metering.sweep(at=T0 + timedelta(hours=2))
+    first = UsageHour.objects.get(allocation_id=allocation.pk, hour=T0)
+    assert 0 < first.gap_card_seconds < 8 * 120
+
+
+def test_a_repaired_node_takes_its_place_again_where_no_other_is_free() -> None:
+    row = _pool(nodes=2)
+    allocation = scene.sold(row, units=2)
+    scene.run(seconds(0), seconds(60))
+    bad = allocation.bindings.order_by("pk")[0].node
+    owner = world.actor(world.provider())
+    outage = provisioning.fail_node(
+        node_id=bad.pk, expected_back_at=T0 + timedelta(days=2),
+        at=seconds(600), actor=owner, reason="cable",
+    )  # fmt: skip
+    scene.run(seconds(600), seconds(900))
+    assert sorted(scene.states(allocation)) == ["active", "released"]
+
+    capacity.close_outage(outage_id=outage.pk, at=seconds(900), actor=owner)
+    scene.run(seconds(900), seconds(1000))
+
+    assert sorted(scene.states(allocation)) == ["active", "active", "released"]
+    assert verification.verify() == []
+
+
+def test_a_node_that_was_not_wiped_is_not_brought_back() -> None:
+    allocation = _stuck_in_release()
+    stuck = allocation.instances.get(state=Instance.State.RELEASE_FAILED)
+    at = Period.of(allocation.period).end + timedelta(hours=1)
+    owner = world.actor(world.provider())
+    outage = Outage.objects.get(node=stuck.binding.node, state=Outage.State.OPEN)
+
+    with pytest.raises(capacity.NodeNotClean):
+        capacity.close_outage(outage_id=outage.pk, at=at, actor=owner)
+    provisioning.mark_clean(instance_id=stuck.pk, at=at, actor=owner, reason="wiped by hand")
+    capacity.close_outage(outage_id=outage.pk, at=at, actor=owner)
+
+    assert Node.objects.get(pk=stuck.binding.node_id).state == Node.State.SERVICEABLE
 
 
 def test_a_person_retries_the_wipe() -> None:

@@ -7,14 +7,14 @@ import gzip
 import io
 import json
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy
 import pytest
 from django.core.management import CommandError, call_command
 
-from inventory import verification
+from inventory import provisioning, verification
 from inventory.models import Allocation, Claim, Node, Pool
 from inventory.periods import Period
 from inventory.replay import play, traces
@@ -153,7 +153,8 @@ def test_leaves_no_capacity_and_nothing_due_for_delivery(tmp_path: Path) -> None
 
     assert set(Pool.objects.values_list("state", flat=True)) == {"retired"}
     assert set(Node.objects.values_list("state", flat=True)) == {"retired"}
-    assert not Allocation.objects.filter(next_step_at__isnull=False).exists()
+    assert Allocation.objects.filter(state="scheduled").exists()
+    assert provisioning.sweep_allocations(at=datetime.now(UTC)) == 0
     assert verification.verify() == []
 
 
