@@ -9,10 +9,10 @@ from datetime import datetime
 
 from django.db import transaction
 
-from billing import closing, ledger
+from billing import closing, ledger, payments
 from billing.ledger import Kind
 from billing.models import Charge, LeaseTally
-from inventory import identifiers
+from inventory import actors, identifiers, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, NotFound
 from inventory.models import Organisation
@@ -21,6 +21,7 @@ from marketplace.models import Lease, Listing, Reservation
 from marketplace.money import Amounts
 
 logger = logging.getLogger(__name__)
+ACTOR = actors.system("holds")
 State = Reservation.State
 
 
@@ -29,6 +30,14 @@ class SellingModeUnavailable(DomainError):
 
     code = "selling_mode_unavailable"
     title = "This listing cannot be booked here"
+
+
+class DebtOpen(DomainError):
+    """The tenant owes for hours it used; it pays them before it makes another deal."""
+
+    code = "debt_open"
+    title = "What was used before has to be paid first"
+    status = 402
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ def hold(
     """Capacity and a deposit for it are kept until the reservation's `expires_at`.
 
     Locks the tenant's organisation, its wallet, and the pool last. Not idempotent: the
-    entry's key is. Raises OfferInvalid, OfferExpired, InsufficientFunds,
+    entry's key is. Raises OfferInvalid, OfferExpired, InsufficientFunds, SelfTrade,
     SellingModeUnavailable, Forbidden, and what `reservations.place` raises.
     """
     if actor.organisation_id is None:
@@ -65,8 +74,9 @@ def hold(
         if tenant is None:
             raise NotFound("No such organisation")
         policy.require_verified(tenant)
-        _require_agency(offer.listing_id)
-        quote = reservations.quote_offer(offer)
+        prospect = reservations.prospect(offer, at=at)
+        _require_tradable(prospect.listing, tenant)
+        quote = prospect.quote
         deposit = policy.hold_deposit(
             tenant_id=tenant.pk, gross_minor=quote.gross_minor, at=at
         ).amount_minor
@@ -76,7 +86,7 @@ def hold(
                 key=_hold_key(public_id),
                 account=ledger.wallet(tenant, quote.currency),
                 amount_minor=deposit,
-                expires_at=policy.expires_at(at),
+                expires_at=prospect.expires_at,
                 at=at,
             )
         return reservations.place(
@@ -95,7 +105,7 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
     """What is due moves from the wallet to the lease's deposit, and the deal is a lease.
 
     Locks the reservation, the wallet, and the pool last. Not idempotent: a second one finds
-    the reservation confirmed. Raises NotFound, InsufficientFunds, HoldExpired,
+    the reservation confirmed. Raises NotFound, DebtOpen, InsufficientFunds, HoldExpired,
     IllegalTransition.
     """
     with transaction.atomic():
@@ -103,7 +113,9 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
         tenant, currency = reservation.tenant, reservation.currency
         if reservation.state == State.HELD:  # any other is refused by reservations.confirm
             wallet, deposit = ledger.wallet(tenant, currency), ledger.deposit(tenant, currency)
-            ledger.lock([wallet, deposit])
+            owed = ledger.receivable(tenant, currency)
+            if debt_minor := ledger.lock([wallet, deposit, owed])[owed]:
+                raise DebtOpen(owed_minor=debt_minor, currency=currency)
             _release_hold(reservation, at)
             if reservation.due_minor:
                 ledger.post(
@@ -112,6 +124,7 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
                     entries=[(wallet, reservation.due_minor), (deposit, -reservation.due_minor)],
                     at=at,
                     actor=actor,
+                    external_reference=reservation.public_id,
                 )
         lease = reservations.confirm(reservation=reservation, at=at, actor=actor)
         LeaseTally.objects.create(lease=lease, deposit_left_minor=reservation.due_minor)
@@ -134,22 +147,29 @@ def cancel(*, reservation_public_id: str, at: datetime, actor: Actor, reason: st
     """The deal is given back: free while held; by its terms while its lease waits to start.
 
     A confirmed one: the refund goes from the deposit to the wallet, the kept share becomes a
-    charge. Locks reservation, lease, tally, balances, and the pool last. Not idempotent.
-    Raises NotFound, CancelWindowClosed, IllegalTransition.
+    charge. What comes free pays what the tenant owes first. Locks reservation, lease, tally,
+    balances, and the pool last. Not idempotent. Raises NotFound, CancelWindowClosed,
+    IllegalTransition.
     """
     with transaction.atomic():
         reservation = _lock_visible(reservation_public_id, actor)
         if reservation.state != State.CONFIRMED:
             if reservation.state == State.HELD:
-                _release_hold(reservation, at)
+                _give_hold_back(reservation, at=at, actor=actor)
             return reservations.cancel(reservation=reservation, at=at, actor=actor, reason=reason)
         lease = leases.lock(reservation.lease.pk)
         quote = _cancel_quote(reservation, at, lease)
         tally = LeaseTally.objects.select_for_update(no_key=True).get(lease=lease)
         _settle_cancelled(lease, tally, quote, at=at, actor=actor)
-        lease.closed_at = at
-        lease.save(update_fields=["closed_at"])
+        closing.mark_closed(
+            lease,
+            charged_minor=quote.kept.gross_minor,
+            returned_minor=quote.refund_minor,
+            at=at,
+            actor=actor,
+        )
         leases.cancel(lease=lease, at=at, actor=actor, reason=reason)
+        transitions.advance(reservation, to=State.CANCELLED, at=at, actor=actor, reason=reason)
     return reservation
 
 
@@ -165,7 +185,7 @@ def expire_due(*, at: datetime, limit: int) -> int:
                 reservation = reservations.lock(pk)
                 if reservation.state != State.HELD:  # confirmed or cancelled meanwhile
                     continue
-                _release_hold(reservation, at)
+                _give_hold_back(reservation, at=at, actor=ACTOR)
                 reservations.expire(reservation=reservation, at=at)
         except DomainError as error:
             logger.warning("reservation %s does not lapse: %s", pk, error)
@@ -189,10 +209,9 @@ def _lock_visible(public_id: str, actor: Actor) -> Reservation:
     return reservation
 
 
-def _require_agency(listing_public_id: str) -> None:
-    listing = Listing.objects.filter(public_id=listing_public_id).first()
-    if listing is None:
-        raise offers.OfferInvalid
+def _require_tradable(listing: Listing, tenant: Organisation) -> None:
+    if listing.provider_id == tenant.pk:
+        raise reservations.SelfTrade
     if listing.selling != Listing.Selling.AGENCY:
         raise SellingModeUnavailable(selling=listing.selling)
 
@@ -204,6 +223,21 @@ def _hold_key(reservation_public_id: str) -> str:
 def _release_hold(reservation: Reservation, at: datetime) -> None:
     if reservation.hold_deposit_minor:
         ledger.release_hold(key=_hold_key(reservation.public_id), at=at)
+
+
+def _give_hold_back(reservation: Reservation, *, at: datetime, actor: Actor) -> None:
+    """What was kept aside for the hold is the tenant's again, and pays what it owes first."""
+    if not reservation.hold_deposit_minor:
+        return
+    _release_hold(reservation, at)
+    payments.clear_receivable(
+        reservation.tenant,
+        currency=reservation.currency,
+        up_to_minor=reservation.hold_deposit_minor,
+        cause=f"hold:{reservation.public_id}",
+        at=at,
+        actor=actor,
+    )
 
 
 def _cancel_quote(
@@ -234,6 +268,15 @@ def _settle_cancelled(
             kind=Kind.DEAL_CANCELLED,
             key=f"lease:{lease.public_id}:cancelled",
             entries=booked,
+            at=at,
+            actor=actor,
+            external_reference=lease.public_id,
+        )
+        payments.clear_receivable(
+            tenant,
+            currency=currency,
+            up_to_minor=quote.refund_minor,
+            cause=f"lease:{lease.public_id}:cancelled",
             at=at,
             actor=actor,
         )

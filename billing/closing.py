@@ -11,6 +11,7 @@ from billing import ledger, payments
 from billing.ledger import Kind
 from billing.models import LeaseTally
 from inventory import actors, journal
+from inventory.actors import Actor
 from inventory.errors import DomainError
 from marketplace import leases
 from marketplace.models import Lease
@@ -45,7 +46,8 @@ def _due(limit: int) -> list[int]:
             LEFT JOIN billing_leasetally t ON t.lease_id = l.id
             WHERE l.closed_at IS NULL AND (
                 l.state IN ('failed', 'cancelled')
-                OR (l.state = 'ended' AND c.metered_until >= upper(a.period)
+                -- A node that cannot be wiped is no reason to keep the tenant's money.
+                OR (l.state IN ('ending', 'ended') AND c.metered_until >= upper(a.period)
                     AND t.rated_until >= c.metered_until))
             ORDER BY l.id LIMIT %s
             """,
@@ -64,22 +66,29 @@ def _close(lease_id: int, at: datetime) -> bool:
         _give_back(lease, rest, at)
         tally.deposit_left_minor = 0
         tally.save(update_fields=["deposit_left_minor"])
+    mark_closed(lease, charged_minor=tally.gross_minor, returned_minor=rest, at=at, actor=ACTOR)
+    return True
+
+
+def mark_closed(
+    lease: Lease, *, charged_minor: int, returned_minor: int, at: datetime, actor: Actor
+) -> None:
+    """The locked lease's money is settled to the end; journalled."""
     lease.closed_at = at
     lease.save(update_fields=["closed_at"])
     journal.record(
         event="lease.closed",
         object_id=lease.public_id,
-        actor=ACTOR,
+        actor=actor,
         at=at,
         provider_id=lease.provider_id,
         tenant_id=lease.tenant_id,
         data={
-            "charged_minor": tally.gross_minor,
-            "returned_minor": rest,
+            "charged_minor": charged_minor,
+            "returned_minor": returned_minor,
             "currency": lease.currency,
         },
     )
-    return True
 
 
 def _give_back(lease: Lease, amount_minor: int, at: datetime) -> None:
@@ -93,6 +102,7 @@ def _give_back(lease: Lease, amount_minor: int, at: datetime) -> None:
         entries=[(deposit, amount_minor), (wallet, -amount_minor)],
         at=at,
         actor=ACTOR,
+        external_reference=lease.public_id,
     )
     payments.clear_receivable(
         tenant,

@@ -35,6 +35,10 @@ class Purses:
                 ledger.deposit(lease.tenant, currency),
                 ledger.receivable(lease.tenant, currency),
                 ledger.provider_accrued(lease.provider, currency),
+                # Not guarded, but opened here: an account opened while balances are locked
+                # could wait for somebody who waits for these.
+                ledger.fee(currency),
+                ledger.vat(currency),
             }
         self.left = ledger.lock(sorted(codes))
 

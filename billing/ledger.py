@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import DatabaseError, connection, transaction
 
-from billing.models import LedgerAccount, LedgerTransaction
+from billing.models import LedgerTransaction
 from inventory import journal
 from inventory.actors import Actor
 from inventory.errors import Busy, DomainError, Invalid, NotFound
@@ -81,6 +81,8 @@ class WalletBalance:
     posted_minor: int
     held_minor: int
     credit_minor: int
+    deposit_minor: int  # paid ahead for leases
+    owed_minor: int
 
     @property
     def available_minor(self) -> int:
@@ -276,16 +278,24 @@ def lock(codes: Sequence[str]) -> dict[str, int]:
 
 
 def balance(organisation: Organisation, *, currency: str = "CNY") -> WalletBalance:
-    """What a tenant's wallet has. Reads without a lock."""
-    account = (
-        LedgerAccount.objects.filter(code=wallet(organisation, currency))
-        .select_related("balance")
-        .first()
+    """What a tenant's wallet has, and what lies beside it. One statement, without a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT a.purpose, b.posted, b.held, b.floor_minor FROM billing_ledgeraccount a"
+            " JOIN billing_ledgerbalance b ON b.account_id = a.id"
+            " WHERE a.owner_id = %s AND a.currency = %s",
+            [organisation.pk, currency],
+        )
+        found = {purpose: figures for purpose, *figures in cursor.fetchall()}
+    (posted, held, floor), nothing = found.get("wallet", [0, 0, 0]), [0]
+    return WalletBalance(
+        currency=currency,
+        posted_minor=posted,
+        held_minor=held,
+        credit_minor=floor,
+        deposit_minor=found.get("deposit", nothing)[0],
+        owed_minor=found.get("tenant_receivable", nothing)[0],
     )
-    if account is None:
-        return WalletBalance(currency, 0, 0, 0)
-    row = account.balance
-    return WalletBalance(currency, row.posted, row.held, row.floor_minor)
 
 
 def posted(code: str) -> int:

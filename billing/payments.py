@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
@@ -49,56 +52,65 @@ def record_receipt(
 ) -> BankReceipt:
     """A transfer seen on the statement is booked as unmatched: bank → unmatched receipts.
 
-    Nothing is in the wallet yet. Not idempotent: a bank reference is recorded once, also
-    where it was rejected. Raises DuplicateReceipt, Invalid, UnknownCurrency, NotFound.
+    Nothing is in the wallet yet. Not idempotent: a bank reference, however it is written, is
+    recorded once, and again only where it was rejected. Raises DuplicateReceipt, Invalid,
+    UnknownCurrency, NotFound.
     """
-    reference = bank_reference.strip()
+    reference = unicodedata.normalize("NFKC", bank_reference).strip().upper()
     if not reference or not payer_name.strip():
         raise Invalid("A receipt needs the bank's reference and the payer's name")
+    if received_date > at.astimezone(ZoneInfo(settings.BILLING_ZONE)).date():
+        raise Invalid("A transfer cannot have been received in the future")
     if not 0 < amount_minor <= LARGEST_RECEIPT_MINOR:
         raise Invalid(f"The amount must lie between 1 and {LARGEST_RECEIPT_MINOR} minor units")
     money.exponent(currency)
     tenant = Organisation.objects.filter(pk=tenant_id, is_tenant=True).first()
     if tenant is None:
         raise NotFound("No such tenant")
+    receipt = BankReceipt(
+        tenant=tenant,
+        bank_reference=reference,
+        payer_name=payer_name.strip(),
+        payer_account=payer_account.strip(),
+        amount_minor=amount_minor,
+        currency=currency,
+        received_date=received_date,
+        recorded_by=user,
+        created_at=at,
+    )
+    with transaction.atomic():
+        _insert(receipt)
+        ledger.post(
+            kind=Kind.BANK_RECEIPT_RECORDED,
+            key=f"receipt:{receipt.public_id}:recorded",
+            entries=[
+                (ledger.bank(currency), amount_minor),
+                (ledger.unmatched_receipts(currency), -amount_minor),
+            ],
+            at=at,
+            actor=actor,
+            external_reference=reference,
+        )
+        journal.record(
+            event="bankreceipt.recorded",
+            object_id=receipt.public_id,
+            actor=actor,
+            at=at,
+            to_state=State.RECORDED,
+            tenant_id=tenant_id,
+            data={"amount_minor": amount_minor, "currency": currency, "bank_reference": reference},
+        )
+    return receipt
+
+
+def _insert(receipt: BankReceipt) -> None:
     try:
         with transaction.atomic():
-            receipt = BankReceipt.objects.create(
-                tenant=tenant,
-                bank_reference=reference,
-                payer_name=payer_name.strip(),
-                payer_account=payer_account.strip(),
-                amount_minor=amount_minor,
-                currency=currency,
-                received_date=received_date,
-                recorded_by=user,
-                created_at=at,
-            )
+            receipt.save(force_insert=True)
     except IntegrityError as error:
-        if "bank_reference" not in str(error):
+        if "receipt_reference_once" not in str(error):
             raise
-        raise DuplicateReceipt(bank_reference=reference) from error
-    ledger.post(
-        kind=Kind.BANK_RECEIPT_RECORDED,
-        key=f"receipt:{receipt.public_id}:recorded",
-        entries=[
-            (ledger.bank(currency), amount_minor),
-            (ledger.unmatched_receipts(currency), -amount_minor),
-        ],
-        at=at,
-        actor=actor,
-        external_reference=reference,
-    )
-    journal.record(
-        event="bankreceipt.recorded",
-        object_id=receipt.public_id,
-        actor=actor,
-        at=at,
-        to_state=State.RECORDED,
-        tenant_id=tenant_id,
-        data={"amount_minor": amount_minor, "currency": currency, "bank_reference": reference},
-    )
-    return receipt
+        raise DuplicateReceipt(bank_reference=receipt.bank_reference) from error
 
 
 def approve_receipt(

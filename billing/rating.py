@@ -8,6 +8,7 @@ found by its missing charge. The unique fact of a charge is the last word agains
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,11 +24,13 @@ from billing.draws import Purses
 from billing.ledger import Posting
 from billing.models import Charge, LeaseTally, LedgerTransaction
 from inventory import actors
+from inventory.errors import DomainError
 from inventory.periods import HOUR
 from marketplace import money
 from marketplace.models import Lease
 from marketplace.money import Price
 
+logger = logging.getLogger(__name__)
 ACTOR = actors.system("rating")
 # In one transaction, since the wallets of its leases stay locked while it lasts.
 LEASES_AT_ONCE = 50
@@ -55,12 +58,12 @@ def rate_due(*, at: datetime, limit: int) -> list[Charge]:
     balances. Idempotent by fact. Returns the charges it made.
     """
     made: list[Charge] = []
+    stuck: set[int] = set()
     while len(made) < limit:
-        with transaction.atomic():
-            tallies = _lock_due()
-            if not tallies:
-                break
-            made += _rate_hours(tallies, at)
+        charges, leases = _rate_batch(at, stuck, LEASES_AT_ONCE)
+        if not leases:
+            break
+        made += charges
     while len(made) < limit:
         with transaction.atomic():
             charges = _rate_corrections(at)
@@ -70,20 +73,43 @@ def rate_due(*, at: datetime, limit: int) -> list[Charge]:
     return made
 
 
-def _lock_due() -> dict[int, LeaseTally]:
+def _rate_batch(at: datetime, stuck: set[int], size: int) -> tuple[list[Charge], list[int]]:
+    """The next hours of up to `size` leases in one transaction: their charges, and the leases.
+
+    Where that is refused they are tried one by one, and one that cannot be rated by itself is
+    left out for the rest of this run, added to `stuck` and logged.
+    """
+    leases: list[int] = []
+    try:
+        with transaction.atomic():
+            tallies = _lock_due(stuck, size)
+            leases = list(tallies)
+            return (_rate_hours(tallies, at) if tallies else []), leases
+    except DomainError as error:
+        if size > 1:
+            made: list[Charge] = []
+            for _ in leases:
+                made += _rate_batch(at, stuck, 1)[0]
+            return made, leases
+        logger.error("lease %s cannot be rated: %s", leases, error)
+        stuck.update(leases)
+        return [], leases
+
+
+def _lock_due(stuck: set[int], size: int) -> dict[int, LeaseTally]:
     """Tallies behind their allocation's metering, longest waiting first, locked."""
     rows = LeaseTally.objects.raw(
         """
         SELECT t.* FROM billing_leasetally t
         JOIN marketplace_lease l ON l.id = t.lease_id
         JOIN inventory_meteringcursor c ON c.allocation_id = l.allocation_id
-        WHERE l.closed_at IS NULL
+        WHERE l.closed_at IS NULL AND NOT t.lease_id = ANY (%s)
           AND (t.rated_until IS NULL OR t.rated_until < c.metered_until)
         ORDER BY t.rated_until NULLS FIRST, t.lease_id
         LIMIT %s
         FOR NO KEY UPDATE OF t SKIP LOCKED
         """,
-        [LEASES_AT_ONCE],
+        [list(stuck), size],
     )
     return {tally.lease_id: tally for tally in rows}
 

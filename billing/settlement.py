@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,20 +14,42 @@ from billing.ledger import Kind
 from billing.models import Charge, Settlement
 from inventory import actors, journal
 from inventory.actors import Actor
-from inventory.errors import NotFound
-from inventory.models import Organisation
+from inventory.errors import DomainError, Invalid, NotFound
+from inventory.models import JournalEntry, Organisation
 from inventory.periods import Period
 from marketplace import money
+
+logger = logging.getLogger(__name__)
 
 # After a month's end, so that its last hours are metered, charged and mostly corrected.
 SETTLE_AFTER = timedelta(days=3)
 
-# Charges no settlement has consumed; the caller holds the provider's organisation.
+# Charges no settlement has consumed; the caller holds the provider's organisation. One that the
+# tenant has not paid in full waits while the tenant owes anything: what did not come in cannot
+# be passed on.
 _UNCONSUMED = """
     FROM billing_charge c
     WHERE c.provider_id = %(provider)s AND c.currency = %(currency)s AND c.hour < %(until)s
       AND NOT EXISTS (SELECT FROM billing_settlementline s WHERE s.charge_id = c.id)
+      AND NOT (c.receivable_minor > 0 AND EXISTS (
+          SELECT FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+          WHERE a.owner_id = c.tenant_id AND a.purpose = 'tenant_receivable'
+            AND a.currency = c.currency AND b.posted > 0))
 """
+
+
+class NotAMonth(Invalid):
+    """Settlements are of calendar months of the billing zone, so that no two overlap."""
+
+    code = "not_a_month"
+    title = "A settlement is of one calendar month"
+
+
+class MonthNotOver(DomainError):
+    """The month's last hours are still being used, counted and charged."""
+
+    code = "month_not_over"
+    title = "The month is not over yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +83,19 @@ class Earnings:
 def settle(
     *, provider_id: int, period: Period, currency: str, at: datetime, actor: Actor
 ) -> Settlement | None:
-    """Every charge up to the period's end that no settlement has consumed is consumed.
+    """Every charge up to the month's end that no settlement has consumed is consumed.
 
     The net moves from accrued to settling. Where it is not positive nothing is consumed: the
-    charges are carried to a later period, the journal says so, and None is returned.
-    Idempotent by period: a second call returns the first one's settlement. Locks the
-    provider's organisation, then balances. Raises NotFound, UnknownCurrency.
+    charges are carried to a later month, the journal says so once for each such sum, and None
+    is returned. Idempotent by month: a second call returns the first one's settlement. Locks
+    the provider's organisation, then balances. Raises NotAMonth, MonthNotOver, NotFound,
+    UnknownCurrency.
     """
     money.exponent(currency)
+    if period != money.month_of(period.start, settings.BILLING_ZONE):
+        raise NotAMonth(billing_zone=settings.BILLING_ZONE)
+    if period.end > at:
+        raise MonthNotOver(until=period.end.isoformat())
     with transaction.atomic():
         provider = _lock_provider(provider_id)
         known = Settlement.objects.filter(
@@ -82,7 +110,7 @@ def settle(
         row = _sum(provider_id, currency, period)
         if row.net_minor <= 0:
             if row.line_count:
-                _journal_carried(provider, row, at, actor)
+                _journal_carried(provider, row, period, at, actor)
             return None
         row.provider = provider
         row.created_at = at
@@ -116,7 +144,8 @@ def settle(
 def settle_month(*, at: datetime) -> int:
     """Every provider is settled for the last month that is over by a few days; returns how many.
 
-    One transaction each. Idempotent: a provider settled or carried is not settled again.
+    One transaction each, so that one that cannot be settled holds up no other. Idempotent: a
+    provider settled or carried is not settled again.
     """
     month = money.month_of(at - SETTLE_AFTER, settings.BILLING_ZONE)
     month = money.month_of(month.start - timedelta(days=1), settings.BILLING_ZONE)
@@ -127,14 +156,18 @@ def settle_month(*, at: datetime) -> int:
     )
     settled = 0
     for provider_id, currency in sorted(owed):
-        row = settle(
-            provider_id=provider_id,
-            period=month,
-            currency=currency,
-            at=at,
-            actor=actors.system("settlement"),
-        )
-        settled += row is not None and row.created_at == at
+        try:
+            row = settle(
+                provider_id=provider_id,
+                period=month,
+                currency=currency,
+                at=at,
+                actor=actors.system("settlement"),
+            )
+        except DomainError as error:
+            logger.warning("provider %s is not settled: %s", provider_id, error)
+        else:
+            settled += row is not None and row.created_at == at
     return settled
 
 
@@ -219,7 +252,19 @@ def _consume(row: Settlement, period: Period) -> None:
             raise AssertionError(f"{row.public_id}: {cursor.rowcount} lines, not {row.line_count}")
 
 
-def _journal_carried(provider: Organisation, row: Settlement, at: datetime, actor: Actor) -> None:
+def _journal_carried(
+    provider: Organisation, row: Settlement, month: Period, at: datetime, actor: Actor
+) -> None:
+    """Once for each month and sum: the sweep comes by every hour."""
+    data = {
+        "month": month.start.isoformat(),
+        "net_minor": row.net_minor,
+        "currency": row.currency,
+        "line_count": row.line_count,
+    }
+    said = JournalEntry.objects.filter(object_id=provider.public_id, event="settlement.carried")
+    if said.filter(data=data).exists():
+        return
     journal.record(
         event="settlement.carried",
         object_id=provider.public_id,
@@ -227,9 +272,5 @@ def _journal_carried(provider: Organisation, row: Settlement, at: datetime, acto
         at=at,
         reason="the net is not positive",
         provider_id=provider.pk,
-        data={
-            "net_minor": row.net_minor,
-            "currency": row.currency,
-            "line_count": row.line_count,
-        },
+        data=data,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from billing import checkout, closing, rating, settlement
+from billing import arrears, checkout, closing, rating, settlement, verification
 from inventory import clock
 
 
@@ -21,6 +21,16 @@ def rate_usage(**_: object) -> int:
 @shared_task(name="billing.close_leases")
 def close_leases(**_: object) -> int:
     return closing.close_leases(at=clock.now(), limit=500)
+
+
+@shared_task(name="billing.end_unpaid")
+def end_unpaid(**_: object) -> int:
+    return arrears.end_unpaid(at=clock.now(), limit=500)
+
+
+@shared_task(name="billing.verify_books")
+def verify_books(**_: object) -> int:
+    return verification.report(at=clock.now())
 
 
 @shared_task(name="billing.settle_month")

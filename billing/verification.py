@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from django.db import connection
+from django.db import connection, transaction
+
+from inventory import actors, journal
+
+logger = logging.getLogger(__name__)
 
 SQL = Path(__file__).resolve().parent / "sql" / "verification.sql"
 
@@ -26,12 +31,30 @@ class Finding:
 
 
 def verify() -> Iterator[Finding]:
-    """Runs every check of the file; one snapshot for all where the caller has taken one."""
-    with connection.cursor() as cursor:
+    """Runs every check of the file in one snapshot, so that work beside it is no difference."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        if len(connection.atomic_blocks) == 1:  # else the caller's snapshot serves
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         for title, statement in _checks():
             cursor.execute(statement)
             columns = tuple(column.name for column in cursor.description or ())
             yield Finding(title, columns, tuple(map(tuple, cursor.fetchmany(10))))
+
+
+def report(*, at: datetime) -> int:
+    """Every difference is logged as critical and the result journalled; how many there are."""
+    wrong = [finding for finding in verify() if not finding.holds]
+    for finding in wrong:
+        logger.critical("the books differ: %s: %s", finding.title, finding.rows)
+    with transaction.atomic():
+        journal.record(
+            event="books.differ" if wrong else "books.agree",
+            object_id="books",
+            actor=actors.system("verification"),
+            at=at,
+            data={"differences": [finding.title for finding in wrong]},
+        )
+    return len(wrong)
 
 
 def _checks() -> Iterator[tuple[str, str]]:

@@ -1,21 +1,16 @@
-"""Legal entities, people and keys: who exists, who may act, and how they prove it."""
+"""Legal entities and people: who exists, and who may act for whom."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import ipaddress
 import secrets
-import zlib
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
 from inventory import journal, transitions
 from inventory.actors import Actor
-from inventory.errors import DomainError, Forbidden, Invalid, NotFound
-from inventory.models import ApiKey, Membership, Organisation, Project, User, Verification
+from inventory.errors import DomainError, Invalid, NotFound
+from inventory.models import Membership, Organisation, Project, User, Verification
 
 Role = Membership.Role
 
@@ -62,26 +57,6 @@ OPERATOR_ROLE_SCOPES: dict[str, frozenset[str]] = {
     Role.AUDITOR: _READS | _AUDITS,
 }
 SCOPES = sorted(OPERATOR_ROLE_SCOPES[Role.OWNER] | ROLE_SCOPES[Role.OWNER])
-
-_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_SECRET_LENGTH = 43  # 32 random bytes in base 62
-_CHECKSUM_LENGTH = 6
-LAST_USED_RESOLUTION = timedelta(minutes=1)
-
-
-class BadKey(DomainError):
-    """No such key, a wrong secret, or one that is revoked, expired or used from elsewhere."""
-
-    code = "unauthenticated"
-    title = "The key is not valid"
-    status = 401
-
-
-class ScopeEscalation(Forbidden):
-    """A key can be given no scope that its maker does not have."""
-
-    code = "scope_escalation"
-    title = "A key cannot have more scopes than its maker"
 
 
 class OrganisationExists(DomainError):
@@ -299,143 +274,3 @@ def memberships_of(*, user: User, at: datetime) -> list[Membership]:
     rows = Membership.objects.filter(user=user).select_related("organisation")
     live = [row for row in rows if row.expires_at is None or row.expires_at > at]
     return sorted(live, key=lambda row: row.organisation.name)
-
-
-def issue_key(
-    *,
-    organisation_id: int,
-    name: str,
-    scopes: Iterable[str],
-    at: datetime,
-    actor: Actor,
-    project_id: int | None = None,
-    created_by_id: int | None = None,
-    expires_at: datetime | None = None,
-    ip_allow: Iterable[str] = (),
-) -> tuple[ApiKey, str]:
-    """A key exists; its text is returned once and cannot be had again.
-
-    Raises ScopeEscalation, Invalid.
-    """
-    wanted = set(scopes)
-    if not wanted or not wanted <= set(SCOPES):
-        raise Invalid("Unknown scopes", unknown=sorted(wanted - set(SCOPES)))
-    if actor.kind != "system" and not wanted <= actor.scopes:
-        raise ScopeEscalation(missing=sorted(wanted - actor.scopes))
-    if expires_at is not None and expires_at <= at:
-        raise Invalid("A key expires in the future")
-    networks = [_network(text) for text in ip_allow]
-    lookup, secret = _random_text(8), _random_text(_SECRET_LENGTH)
-    with transaction.atomic():
-        key = ApiKey.objects.create(
-            organisation_id=organisation_id,
-            project_id=project_id,
-            name=name,
-            lookup=lookup,
-            secret_sha256=_digest(secret),
-            scopes=sorted(wanted),
-            ip_allow=networks,
-            created_by_id=created_by_id,
-            created_at=at,
-            expires_at=expires_at,
-        )
-        journal.record(
-            event="api_key.issued",
-            object_id=key.public_id,
-            actor=actor,
-            at=at,
-            provider_id=organisation_id,
-            data={"scopes": sorted(wanted)},
-        )
-    return key, f"ck_live_{lookup}_{secret}{_checksum(lookup + secret)}"
-
-
-def _network(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text, strict=False))
-    except ValueError as error:
-        raise Invalid(f"Not an address or network: {text}") from error
-
-
-def revoke_key(*, key_public_id: str, at: datetime, actor: Actor) -> None:
-    """The key opens nothing any more. Idempotent. Raises NotFound."""
-    with transaction.atomic():
-        key = (
-            ApiKey.objects.visible_to(actor)
-            .select_for_update(of=("self",), no_key=True)
-            .filter(public_id=key_public_id)
-            .first()
-        )
-        if key is None:
-            raise NotFound("No such key")
-        if key.revoked_at is not None:
-            return
-        key.revoked_at = at
-        key.save(update_fields=["revoked_at"])
-        journal.record(
-            event="api_key.revoked",
-            object_id=key.public_id,
-            actor=actor,
-            at=at,
-            provider_id=key.organisation_id,
-        )
-
-
-def authenticate_key(*, text: str, ip: str | None, at: datetime) -> tuple[ApiKey, Actor]:
-    """Who the bearer of a key is. One statement; a second at most once a minute.
-
-    The secret is random, so a plain digest keeps it safe and a constant-time comparison
-    hides how much of a guess was right. Raises BadKey and never says why.
-    """
-    parts = text.split("_")
-    if len(parts) != 4 or parts[:2] != ["ck", "live"]:
-        raise BadKey()
-    lookup, tail = parts[2], parts[3]
-    secret, checksum = tail[:_SECRET_LENGTH], tail[_SECRET_LENGTH:]
-    if not tail.isascii() or not lookup.isascii() or checksum != _checksum(lookup + secret):
-        raise BadKey()
-    key = ApiKey.objects.select_related("organisation").filter(lookup=lookup).first()
-    if key is None or not hmac.compare_digest(bytes(key.secret_sha256), _digest(secret)):
-        raise BadKey()
-    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= at):
-        raise BadKey()
-    if key.ip_allow and not _allowed(ip, key.ip_allow):
-        raise BadKey()
-    if key.last_used_at is None or at - key.last_used_at > LAST_USED_RESOLUTION:
-        ApiKey.objects.filter(pk=key.pk).update(last_used_at=at)
-    return key, Actor(
-        kind="key",
-        label=key.public_id,
-        organisation_id=key.organisation_id,
-        scopes=frozenset(key.scopes),
-        project_id=key.project_id,
-        sees_everything=key.organisation.is_operator,
-    )
-
-
-def _allowed(ip: str | None, networks: list[str]) -> bool:
-    if ip is None:
-        return False
-    try:
-        address = ipaddress.ip_address(ip)
-    except ValueError:
-        return False
-    return any(address in ipaddress.ip_network(network) for network in networks)
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
-
-
-def _random_text(length: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
-
-
-def _checksum(text: str) -> str:
-    """Lets a leak scanner, and a typing error, be told from a key without a look-up."""
-    number = zlib.crc32(text.encode())
-    letters = []
-    for _ in range(_CHECKSUM_LENGTH):
-        number, rest = divmod(number, 62)
-        letters.append(_ALPHABET[rest])
-    return "".join(letters)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from inventory import capacity, clock, metering, partitions, provisioning, seals
+from inventory import capacity, clock, metering, partitions, provisioning, seals, verification
 
 
 @shared_task(name="inventory.step_allocations")
@@ -39,3 +39,8 @@ def seal_records(**_: object) -> int:
 @shared_task(name="inventory.ensure_partitions")
 def ensure_partitions(**_: object) -> int:
     return len(partitions.ensure_partitions(at=clock.now()))
+
+
+@shared_task(name="inventory.verify_records")
+def verify_records(**_: object) -> int:
+    return verification.report(at=clock.now())

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
 
-from inventory import actors, capacity, transitions
+from inventory import actors, capacity, journal, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, NotFound
 from inventory.models import Allocation
@@ -89,6 +89,37 @@ def cancel(*, lease: Lease, at: datetime, actor: Actor, reason: str) -> Lease:
     return lease
 
 
+def end_unpaid(*, lease_id: int, at: datetime, actor: Actor) -> Lease:
+    """The lease ends now because nobody pays for it; what it was agreed for stays on record.
+
+    Its machines are taken down by the reconcile loop, and it follows them. Locks the lease,
+    then the pool. Raises IllegalTransition where it is not active, InvalidEnd. Not idempotent.
+    """
+    with transaction.atomic():
+        lease = lock(lease_id)
+        if lease.state != State.ACTIVE or lease.end_reason:
+            raise transitions.IllegalTransition(f"{lease.public_id} is not running")
+        lease.end_reason = Lease.EndReason.UNPAID
+        lease.save(update_fields=["end_reason"])
+        journal.record(
+            event="lease.end_ordered",
+            object_id=lease.public_id,
+            actor=actor,
+            at=at,
+            reason=Lease.EndReason.UNPAID,
+            provider_id=lease.provider_id,
+            tenant_id=lease.tenant_id,
+        )
+        capacity.shorten(
+            allocation_id=lease.allocation_id,
+            end=at,
+            at=at,
+            actor=actor,
+            reason=Lease.EndReason.UNPAID,
+        )
+    return lease
+
+
 def follow(*, lease_id: int, at: datetime) -> Lease:
     """The lease stands where its machines stand, every state on the way journalled.
 
@@ -102,10 +133,9 @@ def follow(*, lease_id: int, at: datetime) -> Lease:
         for to in _way(State(lease.state), _target(allocation)):
             changed: tuple[str, ...] = ()
             if to in (State.ENDING, State.FAILED):
+                completed = lease.end_reason or Lease.EndReason.COMPLETED
                 failed = to == State.FAILED
-                lease.end_reason = (
-                    Lease.EndReason.DELIVERY_FAILED if failed else Lease.EndReason.COMPLETED
-                )
+                lease.end_reason = Lease.EndReason.DELIVERY_FAILED if failed else completed
                 changed = ("end_reason",)
             transitions.advance(
                 lease,

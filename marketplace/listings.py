@@ -31,6 +31,8 @@ from marketplace.money_text import LARGEST_PRICE_MICRO
 
 State = Listing.State
 FIVE_YEARS_HOURS = 24 * 366 * 5
+# The deposit serves for as long as an empty wallet is looked for: it is never nothing.
+LEAST_DEPOSIT_BPS = 1_000
 
 
 class WayOfSellingUnavailable(Invalid):
@@ -70,7 +72,6 @@ class PriceInput:
     currency: str = "CNY"
     tax_inclusive: bool = True
     vat_code: str = "cn-6"
-    vat_bps: int = 600
     schedule: str = PriceVersion.Schedule.PREPAID
     deposit_bps: int = 3000
     billing_zone: str = settings.BILLING_ZONE
@@ -179,7 +180,7 @@ def pause(*, listing_id: int, at: datetime, actor: Actor, reason: str = "") -> L
 
 def resume(*, listing_id: int, at: datetime, actor: Actor, reason: str = "") -> Listing:
     """Sells again. Locks the listing. Raises NotFound, IllegalTransition,
-    OrganisationUnverified."""
+    OrganisationUnverified, BelowFloor."""
     return _move(listing_id, State.PUBLISHED, at, actor, reason)
 
 
@@ -227,8 +228,9 @@ def set_floor(
 ) -> PriceFloor:
     """What a card-hour of the pool costs its provider, from now on.
 
-    Prices already asked stay; the next price has to keep it. Raises NotFound, Invalid. Not
-    idempotent: each call is a version.
+    Listings that now ask less are paused until they are repriced; deals already made stay.
+    Locks the pool's row and such listings. Raises NotFound, Invalid. Not idempotent: each call
+    is a version.
     """
     parts = (power_micro, depreciation_micro, network_micro, operations_micro)
     if any(part < 0 for part in parts) or sum(parts) > LARGEST_PRICE_MICRO:
@@ -255,7 +257,20 @@ def set_floor(
             provider_id=pool.provider_id,
             data={"version": floor.version, "card_hour_micro": floor.card_hour_micro},
         )
+        _pause_below(pool, at=at, actor=actor)
     return floor
+
+
+def _pause_below(pool: Pool, *, at: datetime, actor: Actor) -> None:
+    for listing in pool.listings.filter(state=State.PUBLISHED).order_by("pk"):
+        try:
+            policy.check_floor(Price.of(_newest_price(listing)), pool)
+        except (policy.BelowFloor, policy.FloorCurrency):
+            _move(listing.pk, State.PAUSED, at, actor, "below the floor")
+
+
+def _newest_price(listing: Listing) -> PriceVersion:
+    return listing.prices.latest("version")
 
 
 def own_pool(pool_id: int, actor: Actor, *, lock: bool = False) -> Pool:
@@ -305,6 +320,7 @@ def _move(listing_id: int, to: str, at: datetime, actor: Actor, reason: str) -> 
         listing = lock(listing_id, actor)
         if to == State.PUBLISHED:
             policy.require_verified(listing.provider)
+            policy.check_floor(Price.of(_newest_price(listing)), listing.pool)
         transitions.advance(listing, to=to, at=at, actor=actor, reason=reason)
     return listing
 
@@ -314,6 +330,7 @@ def _add_price(listing: Listing, number: int, price: PriceInput, at: datetime) -
         listing=listing,
         version=number,
         fee_bps=settings.OPERATOR_FEE_BPS,
+        vat_bps=money.VAT_BPS[price.vat_code],
         created_at=at,
         **asdict(price),
     )
@@ -327,8 +344,11 @@ def _check_price(price: PriceInput, pool: Pool) -> None:
         raise InvalidPrice("The schedule is prepaid or deposit_hourly", schedule=price.schedule)
     if not 0 < price.amount_micro <= LARGEST_PRICE_MICRO:
         raise InvalidPrice("The amount must be more than zero, and a possible price")
-    if not all(0 <= bps <= money.WHOLE_BPS for bps in (price.vat_bps, price.deposit_bps)):
-        raise InvalidPrice("A share lies between 0 and 10000 basis points")
+    if price.vat_code not in money.VAT_BPS:
+        raise InvalidPrice("The VAT code is not known", vat_code=price.vat_code)
+    least = LEAST_DEPOSIT_BPS if price.schedule == PriceVersion.Schedule.DEPOSIT_HOURLY else 0
+    if not least <= price.deposit_bps <= money.WHOLE_BPS:
+        raise InvalidPrice(f"A deposit lies between {least} and 10000 basis points")
     _check_zone(price.billing_zone)
     policy.check_floor(_as_price(price), pool)
 
@@ -347,8 +367,8 @@ def _check_zone(name: str) -> None:
 
 def _as_price(price: PriceInput) -> Price:
     facts = asdict(price)
-    del facts["vat_code"]
-    return Price(fee_bps=settings.OPERATOR_FEE_BPS, **facts)
+    vat_bps = money.VAT_BPS[facts.pop("vat_code")]
+    return Price(fee_bps=settings.OPERATOR_FEE_BPS, vat_bps=vat_bps, **facts)
 
 
 def _check_terms(terms: TermsInput, unit_count: int) -> None:

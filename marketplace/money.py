@@ -29,7 +29,6 @@ MICRO = 10**6
 WHOLE_BPS = 10_000
 # A hundredth of what a bigint holds, so that sums of many such amounts still fit one.
 LARGEST_MINOR = 9 * 10**16
-LONGEST_MONTH_HOURS = 31 * 24
 
 # ISO 4217 exponents: how many decimals the minor unit has.
 EXPONENTS = {
@@ -41,6 +40,12 @@ EXPONENTS = {
     **dict.fromkeys(("TWD", "USD", "ZAR"), 2),
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
 }
+
+
+# Rates of value-added tax by code, in basis points. Mainland China: 6 % on information services,
+# 13 % on leases of goods, 3 % for small-scale taxpayers (Cai Shui [2016] 36, 2019 No. 39);
+# `none` where the tax does not apply.
+VAT_BPS = {"cn-6": 600, "cn-13": 1_300, "cn-3": 300, "none": 0}
 
 
 class UnknownCurrency(Invalid):
@@ -279,7 +284,7 @@ def keeps_micro(*, price: Price, cards_per_node: int) -> Fraction:
     if price.basis == "node_hour":
         return kept / cards_per_node
     if price.basis == "node_month":
-        return kept / (cards_per_node * LONGEST_MONTH_HOURS)
+        return kept / (cards_per_node * longest_month_hours(price.billing_zone))
     return kept
 
 
@@ -338,6 +343,12 @@ def month_of(instant: datetime, zone: str) -> Period:
     """The calendar month around an instant, in a zone, as instants in UTC."""
     local = instant.astimezone(ZoneInfo(zone))
     return _month(local.year, local.month, zone)
+
+
+@lru_cache(maxsize=512)
+def longest_month_hours(zone: str) -> int:
+    """744, or 745 where summer time ends in a month of 31 days, by this decade's rules."""
+    return max(_month(year, month, zone).seconds for year in (2026, 2027) for month in range(1, 13)) // 3600
 
 
 @lru_cache(maxsize=4096)

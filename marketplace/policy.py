@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from django.conf import settings
+from django.db.models import F, Q
 
 from inventory.errors import DomainError, Forbidden, Invalid
 from inventory.models import Organisation, Pool
@@ -19,6 +20,7 @@ from marketplace.money import Price
 from marketplace.money_text import format_price
 
 LAPSE_MEMORY = timedelta(days=30)
+SHORTEST_HOLD = timedelta(minutes=1)
 
 
 class OrganisationUnverified(Forbidden):
@@ -33,6 +35,13 @@ class BelowFloor(Invalid):
 
     code = "below_floor"
     title = "The price is below the provider's own floor"
+
+
+class FloorCurrency(Invalid):
+    """The pool's costs are known in another currency than the price's."""
+
+    code = "floor_currency"
+    title = "The price cannot be compared with the floor"
 
 
 class HoldLimit(DomainError):
@@ -76,7 +85,7 @@ def check_floor(price: Price, pool: Pool) -> None:
     if floor is None:
         return
     if floor.currency != price.currency:
-        raise Invalid(
+        raise FloorCurrency(
             f"The pool's costs are known in {floor.currency}; a price in {price.currency}"
             " cannot be compared with them"
         )
@@ -103,13 +112,29 @@ def hold_deposit(*, tenant_id: int, gross_minor: int, at: datetime) -> HoldDepos
 
 
 def lapsed_count(tenant_id: int, at: datetime) -> int:
-    """How many holds the tenant let lapse in the 30 days before."""
-    return Reservation.objects.filter(
-        tenant_id=tenant_id,
-        state=Reservation.State.EXPIRED,
-        expired_at__gt=at - LAPSE_MEMORY,
-        expired_at__lte=at,
-    ).count()
+    """How many holds the tenant let lapse in the 30 days before.
+
+    One given back in the second half of its time kept others away as long, and counts too:
+    else a hold cancelled just in time and made anew would cost nothing for ever.
+    """
+    since = at - LAPSE_MEMORY
+    return (
+        Reservation.objects.filter(tenant_id=tenant_id)
+        .annotate(
+            kept=F("cancelled_at") - F("created_at"), left=F("expires_at") - F("cancelled_at")
+        )
+        .filter(
+            Q(state=Reservation.State.EXPIRED, expired_at__gt=since, expired_at__lte=at)
+            | Q(
+                state=Reservation.State.CANCELLED,
+                confirmed_at__isnull=True,
+                cancelled_at__gt=since,
+                cancelled_at__lte=at,
+                kept__gte=F("left"),
+            )
+        )
+        .count()
+    )
 
 
 def hold_bps(lapsed: int) -> int:
@@ -119,9 +144,12 @@ def hold_bps(lapsed: int) -> int:
     return min(doubled, money.WHOLE_BPS)
 
 
-def expires_at(at: datetime) -> datetime:
-    """Until when capacity is kept for a wallet."""
-    return at + timedelta(seconds=settings.HOLD_SECONDS)
+def expires_at(at: datetime, *, start: datetime, lead_seconds: int) -> datetime:
+    """Until when capacity is kept for a wallet: no longer than its nodes can still be prepared
+    in time, but for a minute."""
+    longest = at + timedelta(seconds=settings.HOLD_SECONDS)
+    in_time = start - timedelta(seconds=lead_seconds)
+    return min(longest, max(in_time, at + SHORTEST_HOLD))
 
 
 def check_hold_limit(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
@@ -15,7 +18,7 @@ from inventory.models import Organisation, Pool, Project
 from marketplace import money, policy
 from marketplace.models import Lease, Listing, PriceVersion, Reservation, TermsVersion
 from marketplace.money import Price, Quote
-from marketplace.offers import OfferClaim, OfferInvalid
+from marketplace.offers import OfferClaim, OfferExpired, OfferInvalid
 
 State = Reservation.State
 
@@ -34,6 +37,13 @@ class SelfTrade(DomainError):
     title = "An organisation cannot rent from itself"
 
 
+class SshKeyInvalid(Invalid):
+    """A line is no public key in OpenSSH's form: nobody could log in with it."""
+
+    code = "ssh_key_invalid"
+    title = "This is no public SSH key"
+
+
 class NotYetDue(DomainError):
     """The hold has not lapsed yet."""
 
@@ -50,15 +60,29 @@ def lock(key: int | str) -> Reservation:
         raise NotFound("No such reservation") from None
 
 
-def quote_offer(offer: OfferClaim) -> Quote:
-    """What the offer comes to, by the price it was signed with. Raises OfferInvalid."""
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What a hold on an offer would come to, and how long it would last."""
+
+    listing: Listing
+    quote: Quote
+    expires_at: datetime
+
+
+def prospect(offer: OfferClaim, *, at: datetime) -> Prospect:
+    """By the price the offer was signed with. Raises OfferInvalid, OfferExpired, AmountTooLarge."""
     price = PriceVersion.objects.select_related("listing__pool").filter(
         public_id=offer.price_id, listing__public_id=offer.listing_id
     )
     version = price.first()
     if version is None:
         raise OfferInvalid
-    return _quote(version, version.listing.pool, offer)
+    pool = version.listing.pool
+    return Prospect(
+        listing=version.listing,
+        quote=_quote(version, pool, offer),
+        expires_at=_expires_at(offer, pool, at),
+    )
 
 
 def place(
@@ -72,13 +96,15 @@ def place(
     actor: Actor,
     ssh_keys: Sequence[str] = (),
 ) -> Reservation:
-    """Capacity is kept for the tenant until the reservation's `expires_at`.
+    """Capacity is kept for the tenant until `expires_at`, see `prospect`.
 
     Price and terms are those the offer was signed with, however the listing has changed
     since. Locks the tenant's organisation (so that its holds are counted one by one), then
     the pool. Raises OfferInvalid, ListingClosed, SelfTrade, OrganisationUnverified, HoldLimit,
-    NotFound (project), and what `capacity.claim` raises. Not idempotent: the entry's key is.
+    NotFound (project), SshKeyInvalid, and what `capacity.claim` raises. Not idempotent: the
+    entry's key is.
     """
+    _check_ssh_keys(ssh_keys)
     with transaction.atomic():
         tenant = _lock_tenant(tenant_id)
         policy.require_verified(tenant)
@@ -99,7 +125,7 @@ def place(
             period=offer.period,
             at=at,
         )
-        expires_at = policy.expires_at(at)
+        expires_at = _expires_at(offer, listing.pool, at)
         allocation = capacity.claim(
             pool_id=listing.pool_id,
             block_ids=[listing.block_id],
@@ -215,6 +241,8 @@ def cancel(*, reservation: Reservation, at: datetime, actor: Actor, reason: str)
     One that has lapsed already becomes expired instead, so that a late cancellation does
     not hide a lapse. Locks the pool. Raises IllegalTransition. Not idempotent.
     """
+    if reservation.state == State.CONFIRMED:
+        raise transitions.IllegalTransition("A confirmed one is given back with its lease")
     if reservation.state == State.HELD and at >= reservation.expires_at:
         return expire(reservation=reservation, at=at)
     with transaction.atomic():
@@ -257,20 +285,33 @@ def _check_terms(terms: TermsVersion, offer: OfferClaim) -> None:
     """Search offers nothing outside the terms; whoever builds an offer by hand is held to them."""
     hours = offer.period.seconds / 3600
     grid = terms.start_grid_seconds
-    on_grid = all(
-        instant.timestamp() % grid == 0 for instant in (offer.period.start, offer.period.end)
-    )
     if (
         not terms.minimum_hours <= hours <= terms.maximum_hours
+        or hours % 1
         or offer.unit_count < terms.minimum_units
-        or not on_grid
+        or offer.period.start.timestamp() % grid
     ):
         raise Invalid("The units or the period lie outside the listing's terms")
+
+
+def _check_ssh_keys(lines: Sequence[str]) -> None:
+    for line in lines:
+        try:
+            load_ssh_public_key(line.encode())
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise SshKeyInvalid(line=line[:40]) from error
 
 
 def _require_own_project(project_id: int, tenant_id: int) -> None:
     if not Project.objects.filter(pk=project_id, organisation_id=tenant_id).exists():
         raise NotFound("No such project")
+
+
+def _expires_at(offer: OfferClaim, pool: Pool, at: datetime) -> datetime:
+    """Raises OfferExpired where the lease should have started already."""
+    if offer.period.start < at:
+        raise OfferExpired("The lease would have started before it was held")
+    return policy.expires_at(at, start=offer.period.start, lead_seconds=pool.lead_seconds)
 
 
 def _quote(version: PriceVersion, pool: Pool, offer: OfferClaim) -> Quote:

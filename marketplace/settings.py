@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -152,8 +153,13 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "expire-reservations": {"task": "billing.expire_reservations", "schedule": 15.0},
     "rate-usage": {"task": "billing.rate_usage", "schedule": 60.0},
+    "end-unpaid": {"task": "billing.end_unpaid", "schedule": 60.0},
     "close-leases": {"task": "billing.close_leases", "schedule": 60.0},
     "settle-month": {"task": "billing.settle_month", "schedule": 3600.0},
+    # Every night, in China: what was computed step by step is computed anew and compared.
+    "verify-books": {"task": "billing.verify_books", "schedule": crontab(hour=19, minute=10)},
+    "verify-records": {"task": "inventory.verify_records", "schedule": crontab(hour=19, minute=30)},
+    "forget-replies": {"task": "marketplace.forget", "schedule": crontab(hour=19, minute=50)},
 }
 
 # Applications: composed by strings, so that no package imports upwards.

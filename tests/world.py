@@ -10,7 +10,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from inventory import actors, capacity, chips, organisations, pools
+from inventory import actors, capacity, chips, keys, organisations, pools
 from inventory.actors import Actor
 from inventory.models import Chip, Membership, Organisation, Pool, User, Verification
 from inventory.periods import Period
@@ -82,7 +82,7 @@ def actor(org: Organisation, role: str = "owner") -> Actor:
 def key(org: Organisation, *scopes: str, role: str = "owner") -> str:
     """The text of an API key with these scopes, or with all of the role's."""
     who = actor(org, role)
-    _, text = organisations.issue_key(
+    _, text = keys.issue(
         organisation_id=org.pk,
         name="test",
         scopes=scopes or who.scopes,

@@ -49,6 +49,7 @@ class Reservations(ReadOnlyReservations):
         "cancellation_quote": "reservations:read",
     }
     idempotent = frozenset({"create", "confirm", "cancel"})
+    for_projects = frozenset(required_scopes)
 
     @extend_schema(request=shapes.HoldIn, responses={201: ReservationOut}, examples=[HOLD])
     def create(self, request: Request) -> Response:
@@ -112,6 +113,7 @@ class Leases(ReadOnlyLeases):
         "reveal": "credentials:reveal",
         "usage": "usage:read",
     }
+    for_projects = frozenset(required_scopes)
 
     def own(self) -> Lease:
         """The lease, for its tenant: access to the machines is nobody else's."""

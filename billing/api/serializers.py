@@ -15,6 +15,7 @@ from inventory.api.fields import (
     Instant,
     Integer,
     Items,
+    Month,
     PublicId,
     StrictSerializer,
     Text,
@@ -73,6 +74,8 @@ class WalletOut(Shape):
     currency = serializers.CharField()
     posted_minor = serializers.IntegerField()
     held_minor = serializers.IntegerField(help_text="Kept aside for holds.")
+    deposit_minor = serializers.IntegerField(help_text="Paid ahead for leases; not in the wallet.")
+    owed_minor = serializers.IntegerField(help_text="Used and not paid; no deal until it is.")
     credit_minor = serializers.IntegerField(help_text="How far below zero it may go.")
     available_minor = serializers.IntegerField()
 
@@ -141,6 +144,5 @@ class SettlementOut(Shape):
 
 class SettleIn(StrictSerializer):
     provider = PublicId("org")
-    start_at = Instant()
-    end_at = Instant()
+    month = Month(help_text="A month that is over, in the billing zone.")
     currency = Choice(CURRENCIES)

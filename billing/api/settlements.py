@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.conf import settings
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -16,7 +17,7 @@ from inventory.api.requests import actor_of, body, find, instant_of
 from inventory.api.resources import ReadOnlyResource
 from inventory.errors import DomainError
 from inventory.models import Organisation
-from inventory.periods import Period
+from marketplace import money
 
 
 class NothingToSettle(DomainError):
@@ -42,13 +43,13 @@ class Settlements(ReadOnlyResource):
 
     @extend_schema(request=shapes.SettleIn, responses={201: shapes.SettlementOut})
     def create(self, request: Request) -> Response:
-        """Settles a provider's charges of a period, each once. Operator only."""
+        """Settles a provider's charges up to a month's end, each once. Operator only."""
         given = body(request, shapes.SettleIn)
         actor = actor_of(request)
         provider = find(Organisation.objects.visible_to(actor), given["provider"])
         row = settlement.settle(
             provider_id=provider.pk,
-            period=Period(given["start_at"], given["end_at"]),
+            period=money.month_of(given["month"], settings.BILLING_ZONE),
             currency=given["currency"],
             at=instant_of(request),
             actor=actor,

@@ -45,6 +45,7 @@ class Charges(ReadOnlyResource):
         "list": "usage:read",
         "retrieve": "usage:read",
     }
+    for_projects = frozenset(required_scopes)
     serializer_class = shapes.ChargeOut
     query_shape = shapes.ChargeQuery
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from billing import payments
 from billing.demo.people import SEED
-from inventory import capacity, chips, organisations, pools
+from inventory import capacity, chips, keys, organisations, pools
 from inventory.models import Membership, Organisation, User
 from inventory.periods import Period, ceil_hour
 from inventory.pools import NodeRow
@@ -50,7 +50,7 @@ def build(*, pool_count: int, at: datetime) -> Scene:
     regions = [f"R{number:03d}" for number in range(pool_count)]
     for region in regions:
         _pool(region, provider, opens, at)
-    _, key = organisations.issue_key(
+    _, key = keys.issue(
         organisation_id=tenant.pk,
         name="bench",
         scopes=organisations.ROLE_SCOPES[Membership.Role.OWNER],

@@ -170,6 +170,35 @@ WHERE a.purpose = 'tenant_receivable' AND b.posted <>
       JOIN billing_ledgertransaction t ON t.id = e.transaction_id
       WHERE e.account_id = a.id AND t.kind = 'receivable_cleared');
 
+-- check: a receipt is booked as it was recorded and decided
+SELECT r.id, r.state, r.amount_minor, x.bank, x.unmatched, x.wallet FROM billing_bankreceipt r
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.amount_minor) FILTER (WHERE a.purpose = 'bank'), 0) AS bank,
+           coalesce(sum(e.amount_minor) FILTER (WHERE a.purpose = 'unmatched_receipts'), 0) AS unmatched,
+           coalesce(sum(e.amount_minor) FILTER (
+               WHERE a.purpose = 'wallet' AND a.owner_id = r.tenant_id), 0) AS wallet
+    FROM billing_ledgertransaction t
+    JOIN billing_ledgerentry e ON e.transaction_id = t.id
+    JOIN billing_ledgeraccount a ON a.id = e.account_id AND a.currency = r.currency
+    WHERE t.idempotency_key IN (
+        SELECT 'receipt:rcp_' || replace(r.public_id::text, '-', '') || ':' || step
+        FROM unnest(ARRAY['recorded', 'approved', 'rejected']) AS step)
+) x
+WHERE (x.bank, x.unmatched, x.wallet) <> CASE r.state
+    WHEN 'recorded' THEN (r.amount_minor::numeric, -r.amount_minor::numeric, 0::numeric)
+    WHEN 'approved' THEN (r.amount_minor::numeric, 0::numeric, -r.amount_minor::numeric)
+    ELSE (0::numeric, 0::numeric, 0::numeric) END;
+
+-- check: unmatched receipts are those nobody has decided on
+SELECT a.code, -coalesce(sum(e.amount_minor), 0), (
+    SELECT coalesce(sum(r.amount_minor), 0) FROM billing_bankreceipt r
+     WHERE r.state = 'recorded' AND r.currency = a.currency)
+FROM billing_ledgeraccount a LEFT JOIN billing_ledgerentry e ON e.account_id = a.id
+WHERE a.purpose = 'unmatched_receipts' GROUP BY a.id, a.code, a.currency
+HAVING -coalesce(sum(e.amount_minor), 0) <> (
+    SELECT coalesce(sum(r.amount_minor), 0) FROM billing_bankreceipt r
+     WHERE r.state = 'recorded' AND r.currency = a.currency);
+
 -- check: each charge is settled once, with its provider, in its currency
 SELECT charge_id, count(*) FROM billing_settlementline GROUP BY 1 HAVING count(*) > 1
 UNION ALL

@@ -47,9 +47,11 @@ def index(request: ConsoleRequest) -> HttpResponse:
         )
         for back in range(PAST_DAYS, 0, -7)
     ]
-    months = settlement.earnings(
+    earned = settlement.earnings(
         provider_id=visit.organisation.pk, period=Period(visit.at - timedelta(days=190), visit.at)
-    ).months
+    )
+    currency = settings.DEFAULT_CURRENCY  # others are on the page of earnings
+    months = [month for month in earned.months if month.currency == currency]
     this_month = money.month_of(visit.at, settings.BILLING_ZONE)
     days = (
         [sum(row.days[number].idle for row in rows) for number in range(idle.DAYS)] if rows else []
@@ -63,7 +65,7 @@ def index(request: ConsoleRequest) -> HttpResponse:
         "sold_rates": [row[0].sold_rate if row else None for row in weeks],
         "income": sum(m.net_minor for m in months if m.month == this_month),
         "incomes": [m.net_minor for m in months],
-        "currency": settings.DEFAULT_CURRENCY,
+        "currency": currency,
         "things": _things(visit, rows)[:THINGS],
     }
     return render(request, "console/overview.html", context)

@@ -160,6 +160,22 @@ class Day(serializers.DateField):
             self.fail("invalid")
 
 
+@extend_schema_field({"type": "string", "pattern": r"^2[01][0-9]{2}-(0[1-9]|1[0-2])$"})
+class Month(serializers.Field[Any, Any, Any, Any]):
+    """A calendar month like 2026-11, as an instant in its middle: zones do not matter there."""
+
+    default_error_messages = {"invalid": _("A month like 2026-11 was expected.")}
+    _shape = re.compile(r"^2[01]\d\d-(0[1-9]|1[0-2])$", re.ASCII)
+
+    def to_internal_value(self, data: Any) -> datetime:
+        if not isinstance(data, str) or not self._shape.match(data):
+            self.fail("invalid")
+        return datetime.fromisoformat(f"{data}-15T00:00:00+00:00")
+
+    def to_representation(self, value: Any) -> str:
+        return str(value)
+
+
 class PublicId(serializers.CharField):
     """A public id of one kind: `lse_` and 32 hexadecimal digits."""
 

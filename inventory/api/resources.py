@@ -17,13 +17,15 @@ class Resource(viewsets.GenericViewSet[Any]):
 
     `required_scopes` names the scope each action needs (None: any caller), `idempotent` the
     actions whose POST needs an Idempotency-Key, `reading` those whose POST changes nothing
-    and so opens no transaction. They are read by the project's middleware and permission,
+    and so opens no transaction, `for_projects` those that serve a key bound to one project
+    (its rows are that project's alone). They are read by the project's middleware and permission,
     named in settings.
     """
 
     required_scopes: ClassVar[dict[str, str | None]] = {}
     idempotent: ClassVar[frozenset[str]] = frozenset()
     reading: ClassVar[frozenset[str]] = frozenset()
+    for_projects: ClassVar[frozenset[str]] = frozenset()
     lookup_field = "public_id"
     lookup_url_kwarg = "public_id"
     lookup_value_converter = "str"

@@ -10,12 +10,11 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from inventory import organisations
+from inventory import keys, organisations
 from inventory.api import opaque
 from inventory.api import serializers as shapes
 from inventory.api.requests import actor_of, body, find, instant_of, organisation_of
 from inventory.api.resources import ReadOnlyResource, Resource
-from inventory.errors import Invalid
 from inventory.models import ApiKey, Chip, JournalEntry, Organisation, Project
 
 
@@ -23,6 +22,7 @@ class Me(Resource):
     """The caller."""
 
     required_scopes: ClassVar[dict[str, str | None]] = {"retrieve": None}
+    for_projects = frozenset({"retrieve"})
     serializer_class = shapes.CallerOut
 
     @extend_schema(operation_id="get_caller", responses=shapes.CallerOut)
@@ -88,10 +88,13 @@ class Projects(ReadOnlyResource):
         "retrieve": None,
         "create": "members:write",
     }
+    for_projects = frozenset({"list", "retrieve"})
     serializer_class = shapes.ProjectOut
 
     def rows(self) -> QuerySet[Project]:
-        return Project.objects.filter(organisation_id=organisation_of(self.request))
+        rows = Project.objects.filter(organisation_id=organisation_of(self.request))
+        project_id = actor_of(self.request).project_id
+        return rows.filter(pk=project_id) if project_id else rows
 
     @extend_schema(request=shapes.ProjectIn, responses={201: shapes.ProjectOut})
     def create(self, request: Request) -> Response:
@@ -114,6 +117,7 @@ class ApiKeys(ReadOnlyResource):
         "create": "keys:write",
         "destroy": "keys:write",
     }
+    for_projects = frozenset(required_scopes)
     serializer_class = shapes.ApiKeyOut
 
     def rows(self) -> QuerySet[ApiKey]:
@@ -127,9 +131,7 @@ class ApiKeys(ReadOnlyResource):
         project = given.pop("project", None)
         projects = Project.objects.filter(organisation_id=organisation_id)
         project_id = find(projects, project).pk if project else actor.project_id
-        if actor.project_id is not None and project_id != actor.project_id:
-            raise Invalid("A key of one project makes keys of that project only")
-        key, secret = organisations.issue_key(
+        key, secret = keys.issue(
             organisation_id=organisation_id,
             project_id=project_id,
             created_by_id=request.user.pk,
@@ -143,7 +145,7 @@ class ApiKeys(ReadOnlyResource):
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, public_id: str) -> Response:
         """Revokes a key: it opens nothing from now on."""
-        organisations.revoke_key(
+        keys.revoke(
             key_public_id=self.row().public_id, at=instant_of(request), actor=actor_of(request)
         )
         return Response(status=204)
@@ -153,6 +155,7 @@ class Chips(Resource):
     """The catalogue of accelerators, with its sources."""
 
     required_scopes: ClassVar[dict[str, str | None]] = {"list": None}
+    for_projects = frozenset({"list"})
     serializer_class = shapes.ChipOut
     pagination_class = None
 

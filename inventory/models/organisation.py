@@ -181,7 +181,8 @@ class Project(models.Model):
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def visible_to(self, actor: Actor) -> ApiKeyQuerySet:
-        return self.filter(organisation_id=actor.organisation_id or 0)
+        rows = self.filter(organisation_id=actor.organisation_id or 0)
+        return rows.filter(project_id=actor.project_id) if actor.project_id else rows
 
 
 class ApiKey(models.Model):
@@ -198,6 +199,9 @@ class ApiKey(models.Model):
     scopes = ArrayField(models.CharField(max_length=40))
     ip_allow = ArrayField(models.CharField(max_length=43), default=list, blank=True)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True)
+    maker = models.ForeignKey(  # the key that made this one; revoked with it
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="made"
+    )
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

@@ -83,8 +83,7 @@ def fail_node(
         standing = Instance.objects.filter(binding__node=node, state__in=moves.SERVING)
         rows = Allocation.objects.select_for_update(of=("self",), no_key=True)
         served = {
-            row.pk: row
-            for row in rows.filter(pk__in=standing.values("allocation")).order_by("pk")
+            row.pk: row for row in rows.filter(pk__in=standing.values("allocation")).order_by("pk")
         }
         outage = capacity.set_outage(
             pool_id=node.pool_id,

@@ -20,6 +20,7 @@ from inventory.api.fields import (
 from inventory.models import HubNode
 from marketplace.listings import FIVE_YEARS_HOURS
 from marketplace.models import Lease, Listing, PriceVersion, Reservation
+from marketplace.money import VAT_BPS
 from marketplace.offers.model import MOST_OFFERS
 
 Shape = serializers.Serializer[Any]
@@ -49,7 +50,7 @@ class PriceIn(StrictSerializer):
     amount_micro = Integer(min_value=1, max_value=LARGEST_PRICE_MICRO)
     currency = Choice(CURRENCIES, required=False)
     tax_inclusive = Flag(required=False)
-    vat_bps = Integer(min_value=0, max_value=10_000, required=False)
+    vat_code = Choice([(code, code) for code in VAT_BPS], required=False)
     schedule = Choice(PriceVersion.Schedule.choices, required=False)
     deposit_bps = Integer(min_value=0, max_value=10_000, required=False)
     billing_zone = Choice(ZONES, required=False)

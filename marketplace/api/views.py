@@ -165,6 +165,7 @@ class Offers(Resource):
 
     required_scopes: ClassVar[dict[str, str | None]] = {"search": "offers:read"}
     reading = frozenset({"search"})
+    for_projects = frozenset({"search"})
     serializer_class = shapes.OffersOut
     pagination_class = None
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from rest_framework import authentication
 from rest_framework.request import Request
 
-from inventory import organisations
+from inventory import keys, organisations
 from inventory.actors import Actor
 from inventory.errors import DomainError
 from inventory.models import User
@@ -79,13 +79,10 @@ def _by_key(request: HttpRequest) -> Identity | None:
     if scheme.lower() != "bearer" or not text.isascii():
         raise NotAKey()
     address = address_of(request)
-    limits.check_guesses(address)
     try:
-        key, actor = organisations.authenticate_key(
-            text=text.strip(), ip=address, at=instant(request)
-        )
-    except organisations.BadKey:
-        limits.count_guess(address)
+        key, actor = keys.authenticate(text=text.strip(), ip=address, at=instant(request))
+    except keys.BadKey:
+        limits.count_guess(address)  # a valid key from a shared address is served all the same
         raise
     request.actor = actor  # type: ignore[attr-defined]
     return Identity(actor, KeyHolder(key.created_by_id))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.sessions.models import Session
 from django.http import HttpResponse
 
 from inventory.errors import DomainError
 from marketplace.models import IdempotencyRecord
 
+KEPT = timedelta(days=30)  # how long the same key gets the same reply
 _KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
 
 
@@ -57,6 +59,13 @@ def key_of(request: Any, api: bool) -> str:
     if not _KEY.match(key):
         raise KeyRequired()
     return str(key)
+
+
+def forget(*, at: datetime) -> int:
+    """Replies older than a key is good for, and sessions that are over, are gone; how many."""
+    replies, _ = IdempotencyRecord.objects.filter(created_at__lt=at - KEPT).delete()
+    sessions, _ = Session.objects.filter(expire_date__lt=at).delete()
+    return replies + sessions
 
 
 def read_reply(reply: Reply) -> IdempotencyRecord | None:

@@ -92,16 +92,11 @@ def share(total: int) -> int:
     return max(1, total // max(1, settings.WEB_PROCESSES)) if total else 0
 
 
-def check_guesses(address: str) -> None:
+def count_guess(address: str) -> None:
     """Raises TooManyGuesses once an address has used up its invalid keys."""
     limit = share(settings.INVALID_KEYS_PER_MINUTE)
-    if limit and buckets.take(f"guess:{address}", limit=limit, cost=0).remaining < 1:
+    if limit and not buckets.take(f"guess:{address}", limit=limit).granted:
         raise TooManyGuesses()
-
-
-def count_guess(address: str) -> None:
-    if limit := share(settings.INVALID_KEYS_PER_MINUTE):
-        buckets.take(f"guess:{address}", limit=limit)
 
 
 class CallerThrottle(BaseThrottle):

@@ -23,6 +23,13 @@ class ScopeMissing(Forbidden):
     title = "The key lacks a scope"
 
 
+class ProjectKey(Forbidden):
+    """A key bound to one project sees that project's deals, and nothing of the organisation's."""
+
+    code = "project_key"
+    title = "A key of one project is not served here"
+
+
 def scope_of(view: Any, action: str) -> str | None:
     """The scope an action needs, None where any caller may. Raises where none is declared."""
     scopes = view.required_scopes
@@ -48,6 +55,8 @@ class HasScope(BasePermission):
         scope = scope_of(view, action)
         if scope is not None and not actor.may(scope):
             raise ScopeMissing(scope=scope)
+        if actor.project_id is not None and action not in view.for_projects:
+            raise ProjectKey()
         if actor.role == Membership.Role.AUDITOR:
             journal.record(
                 event="auditor.read",

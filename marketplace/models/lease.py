@@ -56,6 +56,7 @@ class Lease(models.Model):
         COMPLETED = "completed", _("completed")
         CANCELLED_BY_TENANT = "cancelled_by_tenant", _("cancelled by the tenant")
         DELIVERY_FAILED = "delivery_failed", _("delivery failed")
+        UNPAID = "unpaid", _("not paid for")
 
     LIFECYCLE: ClassVar = Lifecycle(
         {

@@ -139,7 +139,7 @@ class TermsVersion(models.Model):
     minimum_hours = models.PositiveIntegerField(default=1)
     maximum_hours = models.PositiveIntegerField(default=24 * 366 * 5)
     minimum_units = models.PositiveIntegerField(default=1)
-    start_grid_seconds = models.PositiveIntegerField(default=3600)  # starts and ends lie on it
+    start_grid_seconds = models.PositiveIntegerField(default=3600)  # starts lie on it
     # [[hours before the start, share refunded in basis points], …], descending by hours.
     cancellation = models.JSONField()
     created_at = models.DateTimeField()

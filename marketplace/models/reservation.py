@@ -38,16 +38,16 @@ class Reservation(models.Model):
         HELD = "held", _("held")
         """Capacity is kept until `expires_at`; the tenant confirms or cancels."""
         CONFIRMED = "confirmed", _("confirmed")
-        """Became a lease; nobody leaves (the lease has its own life)."""
+        """Became a lease, which has its own life; leaves only where that is cancelled."""
         EXPIRED = "expired", _("expired")
         """Nobody confirmed in time."""
         CANCELLED = "cancelled", _("cancelled")
-        """The tenant gave it back before confirming."""
+        """The tenant gave it back, before confirming or, with its lease, before the start."""
 
     LIFECYCLE: ClassVar = Lifecycle(
         {
             State.HELD: [State.CONFIRMED, State.EXPIRED, State.CANCELLED],
-            State.CONFIRMED: [],
+            State.CONFIRMED: [State.CANCELLED],
             State.EXPIRED: [],
             State.CANCELLED: [],
         }

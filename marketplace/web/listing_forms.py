@@ -145,7 +145,7 @@ def outlook(
         basis=price.basis,
         amount_micro=price.amount_micro,
         tax_inclusive=price.tax_inclusive,
-        vat_bps=price.vat_bps,
+        vat_bps=money.VAT_BPS[price.vat_code],
         fee_bps=settings.OPERATOR_FEE_BPS,
         schedule=price.schedule,
         deposit_bps=price.deposit_bps,

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
+from inventory import keys as key_verbs
 from inventory import organisations
 from inventory.models import ApiKey, Membership, Project
 from marketplace.web.entry import ConsoleRequest, attempt, find, need, page, render
@@ -150,7 +151,7 @@ def keys(request: ConsoleRequest) -> HttpResponse:
         project = form.projects.get(data["project"])
         issued = attempt(
             form,
-            lambda: organisations.issue_key(
+            lambda: key_verbs.issue(
                 organisation_id=visit.organisation.pk,
                 name=data["name"],
                 scopes=data["scopes"],
@@ -175,6 +176,6 @@ def keys(request: ConsoleRequest) -> HttpResponse:
 def revoke_key(request: ConsoleRequest, key_id: str) -> HttpResponse:
     visit = request.visit
     key = find(ApiKey.objects.visible_to(visit.actor), key_id)
-    organisations.revoke_key(key_public_id=key.public_id, at=visit.at, actor=visit.actor)
+    key_verbs.revoke(key_public_id=key.public_id, at=visit.at, actor=visit.actor)
     messages.success(request, _("The key opens nothing any more."))
     return redirect("keys")

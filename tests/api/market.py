@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from inventory import organisations
+from inventory import keys
 from inventory.models import Membership, Organisation, Pool, User
 from inventory.organisations import OPERATOR_ROLE_SCOPES, ROLE_SCOPES
 from tests import world
@@ -41,7 +41,7 @@ def person(org: Organisation, role: str = "owner") -> User:
 def key(org: Organisation, *scopes: str, role: str = "owner") -> str:
     """A key that a person of the organisation made."""
     table = OPERATOR_ROLE_SCOPES if org.is_operator else ROLE_SCOPES
-    _, secret = organisations.issue_key(
+    _, secret = keys.issue(
         organisation_id=org.pk,
         name="test",
         scopes=scopes or table[role],

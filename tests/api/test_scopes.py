@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from inventory import organisations
+from inventory import keys, organisations
 from inventory.models import ApiKey, JournalEntry, User
 from tests import world
 from tests.api.client import Api
@@ -92,7 +92,7 @@ def test_a_key_bound_to_a_project_sees_its_leases_only(market: Market) -> None:
     project = organisations.create_project(
         organisation_id=market.tenant.pk, name="A", at=datetime.now(UTC), actor=world.SYSTEM
     )
-    _, secret = organisations.issue_key(
+    _, secret = keys.issue(
         organisation_id=market.tenant.pk,
         name="bound",
         scopes=organisations.ROLE_SCOPES["owner"],

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection
 
-from billing import checkout, closing, ledger, payments, rating, verification
+from billing import checkout, closing, ledger, payments, rating, settlement, verification
+from billing.models import Settlement
 from inventory.models import Allocation, MeteringCursor, Organisation, User
 from inventory.periods import HOUR, Period, ceil_hour, floor_hour
 from inventory.transitions import advance
-from marketplace import leases, offers
+from marketplace import leases, money, offers
 from marketplace.models import Lease, Listing, Reservation
 from tests import world
 from tests.marketplace import scene
@@ -122,6 +123,18 @@ def live(row: Lease, **gaps: Any) -> Lease:
     return row
 
 
+def settle(months_later: int = 0) -> Settlement | None:
+    """The provider's charges up to the end of T0's month, or of a later one."""
+    month = money.month_of(T0 + timedelta(days=14 + 30 * months_later), "Asia/Shanghai")
+    return settlement.settle(
+        provider_id=world.provider().pk,
+        period=month,
+        currency="CNY",
+        at=month.end + timedelta(days=3),
+        actor=SYSTEM,
+    )
+
+
 def available(tenant: Organisation | None = None) -> int:
     return ledger.balance(tenant or world.tenant()).available_minor
 
@@ -136,5 +149,6 @@ def _usage(row: Lease, hour: datetime, revision: int, card_seconds: int, gap: in
         cursor.execute(
             "INSERT INTO inventory_usagehour (allocation_id, hour, revision, card_seconds,"
             " gap_card_seconds, recorded_at) VALUES (%s, %s, %s, %s, %s, %s)",
-            [row.allocation_id, hour, revision, card_seconds, gap, hour + HOUR],
+            # A correction has just been entered, whatever the hour it is about.
+            [row.allocation_id, hour, revision, card_seconds, gap, datetime.now(UTC)],
         )

@@ -163,7 +163,9 @@ def test_giving_back_a_lease_follows_its_terms(start, share, refund) -> None:
         accrued = ledger.posted(ledger.provider_accrued(provider, "CNY"))
         assert accrued == charge.provider_minor > 0
     assert not books.differences()
-    with refused(leases.CancelWindowClosed):
+    lease.reservation.refresh_from_db()
+    assert (lease.reservation.state, lease.reservation.cancelled_at) == ("cancelled", T0)
+    with refused(IllegalTransition):
         checkout.cancel(reservation_public_id=public_id, at=T0, actor=actor, reason="again")
 
 

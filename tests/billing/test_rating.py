@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
 
-from billing import closing, ledger, rating, settlement
-from billing.models import Charge, LeaseTally, LedgerTransaction, Settlement, SettlementLine
+from billing import arrears, checkout, closing, ledger, rating, settlement
+from billing.models import Charge, LeaseTally, LedgerTransaction, SettlementLine
+from inventory.errors import Invalid
 from inventory.models import Allocation, JournalEntry
 from inventory.periods import Period
 from inventory.transitions import advance
-from marketplace import leases
+from marketplace import leases, money
 from tests import world
 from tests.billing import books
 from tests.marketplace import scene
@@ -255,25 +257,20 @@ def test_a_settlement_consumes_each_charge_once() -> None:
     books.meter(lease, until=T0 + hours(15))
     rate()
     provider = world.provider()
-    period = Period(T0, T0 + hours(12))
 
-    def settle(period: Period) -> Settlement | None:
-        return settlement.settle(
-            provider_id=provider.pk, period=period, currency="CNY", at=T0 + hours(99), actor=SYSTEM
-        )
-
-    row = settle(period)
+    row = books.settle()
 
     assert row is not None
-    early = Charge.objects.filter(hour__lt=period.end)
-    assert (row.line_count, row.gross_minor) == (2, 2 * 5440)
-    assert row.net_minor == sum(c.provider_minor for c in early)
+    assert (row.line_count, row.gross_minor) == (5, 5 * 5440)
+    assert row.net_minor == sum(c.provider_minor for c in Charge.objects.all())
     assert row.gross_minor == row.net_minor + row.fee_minor + row.vat_minor
-    assert settle(period) == row
-    rest = settle(Period(T0 + hours(12), T0 + hours(24)))
+    books.meter(lease, until=T0 + hours(18))
+    rate()
+    assert books.settle() == row
+    rest = books.settle(1)
     assert rest is not None
     assert rest.line_count == 3
-    assert SettlementLine.objects.count() == 5
+    assert SettlementLine.objects.count() == 8
     assert ledger.posted(ledger.provider_accrued(provider, "CNY")) == 0
     settling = ledger.posted(ledger.provider_settling(provider, "CNY"))
     assert settling == row.net_minor + rest.net_minor
@@ -285,27 +282,17 @@ def test_a_negative_net_is_carried() -> None:
     lease = books.activate(books.lease(scene.listing()))
     books.meter(lease, until=T0 + hours(11))
     rate()
-    provider = world.provider()
 
-    def settle(end_hour: int) -> Settlement | None:
-        return settlement.settle(
-            provider_id=provider.pk,
-            period=Period(T0, T0 + hours(end_hour)),
-            currency="CNY",
-            at=T0 + hours(99),
-            actor=SYSTEM,
-        )
-
-    assert settle(11) is not None
+    assert books.settle() is not None
     books.correct(lease, T0 + hours(10), -CARDS_HOUR)
     rate()
-    assert settle(12) is None
+    assert [books.settle(1), books.settle(1)] == [None, None]
     assert JournalEntry.objects.get(event="settlement.carried").data["net_minor"] < 0
     assert SettlementLine.objects.count() == 1
 
     books.meter(lease, until=T0 + hours(13))
     rate()
-    later = settle(13)
+    later = books.settle(2)
     assert later is not None
     assert (later.line_count, later.gross_minor) == (3, 5440)
     assert not books.differences()
@@ -363,3 +350,85 @@ def test_verify_ledger_finds_a_difference_and_fails() -> None:
     assert "DIFFERENT  a balance is the sum of its entries" in out.getvalue()
     assert "DIFFERENT  a lease's tally is the sum of its charges" in out.getvalue()
     assert f"liability:wallet:{world.tenant().public_id}:CNY" in out.getvalue()
+
+
+def test_only_a_month_that_is_over_is_settled() -> None:
+    provider = world.provider()
+    month = money.month_of(T0, "Asia/Shanghai")
+
+    def settle(period: Period, at: datetime) -> None:
+        settlement.settle(
+            provider_id=provider.pk, period=period, currency="CNY", at=at, actor=SYSTEM
+        )
+
+    with pytest.raises(settlement.MonthNotOver):
+        settle(month, month.end - timedelta(microseconds=1))
+    with pytest.raises(settlement.NotAMonth):
+        settle(Period(month.start, month.end - timedelta(hours=1)), month.end)
+
+
+def test_what_the_tenant_has_not_paid_is_not_settled_until_it_has() -> None:
+    books.top_up(world.tenant(), GROSS // 10)
+    price = {"schedule": "deposit_hourly", "deposit_bps": 1000}
+    lease = books.activate(books.lease(scene.listing(**price)))
+    books.meter(lease, until=T0 + hours(15))
+    rate()
+    unpaid = Charge.objects.filter(receivable_minor__gt=0)
+    assert (unpaid.count(), Charge.objects.count()) == (4, 5)
+
+    first = books.settle()
+    assert first is not None
+    assert first.line_count == 1
+    books.top_up(world.tenant(), GROSS, "B-2")
+    second = books.settle(1)
+
+    assert second is not None
+    assert second.line_count == 4
+    assert not books.differences()
+
+
+def test_an_unpaid_lease_ends_and_a_paid_one_goes_on() -> None:
+    books.top_up(world.tenant(), GROSS // 10)
+    price = {"schedule": "deposit_hourly", "deposit_bps": 1000}
+    lease = books.activate(books.lease(scene.listing(**price)))
+    books.meter(lease, until=T0 + hours(12))
+    rate()
+    now = T0 + hours(12.5)
+    assert ledger.balance(world.tenant()).owed_minor == 5440
+
+    assert arrears.end_unpaid(at=now, limit=10) == 1
+    assert arrears.end_unpaid(at=now, limit=10) == 0
+    lease.refresh_from_db()
+    allocation = Allocation.objects.get(pk=lease.allocation_id)
+
+    assert Period.of(allocation.period).end == now
+    assert Period.of(lease.period).end == T0 + hours(20)
+    assert lease.end_reason == "unpaid"
+    assert JournalEntry.objects.filter(event="lease.end_ordered").count() == 1
+    with pytest.raises(checkout.DebtOpen):
+        books.confirm(books.hold(scene.listing(amount_micro=1), start=50, end=60))
+
+
+def test_one_lease_that_cannot_be_priced_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    books.top_up(world.tenant(), 10 * GROSS)
+    bad, good = (books.activate(books.lease(scene.listing())) for _ in range(2))
+    for lease in (bad, good):
+        books.meter(lease, until=T0 + hours(12))
+    real = rating._price
+
+    def price(fact: Any, lease: Any, *rest: Any) -> Any:
+        if lease.pk == bad.pk:
+            raise Invalid("cannot be priced")
+        return real(fact, lease, *rest)
+
+    monkeypatch.setattr(rating, "_price", price)
+
+    made = rating.rate_due(at=T0 + hours(13), limit=1000)
+
+    assert {charge.lease_id for charge in made} == {good.pk}
+    assert len(made) == 2
+    monkeypatch.undo()
+    assert {charge.lease_id for charge in rating.rate_due(at=T0 + hours(13), limit=1000)} == {
+        bad.pk
+    }
+    assert not books.differences()

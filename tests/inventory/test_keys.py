@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from inventory import organisations
+from inventory import keys
 from inventory.errors import NotFound
 from inventory.models import ApiKey
 from tests import world
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 
 def _issue(**facts: Any) -> tuple[ApiKey, str]:
-    return organisations.issue_key(
+    return keys.issue(
         organisation_id=world.tenant().pk,
         name="ci",
         scopes=["offers:read"],
@@ -30,7 +30,7 @@ def _issue(**facts: Any) -> tuple[ApiKey, str]:
 def test_a_key_opens_what_its_scopes_say() -> None:
     row, text = _issue()
 
-    key, actor = organisations.authenticate_key(text=text, ip="10.0.0.1", at=T0)
+    key, actor = keys.authenticate(text=text, ip="10.0.0.1", at=T0)
 
     assert key.pk == row.pk
     assert actor.label == row.public_id
@@ -66,65 +66,63 @@ def test_the_secret_is_kept_nowhere() -> None:
 def test_anything_else_opens_nothing(spoil: object) -> None:
     _, text = _issue()
 
-    with pytest.raises(organisations.BadKey):
-        organisations.authenticate_key(text=spoil(text), ip=None, at=T0)  # type: ignore[operator]
+    with pytest.raises(keys.BadKey):
+        keys.authenticate(text=spoil(text), ip=None, at=T0)  # type: ignore[operator]
 
 
 def test_a_right_checksum_over_a_wrong_secret_opens_nothing() -> None:
     _, text = _issue()
     lookup = text.split("_")[2]
     forged = "A" * 43
-    checksum = organisations._checksum(lookup + forged)
+    checksum = keys._checksum(lookup + forged)
 
-    with pytest.raises(organisations.BadKey):
-        organisations.authenticate_key(text=f"ck_live_{lookup}_{forged}{checksum}", ip=None, at=T0)
+    with pytest.raises(keys.BadKey):
+        keys.authenticate(text=f"ck_live_{lookup}_{forged}{checksum}", ip=None, at=T0)
 
 
 def test_a_revoked_key_opens_nothing() -> None:
     row, text = _issue()
     owner = world.actor(world.tenant())
 
-    organisations.revoke_key(key_public_id=row.public_id, at=T0, actor=owner)
-    organisations.revoke_key(key_public_id=row.public_id, at=T0, actor=owner)
+    keys.revoke(key_public_id=row.public_id, at=T0, actor=owner)
+    keys.revoke(key_public_id=row.public_id, at=T0, actor=owner)
 
-    with pytest.raises(organisations.BadKey):
-        organisations.authenticate_key(text=text, ip=None, at=T0)
+    with pytest.raises(keys.BadKey):
+        keys.authenticate(text=text, ip=None, at=T0)
 
 
 def test_nobody_revokes_another_organisations_key() -> None:
     row, text = _issue()
 
     with pytest.raises(NotFound):
-        organisations.revoke_key(
-            key_public_id=row.public_id, at=T0, actor=world.actor(world.stranger())
-        )
+        keys.revoke(key_public_id=row.public_id, at=T0, actor=world.actor(world.stranger()))
 
-    organisations.authenticate_key(text=text, ip=None, at=T0)
+    keys.authenticate(text=text, ip=None, at=T0)
 
 
 def test_a_key_ends_at_its_instant() -> None:
     _, text = _issue(expires_at=T0 + timedelta(hours=1))
 
-    organisations.authenticate_key(text=text, ip=None, at=T0 + timedelta(minutes=59))
-    with pytest.raises(organisations.BadKey):
-        organisations.authenticate_key(text=text, ip=None, at=T0 + timedelta(hours=1))
+    keys.authenticate(text=text, ip=None, at=T0 + timedelta(minutes=59))
+    with pytest.raises(keys.BadKey):
+        keys.authenticate(text=text, ip=None, at=T0 + timedelta(hours=1))
 
 
 def test_a_key_opens_from_its_networks_only() -> None:
     _, text = _issue(ip_allow=["10.1.0.0/16", "2001:db8::/32"])
 
-    organisations.authenticate_key(text=text, ip="10.1.2.3", at=T0)
-    organisations.authenticate_key(text=text, ip="2001:db8::9", at=T0)
+    keys.authenticate(text=text, ip="10.1.2.3", at=T0)
+    keys.authenticate(text=text, ip="2001:db8::9", at=T0)
     for elsewhere in ("10.2.0.1", None, "not an address"):
-        with pytest.raises(organisations.BadKey):
-            organisations.authenticate_key(text=text, ip=elsewhere, at=T0)
+        with pytest.raises(keys.BadKey):
+            keys.authenticate(text=text, ip=elsewhere, at=T0)
 
 
 def test_a_maker_gives_no_scope_it_lacks() -> None:
     viewer = world.actor(world.tenant(), "viewer")
 
-    with pytest.raises(organisations.ScopeEscalation):
-        organisations.issue_key(
+    with pytest.raises(keys.ScopeEscalation):
+        keys.issue(
             organisation_id=world.tenant().pk,
             name="wide",
             scopes=["reservations:write"],
@@ -137,12 +135,12 @@ def test_a_maker_gives_no_scope_it_lacks() -> None:
 
 def test_last_use_is_written_at_most_once_a_minute() -> None:
     _, text = _issue()
-    organisations.authenticate_key(text=text, ip=None, at=T0)
+    keys.authenticate(text=text, ip=None, at=T0)
 
     with CaptureQueriesContext(connection) as soon:
-        organisations.authenticate_key(text=text, ip=None, at=T0 + timedelta(seconds=30))
+        keys.authenticate(text=text, ip=None, at=T0 + timedelta(seconds=30))
     with CaptureQueriesContext(connection) as later:
-        organisations.authenticate_key(text=text, ip=None, at=T0 + timedelta(seconds=90))
+        keys.authenticate(text=text, ip=None, at=T0 + timedelta(seconds=90))
 
     assert len(soon) == 1
     assert len(later) == 2

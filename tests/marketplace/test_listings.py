@@ -100,7 +100,7 @@ def test_ways_of_selling_that_are_not_built_are_refused(changes) -> None:
         {"basis": "card_second"},
         {"currency": "XXX"},
         {"schedule": "someday"},
-        {"vat_bps": 10_001},
+        {"vat_code": "xx-1"},
         {"deposit_bps": -1},
         {"billing_zone": "Nowhere/Land"},
         {"billing_zone": "../etc/passwd"},

@@ -74,7 +74,7 @@ def test_an_offer_can_be_posted_back_and_is_what_was_shown() -> None:
     assert (held.gross_minor, held.vat_minor) == (found.gross_minor, found.vat_minor)
     assert (held.fee_minor, held.due_minor) == (found.fee_minor, found.due_minor)
     assert (held.period.lower, held.period.upper) == (found.start_at, found.end_at)
-    assert reservations.quote_offer(claim).gross_minor == found.gross_minor
+    assert reservations.prospect(claim, at=T0).quote.gross_minor == found.gross_minor
 
 
 def test_an_offer_expires() -> None:

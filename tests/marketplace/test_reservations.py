@@ -233,7 +233,7 @@ def test_an_offer_of_two_listings_at_once_is_no_offer() -> None:
     with refused(offers.OfferInvalid):
         scene.hold(mixed)
     with refused(offers.OfferInvalid):
-        reservations.quote_offer(mixed)
+        reservations.prospect(mixed, at=T0).quote
 
 
 def test_a_tenant_holds_no_more_than_the_limit(settings) -> None:
@@ -282,8 +282,7 @@ def test_the_database_refuses_a_change_of_what_was_agreed(table, change) -> None
     with refused(DatabaseError) as owners, connection.cursor() as cursor:
         # Not even with the switch that the triggers' library offers.
         cursor.execute(
-            "SELECT set_config('pgtrigger.ignore', (SELECT array_agg(tgname)::text FROM pg_trigger),"
-            " true)"
+            "SELECT set_config('pgtrigger.ignore', array_agg(tgname)::text, true) FROM pg_trigger"
         )
         database.as_owner(f"UPDATE {table} SET {change}")
 

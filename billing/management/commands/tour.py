@@ -13,7 +13,7 @@ from django.db import transaction
 
 from billing.demo.catalogue import PASSWORD, TENANT
 from billing.demo.people import LOGINS, SEED
-from inventory import organisations
+from inventory import keys
 from inventory.actors import Actor
 from inventory.models import ApiKey, Organisation
 from inventory.organisations import ROLE_SCOPES
@@ -53,8 +53,8 @@ def _fresh_key(tenant: Organisation, now: datetime) -> str:
     )
     old = ApiKey.objects.filter(organisation=tenant, name=KEY_NAME, revoked_at__isnull=True)
     for public_id in old.values_list("public_id", flat=True):
-        organisations.revoke_key(key_public_id=public_id, at=now, actor=actor)
-    _, text = organisations.issue_key(
+        keys.revoke(key_public_id=public_id, at=now, actor=actor)
+    _, text = keys.issue(
         organisation_id=tenant.pk,
         name=KEY_NAME,
         scopes=ROLE_SCOPES["owner"],
