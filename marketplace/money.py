@@ -347,8 +347,9 @@ def month_of(instant: datetime, zone: str) -> Period:
 
 @lru_cache(maxsize=512)
 def longest_month_hours(zone: str) -> int:
-    """744, or 745 where summer time ends in a month of 31 days, by this decade's rules."""
-    return max(_month(year, month, zone).seconds for year in (2026, 2027) for month in range(1, 13)) // 3600
+    """744, or 745 where summer time ends in a month of 31 days."""
+    seconds = max(_month(2026, month, zone).seconds for month in range(1, 13))
+    return -(-seconds // 3600)
 
 
 @lru_cache(maxsize=4096)

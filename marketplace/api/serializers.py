@@ -170,7 +170,8 @@ class ReservationOut(Shape):
 
     @extend_schema_field({"type": ["string", "null"]})
     def get_lease(self, row: Reservation) -> str | None:
-        return row.lease.public_id if row.state == Reservation.State.CONFIRMED else None
+        lease = getattr(row, "lease", None)
+        return lease.public_id if lease else None
 
 
 class LeaseOut(Shape):

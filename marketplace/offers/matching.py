@@ -165,7 +165,7 @@ def _least_minor(request: OfferRequest, stall: Stall, units: int) -> int:
     if price.basis != "card_hour":
         least //= stall.pool.cards_per_node
     if price.basis == "node_month":
-        least //= money.LONGEST_MONTH_HOURS
+        least //= money.longest_month_hours(price.billing_zone)
     if not price.tax_inclusive:
         least = least * (money.WHOLE_BPS + price.vat_bps) // money.WHOLE_BPS
     return least // money.MICRO

@@ -19,6 +19,9 @@ class Good:
     body: Callable[[Market], Any]
 
 
+SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICp+DnOy9lRSESdgdpyR5MgGs6hInSw8YO2knseJo2rG me"
+
+
 def _no_body(market: Market) -> Any:
     return None
 
@@ -41,7 +44,7 @@ def _search(market: Market) -> Any:
 def _hold(market: Market) -> Any:
     market.listing()
     market.fund()
-    return {"offer": market.offer()["token"], "ssh_keys": ["ssh-ed25519 AAAA me"]}
+    return {"offer": market.offer()["token"], "ssh_keys": [SSH_KEY]}
 
 
 GOOD: dict[str, Good] = {

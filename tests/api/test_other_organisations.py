@@ -14,6 +14,8 @@ from inventory.models import Node
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
 from tests.api.routes import Route, routes
+from tests.billing import books
+from tests.marketplace import scene
 
 Maker = Callable[[Market], str]
 
@@ -48,16 +50,21 @@ def _charge(market: Market) -> str:
     return str(market.as_tenant.get("/charges").data[0]["id"])
 
 
+def lived_in_june(market: Market) -> None:
+    """Something to settle: a lease of the small world, long over and paid for."""
+    books.top_up(market.tenant, 10_000_000)
+    books.live(books.lease(scene.listing()))
+
+
 def _settlement(market: Market) -> str:
-    _charge(market)
+    lived_in_june(market)
     return str(market.as_operator.do("/settlements", settle_body(market))["id"])
 
 
 def settle_body(market: Market) -> dict[str, Any]:
     return {
         "provider": market.provider.public_id,
-        "start_at": text(next_hour(-24 * 30)),
-        "end_at": text(next_hour(24)),
+        "month": "2026-06",
         "currency": "CNY",
     }
 

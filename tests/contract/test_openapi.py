@@ -33,7 +33,7 @@ from marketplace.models import Lease
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
 from tests.api.requests import prepared
-from tests.api.test_other_organisations import OBJECTS
+from tests.api.test_other_organisations import OBJECTS, lived_in_june
 
 load_all_checks()
 CHECKS: list[Any] = [
@@ -104,7 +104,7 @@ def _good(market: Market, operation: Any) -> tuple[Api, str | None, Any]:
     collection = path.split("/")[1]
     if operation.method == "post" and not path.endswith("/nodes/import"):
         if path == "/settlements":
-            OBJECTS["charges"](market)
+            lived_in_june(market)
         api, address, body = prepared(market, path)
         row = address.split("/")[2] if "{public_id}" in path else None
         if path in EXTRA and row is not None:

@@ -233,7 +233,7 @@ def test_an_offer_of_two_listings_at_once_is_no_offer() -> None:
     with refused(offers.OfferInvalid):
         scene.hold(mixed)
     with refused(offers.OfferInvalid):
-        reservations.prospect(mixed, at=T0).quote
+        reservations.prospect(mixed, at=T0)
 
 
 def test_a_tenant_holds_no_more_than_the_limit(settings) -> None:
