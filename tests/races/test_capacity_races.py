@@ -344,6 +344,8 @@ def _wait_for_waiters(count: int) -> None:
     waited = threading.Event()
     for _ in range(3000):
         with connection.cursor() as cursor:
+            # A transaction sees the sessions there were when it first looked, unless told to look.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
             cursor.execute(
                 "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
                 " WHERE NOT l.granted AND a.datname = current_database()"
