@@ -145,3 +145,17 @@ def test_hours_charged_while_a_month_is_settled_are_settled_once_or_later() -> N
     assert nets == sum(Charge.objects.values_list("provider_minor", flat=True))
     assert late is None or late.line_count > 0
     assert not books.differences()
+
+
+def test_what_is_busy_is_charged_by_a_later_run() -> None:
+    books.top_up(world.tenant(), MONEY)
+    lease = books.activate(books.lease(scene.listing()))
+    books.meter(lease, until=T0 + hours(14))
+
+    with transaction.atomic():  # somebody else has the accounts
+        ledger.lock([ledger.deposit(lease.tenant, "CNY"), ledger.fee("CNY")])
+        (busy,) = together(lambda: rating.rate_due(at=T0 + hours(15), limit=100))
+    made = rating.rate_due(at=T0 + hours(15), limit=100)
+
+    assert (busy, len(made)) == ([], 4)
+    assert not books.differences()
