@@ -6,7 +6,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from billing import checkout, ledger, rating, settlement
 from billing.models import Charge, LedgerTransaction, Settlement, SettlementLine
@@ -152,9 +152,17 @@ def test_what_is_busy_is_charged_by_a_later_run() -> None:
     lease = books.activate(books.lease(scene.listing()))
     books.meter(lease, until=T0 + hours(14))
 
+    def rate_impatiently() -> list[Charge]:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '100ms'")
+            try:
+                return rating.rate_due(at=T0 + hours(15), limit=100)
+            finally:
+                cursor.execute("RESET lock_timeout")
+
     with transaction.atomic():  # somebody else has the accounts
         ledger.lock([ledger.deposit(lease.tenant, "CNY"), ledger.fee("CNY")])
-        (busy,) = together(lambda: rating.rate_due(at=T0 + hours(15), limit=100))
+        (busy,) = together(rate_impatiently)
     made = rating.rate_due(at=T0 + hours(15), limit=100)
 
     assert (busy, len(made)) == ([], 4)
