@@ -9,7 +9,7 @@ A pool's `driver_options` command it, for example::
 `fail` knows the steps provision, poll and release; `serials` or `nth` (ordinals within the
 allocation, from 0) choose the machines, all without them; `times` ends the failing after so
 many tries, for ever without it. `random_failure_bps` fails that many of 10,000 steps, the
-same ones for the same `seed`.
+same ones of the same serials for the same `seed`.
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ def _fail_on_command(step: str, target: Target, options: Options) -> None:
             permanent=bool(command.get("permanent", False)),
         )
     if options.random_failure_bps:
-        text = f"{options.seed}:{step}:{target.name}:{target.attempt}"
+        what = (options.seed, step, target.serial, target.first_card, target.attempt)
+        text = ":".join(map(str, what))
         draw = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % 10_000
         if draw < options.random_failure_bps:
             raise DriverError(f"{step} failed at random", permanent=False)

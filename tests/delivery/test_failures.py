@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from inventory import capacity, metering, provisioning, verification
+from inventory.drivers.base import DriverError, Target
+from inventory.drivers.fake import FakeDriver
 from inventory.models import (
     Allocation,
     Credential,
@@ -16,6 +18,7 @@ from inventory.models import (
     UsageHour,
 )
 from inventory.periods import Period
+from inventory.pools import NodeRow
 from inventory.provisioning.pacing import retry_at
 from tests import world
 from tests.delivery import scene
@@ -341,13 +344,48 @@ def test_a_driver_nobody_has_installed_does_not_stop_the_others() -> None:
 
 
 def test_random_failures_are_the_same_for_the_same_seed() -> None:
-    options = {**QUICK, "random_failure_bps": 4000, "seed": 3}
-    allocation = scene.sold(scene.pool(options=options), units=4)
+    def refusals(seed: int, name: str, serial: str = "SN-1") -> list[bool]:
+        return [_refuses(seed, name, serial, attempt) for attempt in range(40)]
+
+    first = refusals(3, "one")
+
+    assert first == refusals(3, "another")
+    assert first != refusals(4, "one")
+    assert first != refusals(3, "one", "SN-2")
+    assert 5 < sum(first) < 30
+
+
+def test_random_failures_are_overcome() -> None:
+    row = scene.pool(nodes=0, options={**QUICK, "random_failure_bps": 4000, "seed": 3})
+    nodes = [NodeRow(serial=f"SN-{number}") for number in range(4)]
+    capacity.put_nodes(pool_id=row.pk, rows=nodes, at=T0 - timedelta(days=60), actor=SYSTEM)
+    allocation = scene.sold(row, units=4)
 
     scene.run(seconds(0), seconds(600))
     allocation.refresh_from_db()
 
     assert allocation.state == Allocation.State.ACTIVE
+
+
+def _refuses(seed: int, name: str, serial: str, attempt: int) -> bool:
+    target = Target(
+        name=f"{name}-{attempt}",
+        allocation=name,
+        node=f"{name}-{attempt}",
+        serial=serial,
+        hostname="",
+        first_card=0,
+        card_count=8,
+        ordinal=0,
+        attempt=attempt,
+        reference="",
+        options={"random_failure_bps": 4000, "seed": seed},
+    )
+    try:
+        FakeDriver().provision(target, at=T0)
+    except DriverError as error:
+        return error.detail == "provision failed at random"
+    return False
 
 
 def _stuck_in_release() -> Allocation:
