@@ -21,6 +21,7 @@ from inventory.api.fields import (
     Text,
 )
 from marketplace.api.serializers import CURRENCIES
+from marketplace.api.serializers import LeaseOut as MarketLeaseOut
 
 Shape = serializers.Serializer[Any]
 WALLET = "ltx"
@@ -37,6 +38,18 @@ class CancelQuoteOut(Shape):
     share_bps = serializers.IntegerField(help_text="Refunded, of what was paid.")
     refund_minor = serializers.IntegerField()
     kept_minor = serializers.IntegerField(source="kept.gross_minor")
+
+
+class LeaseOut(MarketLeaseOut):
+    """With what its tally says; both sides see it."""
+
+    charged_minor = serializers.IntegerField(
+        source="tally.gross_minor", help_text="Of the hours delivered so far, tax included."
+    )
+    deposit_left_minor = serializers.IntegerField(
+        source="tally.deposit_left_minor", help_text="Paid and not yet charged or given back."
+    )
+    charged_until = Instant(source="tally.rated_until", allow_null=True)
 
 
 class UsageHourOut(Shape):
@@ -62,7 +75,8 @@ class ChargeOut(Shape):
 
 
 class ChargeQuery(StrictSerializer):
-    lease = PublicId("lse", required=False)
+    lease = PublicId("lse", source="lease__public_id", required=False)
+    kind = Choice(Charge.Kind.choices, required=False)
 
 
 class WalletQuery(StrictSerializer):
@@ -111,6 +125,12 @@ class ReceiptOut(Shape):
     rejected_at = Instant(allow_null=True)
 
 
+class ReceiptQuery(StrictSerializer):
+    tenant = PublicId("org", source="tenant__public_id", required=False)
+    state = Choice(BankReceipt.State.choices, required=False)
+    bank_reference = Text(max_length=80, required=False)
+
+
 class ReceiptIn(StrictSerializer):
     tenant = PublicId("org")
     bank_reference = Text(max_length=80)
@@ -140,6 +160,12 @@ class SettlementOut(Shape):
     net_minor = serializers.IntegerField(help_text="The provider's share.")
     created_at = Instant()
     paid_at = Instant(allow_null=True)
+
+
+class SettlementQuery(StrictSerializer):
+    provider = PublicId("org", source="provider__public_id", required=False)
+    state = Choice(Settlement.State.choices, required=False)
+    currency = Choice(CURRENCIES, required=False)
 
 
 class SettleIn(StrictSerializer):

@@ -13,11 +13,10 @@ from rest_framework.response import Response
 from billing import ledger, payments
 from billing.api import serializers as shapes
 from billing.models import BankReceipt, Charge, LedgerEntry
-from inventory.api.requests import actor_of, body, find, instant_of, organisation_of, query
+from inventory.api.requests import actor_of, body, find, instant_of, nothing, organisation_of, query
 from inventory.api.resources import ReadOnlyResource, Resource
 from inventory.errors import Forbidden
 from inventory.models import Organisation, User
-from marketplace.models import Lease
 
 
 class PersonNeeded(Forbidden):
@@ -47,21 +46,14 @@ class Charges(ReadOnlyResource):
     }
     for_projects = frozenset(required_scopes)
     serializer_class = shapes.ChargeOut
-    query_shape = shapes.ChargeQuery
+    filter_shape = shapes.ChargeQuery
 
     def rows(self) -> QuerySet[Charge]:
         actor = actor_of(self.request)
         rows = Charge.objects.visible_to(actor).select_related("lease")
         if actor.project_id is not None:
             rows = rows.filter(lease__project_id=actor.project_id)
-        if lease := self.request.query_params.get("lease"):
-            rows = rows.filter(lease=find(Lease.objects.visible_to(actor), lease))
         return rows
-
-    @extend_schema(parameters=[shapes.ChargeQuery])
-    def list(self, request: Request, **_: Any) -> Response:
-        """Newest first; of one lease with `lease`."""
-        return self.page(self.rows())
 
 
 class Wallet(Resource):
@@ -124,6 +116,7 @@ class BankReceipts(ReadOnlyResource):
     }
     idempotent = frozenset({"create", "approve", "reject"})
     serializer_class = shapes.ReceiptOut
+    filter_shape = shapes.ReceiptQuery
 
     def rows(self) -> QuerySet[BankReceipt]:
         return BankReceipt.objects.visible_to(actor_of(self.request)).select_related("tenant")
@@ -147,6 +140,7 @@ class BankReceipts(ReadOnlyResource):
     @action(detail=True, methods=["post"])
     def approve(self, request: Request, public_id: str) -> Response:
         """Puts the money into the tenant's wallet. By another person than the recorder."""
+        nothing(request)
         row = payments.approve_receipt(
             receipt_public_id=self.row().public_id,
             at=instant_of(request),

@@ -26,6 +26,7 @@ _WHY = {
     "406": "Only JSON is served.",
     "409": "Not possible in the present state, or taken in the meantime.",
     "410": "The offer or hold is over.",
+    "411": "The request does not say how long its body is.",
     "413": "The body is too large.",
     "415": "This content type is not read here.",
     "422": "A value is not acceptable; `errors` points at it.",
@@ -33,7 +34,7 @@ _WHY = {
     "503": "A lock was not granted in time; nothing happened. See Retry-After.",
 }
 _ALWAYS = ("400", "401", "403", "405", "406", "422", "429")
-_ON_WRITES = ("402", "409", "410", "413", "415", "503")
+_ON_WRITES = ("402", "409", "410", "411", "413", "415", "503")
 _PROBLEM = {
     "type": "object",
     "description": "RFC 9457 problem details.",
@@ -69,6 +70,9 @@ _PREFIX = {
     "centres": "ctr",
     "fabrics": "fab",
     "pools": "pool",
+    "nodes": "nod",
+    "outages": "out",
+    "instances": "ins",
     "external-allocations": "alc",
     "listings": "lst",
     "reservations": "rsv",
@@ -116,6 +120,8 @@ class CardhourSchema(AutoSchema):
 
     def get_override_parameters(self) -> list[Any]:
         parameters: list[Any] = list(super().get_override_parameters())
+        if self.view.filter_shape is not None and self._is_list_view():
+            parameters.append(self.view.filter_shape)
         if self._action in self.view.idempotent:
             parameters.append(
                 OpenApiParameter(
