@@ -11,6 +11,7 @@ from django import template
 from django.conf import settings
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from marketplace.web import charts, figures
@@ -129,6 +130,13 @@ def short(public_id: str) -> str:
 @register.filter
 def bps(value: int) -> str:
     return f"{value / 100:g}%"
+
+
+@register.filter
+def named(row: Any) -> str:
+    """The name in English for those who read it, where there is one."""
+    english = (get_language() or "").startswith("en")
+    return str((english and row.name_en) or row.name)
 
 
 @register.filter

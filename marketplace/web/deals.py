@@ -17,7 +17,7 @@ from inventory import credentials
 from inventory.errors import DomainError
 from inventory.models import UsageHour
 from marketplace.models import Lease, Reservation
-from marketplace.web import refusals
+from marketplace.web import refusals, troubles
 from marketplace.web.entry import ConsoleRequest, find, page, render
 from marketplace.web.paging import paged
 
@@ -117,13 +117,17 @@ def _detail(request: ConsoleRequest, lease_id: str, extra: dict[str, Any]) -> Ht
         delivered=Sum("card_seconds"), missed=Sum("gap_card_seconds")
     )
     is_provider = visit.organisation.pk == lease.provider_id or visit.actor.sees_everything
-    bindings = lease.allocation.bindings.select_related("node").order_by("during", "node_id")
+    bindings = lease.allocation.bindings.select_related("node", "instance")
+    runs_it = visit.organisation.pk == lease.provider_id
     context = {
         "lease": lease,
         "zone": lease.allocation.pool.fabric.centre.timezone,
         "delivered_hours": (usage["delivered"] or 0) / 3600,
         "missed_hours": (usage["missed"] or 0) / 3600,
-        "bindings": bindings[:100] if is_provider else [],
+        "bindings": bindings.order_by("during", "node_id")[:100] if is_provider else [],
+        "runs_it": runs_it,
+        "may_remedy": runs_it and visit.actor.may("inventory:write"),
+        "failure": troubles.FAILURES.get(lease.allocation.failure_code, ""),
         "is_tenant": visit.organisation.pk == lease.tenant_id,
         "is_provider": is_provider,
         "can_cancel": lease.state == Lease.State.SCHEDULED
