@@ -95,6 +95,8 @@ def _start(family: Family, env: Environment, port: int, url: str) -> str:
     celery = [str(PYTHON), "-m", "celery", "-A", "marketplace.celery:app"]
     worker = ["worker", "--concurrency", "2", "--loglevel", "INFO"]
     worker += ["--without-gossip", "--without-mingle"]
+    # Nobody listens to heartbeats, and the embedded broker has no topics to send them to.
+    worker += ["--without-heartbeat"]
     # Orphaned it is killed: asked to stop, it would wait for a broker that is stopping too. What
     # it had begun stays on the queue and is delivered again.
     family.start("worker", celery + worker, runtime, orphan=signal.SIGKILL)
@@ -206,8 +208,6 @@ def services(name: str, family: Family) -> Environment:
     postgres = Postgres(name, FAST if name == "test" else DURABLE)
     postgres.start(family)
     embedded = {"CARDHOUR_PG_BIN": str(postgres.programs)}
-    if name == "up" and not own_database:
-        embedded["DEMO"] = os.environ.get("DEMO", "1")  # nobody else's data is in there
     if not own_database:
         embedded["DATABASE_URL"] = postgres.url("cardhour_app")
         embedded["DATABASE_OWNER_URL"] = postgres.url("cardhour_owner")
