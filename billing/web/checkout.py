@@ -8,7 +8,6 @@ from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from billing import checkout
 from inventory.errors import DomainError
@@ -30,8 +29,7 @@ class CancelForm(ConsoleForm):
     reason = reason_field()
 
 
-@require_POST
-@page(scope="reservations:write", party="tenant", changes=True)
+@page(scope="reservations:write", party="tenant", changes=True, posts_only=True)
 def hold(request: ConsoleRequest) -> HttpResponse:
     """Keeps an offer's capacity; the answer is the tenant's list of holds."""
     visit = request.visit
@@ -52,8 +50,7 @@ def hold(request: ConsoleRequest) -> HttpResponse:
     return render(request, "console/refused.html", {"back": "search"}, form=form)
 
 
-@require_POST
-@page(scope="reservations:write", party="tenant", changes=True)
+@page(scope="reservations:write", party="tenant", changes=True, posts_only=True)
 def confirm(request: ConsoleRequest, reservation_id: str) -> HttpResponse:
     """Pays what is due and makes the lease."""
     visit = request.visit

@@ -11,7 +11,6 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST
 
 from inventory import credentials
 from inventory.errors import DomainError
@@ -88,8 +87,7 @@ def detail(request: ConsoleRequest, lease_id: str) -> HttpResponse:
 
 
 @never_cache
-@require_POST
-@page(scope="credentials:reveal", party="tenant")
+@page(scope="credentials:reveal", party="tenant", posts_only=True)
 def reveal(request: ConsoleRequest, lease_id: str) -> HttpResponse:
     """Shows the way in; every look is journalled. Never kept as a stored reply."""
     visit = request.visit

@@ -15,7 +15,6 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST
 
 from inventory import keys as key_verbs
 from inventory import organisations
@@ -116,8 +115,7 @@ def members(request: ConsoleRequest) -> HttpResponse:
     return render(request, "console/members.html", context, form=form)
 
 
-@require_POST
-@page(scope="members:write", changes=True)
+@page(scope="members:write", changes=True, posts_only=True)
 def remove_member(request: ConsoleRequest, user_id: str) -> HttpResponse:
     visit = request.visit
     form = ConsoleForm(request.POST)
@@ -171,8 +169,7 @@ def keys(request: ConsoleRequest) -> HttpResponse:
     return render(request, "console/keys.html", context, form=None if "issued" in context else form)
 
 
-@require_POST
-@page(scope="keys:write", changes=True)
+@page(scope="keys:write", changes=True, posts_only=True)
 def revoke_key(request: ConsoleRequest, key_id: str) -> HttpResponse:
     visit = request.visit
     key = find(ApiKey.objects.visible_to(visit.actor), key_id)

@@ -10,7 +10,6 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
 
 from inventory import capacity
 from inventory.models import Allocation, Outage, Pool
@@ -121,8 +120,7 @@ def outage(request: ConsoleRequest, pool_id: str) -> HttpResponse:
     return _form_page(request, form, pool, _("Plan maintenance"), _("Plan"), zone)
 
 
-@require_POST
-@page(scope="inventory:write", party="provider", changes=True)
+@page(scope="inventory:write", party="provider", changes=True, posts_only=True)
 def close_outage(request: ConsoleRequest, pool_id: str, outage_id: str) -> HttpResponse:
     """The nodes serve again."""
     visit = request.visit

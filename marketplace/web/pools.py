@@ -11,7 +11,6 @@ from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
 
 from inventory import capacity
 from inventory import pools as verbs
@@ -164,8 +163,7 @@ def detail_csv(request: ConsoleRequest, pool_id: str) -> StreamingHttpResponse:
     return calendar_csv(f"pool-{pool.name}", idle.calendar([pool], at=request.visit.at))
 
 
-@require_POST
-@page(scope="inventory:write", party="provider", changes=True)
+@page(scope="inventory:write", party="provider", changes=True, posts_only=True)
 def move(request: ConsoleRequest, pool_id: str) -> HttpResponse:
     """Drains a pool, lets it sell again, or retires it."""
     visit = request.visit
