@@ -62,7 +62,8 @@ class ChargeOut(Shape):
 
 
 class ChargeQuery(StrictSerializer):
-    lease = PublicId("lse", required=False)
+    lease = PublicId("lse", source="lease__public_id", required=False)
+    kind = Choice(Charge.Kind.choices, required=False)
 
 
 class WalletQuery(StrictSerializer):
@@ -111,6 +112,12 @@ class ReceiptOut(Shape):
     rejected_at = Instant(allow_null=True)
 
 
+class ReceiptQuery(StrictSerializer):
+    tenant = PublicId("org", source="tenant__public_id", required=False)
+    state = Choice(BankReceipt.State.choices, required=False)
+    bank_reference = Text(max_length=80, required=False)
+
+
 class ReceiptIn(StrictSerializer):
     tenant = PublicId("org")
     bank_reference = Text(max_length=80)
@@ -140,6 +147,12 @@ class SettlementOut(Shape):
     net_minor = serializers.IntegerField(help_text="The provider's share.")
     created_at = Instant()
     paid_at = Instant(allow_null=True)
+
+
+class SettlementQuery(StrictSerializer):
+    provider = PublicId("org", source="provider__public_id", required=False)
+    state = Choice(Settlement.State.choices, required=False)
+    currency = Choice(CURRENCIES, required=False)
 
 
 class SettleIn(StrictSerializer):

@@ -37,6 +37,7 @@ class Settlements(ReadOnlyResource):
     }
     idempotent = frozenset({"create"})
     serializer_class = shapes.SettlementOut
+    filter_shape = shapes.SettlementQuery
 
     def rows(self) -> QuerySet[Settlement]:
         return Settlement.objects.visible_to(actor_of(self.request)).select_related("provider")

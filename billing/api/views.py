@@ -17,7 +17,6 @@ from inventory.api.requests import actor_of, body, find, instant_of, organisatio
 from inventory.api.resources import ReadOnlyResource, Resource
 from inventory.errors import Forbidden
 from inventory.models import Organisation, User
-from marketplace.models import Lease
 
 
 class PersonNeeded(Forbidden):
@@ -47,21 +46,14 @@ class Charges(ReadOnlyResource):
     }
     for_projects = frozenset(required_scopes)
     serializer_class = shapes.ChargeOut
-    query_shape = shapes.ChargeQuery
+    filter_shape = shapes.ChargeQuery
 
     def rows(self) -> QuerySet[Charge]:
         actor = actor_of(self.request)
         rows = Charge.objects.visible_to(actor).select_related("lease")
         if actor.project_id is not None:
             rows = rows.filter(lease__project_id=actor.project_id)
-        if lease := self.request.query_params.get("lease"):
-            rows = rows.filter(lease=find(Lease.objects.visible_to(actor), lease))
         return rows
-
-    @extend_schema(parameters=[shapes.ChargeQuery])
-    def list(self, request: Request, **_: Any) -> Response:
-        """Newest first; of one lease with `lease`."""
-        return self.page(self.rows())
 
 
 class Wallet(Resource):
@@ -124,6 +116,7 @@ class BankReceipts(ReadOnlyResource):
     }
     idempotent = frozenset({"create", "approve", "reject"})
     serializer_class = shapes.ReceiptOut
+    filter_shape = shapes.ReceiptQuery
 
     def rows(self) -> QuerySet[BankReceipt]:
         return BankReceipt.objects.visible_to(actor_of(self.request)).select_related("tenant")

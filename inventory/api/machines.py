@@ -1,4 +1,4 @@
-"""What a provider has: centres, fabrics, pools, nodes, and what is taken elsewhere."""
+"""What a provider has: centres, fabrics, and pools with their nodes from a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from inventory.api.parsing import CsvParser
 from inventory.api.requests import actor_of, body, find, instant_of, organisation_of, query
 from inventory.api.resources import ReadOnlyResource, Resource
 from inventory.errors import Forbidden, Invalid
-from inventory.models import Allocation, Centre, Fabric, Node, Organisation, Pool
+from inventory.models import Centre, Fabric, Organisation, Pool
 from inventory.periods import Period
 
 
@@ -73,6 +73,7 @@ class Fabrics(ReadOnlyResource):
         "create": "inventory:write",
     }
     serializer_class = shapes.FabricOut
+    filter_shape = shapes.FabricQuery
 
     def rows(self) -> QuerySet[Fabric]:
         return Fabric.objects.visible_to(actor_of(self.request)).select_related("centre")
@@ -94,12 +95,12 @@ class Pools(ReadOnlyResource):
         "list": "inventory:read",
         "retrieve": "inventory:read",
         "availability": "inventory:read",
-        "nodes": "inventory:read",
         "create": "inventory:write",
         "state": "inventory:write",
     }
     idempotent = frozenset({"create", "state"})
     serializer_class = shapes.PoolOut
+    filter_shape = shapes.PoolQuery
 
     def rows(self) -> QuerySet[Pool]:
         rows = Pool.objects.visible_to(actor_of(self.request))
@@ -152,12 +153,6 @@ class Pools(ReadOnlyResource):
         steps = capacity.availability(pool_id=pool.pk, period=period, at=instant_of(request))
         return Response(shapes.AvailabilityOut({"pool": pool.public_id, "steps": steps}).data)
 
-    @extend_schema(responses=shapes.NodeOut(many=True), operation_id="list_pool_nodes")
-    @action(detail=True, methods=["get"], serializer_class=shapes.NodeOut)
-    def nodes(self, request: Request, public_id: str) -> Response:
-        """The pool's servers."""
-        return self.page(Node.objects.filter(pool=self.row()))
-
 
 class ImportQuery(StrictSerializer):
     apply = QueryFlag(required=False)
@@ -207,57 +202,3 @@ class NodeImport(Resource):
             "errors": plan.errors[:100],
         }
         return Response(shapes.ImportOut(reply).data)
-
-
-class ExternalAllocations(ReadOnlyResource):
-    """The centre's own use and contracts made elsewhere, so that nothing is sold twice."""
-
-    required_scopes: ClassVar[dict[str, str | None]] = {
-        "list": "inventory:read",
-        "retrieve": "inventory:read",
-        "create": "inventory:write",
-        "release": "inventory:write",
-    }
-    idempotent = frozenset({"create", "release"})
-    serializer_class = shapes.ExternalAllocationOut
-
-    def rows(self) -> QuerySet[Any]:
-        rows = Allocation.objects.visible_to(actor_of(self.request))
-        return rows.exclude(kind=Allocation.Kind.SALE).select_related("pool")
-
-    @extend_schema(
-        request=shapes.ExternalAllocationIn, responses={201: shapes.ExternalAllocationOut}
-    )
-    def create(self, request: Request) -> Response:
-        """Takes units of a pool out of the market. One that already runs names its nodes."""
-        given = body(request, shapes.ExternalAllocationIn)
-        actor = actor_of(request)
-        pool = find(Pool.objects.visible_to(actor), given["pool"])
-        names = given.get("nodes", [])
-        rows = Node.objects.filter(pool=pool, public_id__in=names)
-        nodes = list(rows.values_list("pk", flat=True))
-        if len(nodes) != len(set(names)):
-            raise Invalid("A node is not in this pool")
-        row = capacity.claim_external(
-            pool_id=pool.pk,
-            kind=given["kind"],
-            unit_count=given["unit_count"],
-            period=Period(given["start_at"], given["end_at"]),
-            node_ids=nodes,
-            note=given.get("note", ""),
-            at=instant_of(request),
-            actor=actor,
-        )
-        return self.render(row, status=201)
-
-    @extend_schema(request=shapes.ReasonIn, responses=shapes.ExternalAllocationOut)
-    @action(detail=True, methods=["post"])
-    def release(self, request: Request, public_id: str) -> Response:
-        """Gives the units back before they are in use, or ends their use now."""
-        capacity.end_external(
-            allocation_id=self.row().pk,
-            reason=body(request, shapes.ReasonIn).get("reason", "released"),
-            at=instant_of(request),
-            actor=actor_of(request),
-        )
-        return self.render(self.row())

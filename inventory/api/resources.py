@@ -9,6 +9,7 @@ from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from inventory.api.fields import StrictSerializer
 from inventory.api.requests import find
 
 
@@ -16,7 +17,8 @@ class Resource(viewsets.GenericViewSet[Any]):
     """A view set that reads rows through `rows()`, which sees what the caller may see.
 
     `required_scopes` names the scope each action needs (None: any caller), `idempotent` the
-    actions whose POST needs an Idempotency-Key, `reading` those whose POST changes nothing
+    actions whose POST needs an Idempotency-Key, `filter_shape` what a list may be narrowed by
+    (each field's source is a look-up), `reading` those whose POST changes nothing
     and so opens no transaction, `for_projects` those that serve a key bound to one project
     (its rows are that project's alone). They are read by the project's middleware and permission,
     named in settings.
@@ -26,6 +28,7 @@ class Resource(viewsets.GenericViewSet[Any]):
     idempotent: ClassVar[frozenset[str]] = frozenset()
     reading: ClassVar[frozenset[str]] = frozenset()
     for_projects: ClassVar[frozenset[str]] = frozenset()
+    filter_shape: ClassVar[type[StrictSerializer] | None] = None
     lookup_field = "public_id"
     lookup_url_kwarg = "public_id"
     lookup_value_converter = "str"

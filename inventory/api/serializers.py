@@ -19,9 +19,7 @@ from inventory.api.fields import (
     Text,
 )
 from inventory.models import (
-    Allocation,
     HubNode,
-    Node,
     OwnerKind,
     Pool,
     Verification,
@@ -162,6 +160,10 @@ class FabricOut(Shape):
     created_at = Instant()
 
 
+class FabricQuery(StrictSerializer):
+    centre = PublicId("ctr", source="centre__public_id", required=False)
+
+
 class FabricIn(StrictSerializer):
     centre = PublicId("ctr")
     name = Text(max_length=80)
@@ -187,6 +189,12 @@ class PoolOut(Shape):
     created_at = Instant()
 
 
+class PoolQuery(StrictSerializer):
+    fabric = PublicId("fab", source="fabric__public_id", required=False)
+    chip = Text(max_length=40, source="chip_id", required=False)
+    state = Choice(Pool.State.choices, required=False)
+
+
 class PoolIn(StrictSerializer):
     fabric = PublicId("fab")
     chip = Text(max_length=40)
@@ -201,21 +209,6 @@ class PoolIn(StrictSerializer):
 class PoolStateIn(StrictSerializer):
     state = Choice(Pool.State.choices)
     reason = Text(max_length=200, required=False)
-
-
-class NodeOut(Shape):
-    id = PublicId("nod", source="public_id")
-    state = serializers.ChoiceField(Node.State.choices)
-    serial = serializers.CharField()
-    hostname = serializers.CharField()
-    rack = serializers.CharField()
-    leaf = serializers.CharField()
-    card_uuids = serializers.ListField(child=serializers.CharField())
-    driver_version = serializers.CharField()
-    runtime_version = serializers.CharField()
-    firmware_version = serializers.CharField()
-    installed_at = Instant()
-    retired_at = Instant(allow_null=True)
 
 
 class RowErrorOut(Shape):
@@ -256,30 +249,13 @@ class AvailabilityOut(Shape):
     steps = StepOut(many=True)
 
 
-class ExternalAllocationOut(Shape):
-    id = PublicId("alc", source="public_id")
-    pool = PublicId("pool", source="pool.public_id")
-    kind = serializers.ChoiceField(Allocation.Kind.choices)
-    state = serializers.ChoiceField(Allocation.State.choices)
-    unit_count = serializers.IntegerField()
-    start_at = Instant(source="period.lower")
-    end_at = Instant(source="period.upper")
-    note = serializers.CharField()
-    created_at = Instant()
-
-
-class ExternalAllocationIn(StrictSerializer):
-    pool = PublicId("pool")
-    kind = Choice([("own_use", "own use"), ("elsewhere", "contract made elsewhere")])
-    unit_count = Integer(min_value=1, max_value=1_000_000)
-    start_at = Instant()
-    end_at = Instant()
-    nodes = Items(child=PublicId("nod"), max_length=10_000, required=False)
-    note = Text(max_length=200, required=False)
-
-
 class ReasonIn(StrictSerializer):
     reason = Text(max_length=200, required=False)
+
+
+class JournalQuery(StrictSerializer):
+    object = Text(max_length=60, source="object_id", required=False)
+    event = Text(max_length=60, required=False)
 
 
 class JournalOut(Shape):

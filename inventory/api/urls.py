@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from inventory.api import machines, views
+from inventory.api import machines, nodes, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("organisations", views.Organisations, basename="organisation")
@@ -16,9 +16,10 @@ router.register("journal", views.Journal, basename="journal")
 router.register("centres", machines.Centres, basename="centre")
 router.register("fabrics", machines.Fabrics, basename="fabric")
 router.register("pools", machines.Pools, basename="pool")
-router.register(
-    "external-allocations", machines.ExternalAllocations, basename="external-allocation"
-)
+router.register("nodes", nodes.Nodes, basename="node")
+router.register("outages", nodes.Outages, basename="outage")
+router.register("instances", nodes.Instances, basename="instance")
+router.register("external-allocations", nodes.ExternalAllocations, basename="external-allocation")
 
 urlpatterns = [
     path("me", views.Me.as_view({"get": "retrieve"}), name="me"),

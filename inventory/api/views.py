@@ -169,6 +169,7 @@ class Journal(Resource):
 
     required_scopes: ClassVar[dict[str, str | None]] = {"list": "journal:read"}
     serializer_class = shapes.JournalOut
+    filter_shape = shapes.JournalQuery
     concealed = opaque.JOURNAL
 
     def rows(self) -> QuerySet[JournalEntry]:

@@ -24,9 +24,8 @@ def open_block(
     The block takes lead and turnaround around that window where the pool has room and no
     block touches it; what it got is its `period`. Margins that other blocks do not use give
     way.
-
     Locks: pool, blocks. Raises CapacityTaken (with the free units), NotOffered where the pool
-    drains, NotFound, Busy. Not idempotent.
+    drains or the window is over, NotFound, Busy. Not idempotent.
     """
     _check_units(unit_count)
     if not Pool.objects.visible_to(actor).filter(pk=pool_id).exists():

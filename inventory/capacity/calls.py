@@ -71,6 +71,13 @@ class NoNodeFree(DomainError):
     retry_after_seconds = 60
 
 
+class NodeInUse(DomainError):
+    """A node that was named serves somebody, or is out of use, in the period asked for."""
+
+    code = "node_in_use"
+    title = "A named node is in use, or out of use"
+
+
 class NodeNotClean(DomainError):
     """A machine on the node is not wiped: retry the wipe, or confirm that it was done by hand."""
 
@@ -95,6 +102,7 @@ _REFUSALS: dict[str, type[DomainError]] = {
         ClockAhead,
         NotDue,
         NoNodeFree,
+        NodeInUse,
         NodeNotClean,
         InvalidEnd,
         IllegalTransition,

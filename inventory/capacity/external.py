@@ -17,6 +17,13 @@ from inventory.models import Allocation, Pool
 from inventory.periods import Period
 
 
+class NodesNeeded(Invalid):
+    """It runs already, so its nodes are known: unnamed, others might be taken for it."""
+
+    code = "nodes_needed"
+    title = "What runs already names its nodes"
+
+
 def claim_external(
     *,
     pool_id: int,
@@ -32,17 +39,18 @@ def claim_external(
 
     One that runs already is bound at once, to the nodes named; a future one is a count, its
     nodes found at its start. Locks: pool. Raises CapacityTaken, NotOffered where the pool is
-    retired or the period over, NoNodeFree where the named nodes are not free, Invalid where
-    nodes are named for the future. Not idempotent.
+    retired or the period over, NodesNeeded where one that runs names none, NodeInUse where the
+    named ones are not free, Invalid where nodes are named for the future, or not as many as
+    hold its units. Not idempotent.
     """
     if kind not in (Allocation.Kind.OWN_USE, Allocation.Kind.ELSEWHERE):
         raise Invalid("An external allocation is own use or a contract made elsewhere")
     if not 1 <= unit_count <= MOST_UNITS:
         raise Invalid(f"The number of units lies between 1 and {MOST_UNITS}")
-    if node_ids and period.start > at:
-        raise Invalid("Nodes of a future allocation are named at its start")
-    if not Pool.objects.visible_to(actor).filter(pk=pool_id).exists():
+    pool = Pool.objects.visible_to(actor).filter(pk=pool_id).first()
+    if pool is None:
         raise NotFound("No such pool")
+    _check_nodes(pool, unit_count, list(node_ids), runs=period.start <= at < period.end)
     with transaction.atomic():
         pk = call(
             "capacity_claim_external",
@@ -56,6 +64,20 @@ def claim_external(
             **asked(at, actor),
         )
         return Allocation.objects.get(pk=pk)
+
+
+def _check_nodes(pool: Pool, unit_count: int, node_ids: list[int], *, runs: bool) -> None:
+    if not runs:
+        if node_ids:
+            raise Invalid("Nodes of a future allocation are picked at its start")
+        return
+    if not node_ids:
+        raise NodesNeeded()
+    per_node = pool.cards_per_node // pool.unit_cards
+    if len(set(node_ids)) != len(node_ids):
+        raise Invalid("A node is named twice")
+    if not len(node_ids) <= unit_count <= len(node_ids) * per_node:
+        raise Invalid(f"The named nodes do not hold {unit_count} units, or some hold none")
 
 
 def follow_external(*, allocation_id: int, at: datetime, actor: Actor) -> Allocation:

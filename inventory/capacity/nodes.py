@@ -61,7 +61,7 @@ def put_nodes(
 def retire_node(*, node_id: int, at: datetime, actor: Actor, reason: str) -> Node:
     """The node has left the pool for good, where its promises fit on the other nodes.
 
-    Locks: pool, node. Raises CapacityTaken, NoNodeFree while the node serves, NotFound.
+    Locks: pool, node. Raises CapacityTaken, NodeInUse while the node serves, NotFound.
     Idempotent.
     """
     if not Node.objects.visible_to(actor).filter(pk=node_id).exists():

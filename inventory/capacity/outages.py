@@ -23,6 +23,7 @@ from inventory.periods import Period
 logger = logging.getLogger(__name__)
 ACTOR = actors.system("capacity.sweep")
 TRY_AGAIN = timedelta(minutes=1)
+KNOWN_WITHIN = timedelta(days=7)
 
 
 def set_outage(
@@ -39,13 +40,20 @@ def set_outage(
     """Nodes of the pool are out of use.
 
     Planned: a count, refused where the pool has promised those nodes; the nodes are picked
-    when it starts, so one can be named only for an outage that starts now. Failed: one node,
-    from now to when it is expected back; it is broken at once. Failures use the spares first;
+    when it starts, so one can be named only for an outage that starts now. It begins now at the
+    earliest: what was counted as serviceable stays so. Failed: one node, known since a week ago
+    at most, to when it is expected back; it is broken at once. Failures use the spares first;
     beyond them admission counts what is left, and where more is claimed already the journal
     entry `pool.overcommitted` names the allocations in danger.
 
-    Locks: pool, node. Raises CapacityTaken, NoNodeFree, Invalid, NotFound. Not idempotent.
+    Locks: pool, node. Raises CapacityTaken, NodeInUse, Invalid, NotFound. Not idempotent.
     """
+    if period.end <= at:
+        raise Invalid("The period is over")
+    if kind == Outage.Kind.PLANNED:
+        period = Period(max(period.start, at), period.end)
+    elif period.start < at - KNOWN_WITHIN:
+        raise Invalid("A failure is entered within a week")
     if kind == Outage.Kind.FAILED and (node_id is None or node_count != 1 or period.start > at):
         raise Invalid("A failure names its one node and has begun")
     named_early = node_id is not None and (node_count != 1 or period.start > at)
@@ -70,7 +78,7 @@ def set_outage(
         return Outage.objects.get(pk=pk)
 
 
-def close_outage(*, outage_id: int, at: datetime, actor: Actor) -> Outage:
+def close_outage(*, outage_id: int, at: datetime, actor: Actor, reason: str = "") -> Outage:
     """The outage is over or called off; a failed node serves again.
 
     Locks: pool, outage, node. Raises NotFound, NodeNotClean. Idempotent.
@@ -78,7 +86,7 @@ def close_outage(*, outage_id: int, at: datetime, actor: Actor) -> Outage:
     if not Outage.objects.visible_to(actor).filter(pk=outage_id).exists():
         raise NotFound("No such outage")
     with transaction.atomic():
-        call("capacity_close_outage", outage=outage_id, **asked(at, actor))
+        call("capacity_close_outage", outage=outage_id, reason=reason, **asked(at, actor))
         row: Outage = Outage.objects.get(pk=outage_id)
         return row
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -11,6 +11,18 @@ from django.utils.translation import gettext_lazy as _
 from inventory.identifiers import PublicIdField
 from inventory.lifecycle import Lifecycle, append_only, enforced
 from inventory.models.capacity import Allocation, Binding
+
+if TYPE_CHECKING:
+    from inventory.actors import Actor
+
+
+class InstanceQuerySet(models.QuerySet["Instance"]):
+    """What runs on a provider's machines, read by that provider."""
+
+    def visible_to(self, actor: Actor) -> InstanceQuerySet:
+        if actor.sees_everything:
+            return self
+        return self.filter(allocation__provider_id=actor.organisation_id)
 
 
 @enforced
@@ -62,6 +74,8 @@ class Instance(models.Model):
     active_at = models.DateTimeField(null=True, blank=True)
     releasing_at = models.DateTimeField(null=True, blank=True)
     released_at = models.DateTimeField(null=True, blank=True)
+
+    objects = InstanceQuerySet.as_manager()
 
     class Meta:
         indexes = [

@@ -26,10 +26,10 @@ class NothingToRemedy(DomainError):
 def retry_release(*, instance_id: int, at: datetime, actor: Actor, reason: str) -> None:
     """A machine that could not be wiped is tried again; its node stays quarantined meanwhile.
 
-    Raises NothingToRemedy.
+    Raises NothingToRemedy, NotFound.
     """
     with transaction.atomic():
-        allocation, instance, _ = _lock(instance_id, at)
+        allocation, instance, _ = _lock(instance_id, at, actor)
         if instance.state != State.RELEASE_FAILED:
             raise NothingToRemedy(state=instance.state)
         moves.take_down(instance, at=at, reason=reason, actor=actor)
@@ -37,12 +37,12 @@ def retry_release(*, instance_id: int, at: datetime, actor: Actor, reason: str) 
 
 
 def mark_clean(*, instance_id: int, at: datetime, actor: Actor, reason: str) -> None:
-    """A person has wiped the machine by hand. The node stays quarantined until brought back.
+    """A person has wiped the machine by hand. The node stays quarantined while its outage is open.
 
-    Raises NothingToRemedy.
+    Raises NothingToRemedy, NotFound.
     """
     with transaction.atomic():
-        allocation, instance, _ = _lock(instance_id, at)
+        allocation, instance, _ = _lock(instance_id, at, actor)
         if instance.state != State.RELEASE_FAILED:
             raise NothingToRemedy(state=instance.state)
         moves.move(instance, to=State.RELEASED, at=at, actor=actor, reason=reason)
@@ -53,10 +53,10 @@ def replace(*, instance_id: int, at: datetime, actor: Actor, reason: str) -> Non
     """A machine that broke in a customer's hands is taken down and its node quarantined.
 
     The reconcile loop puts another in its place as soon as a node is free; until then its
-    time is a gap. Raises NothingToRemedy.
+    time is a gap. Raises NothingToRemedy, NotFound.
     """
     with transaction.atomic():
-        allocation, instance, node = _lock(instance_id, at)
+        allocation, instance, node = _lock(instance_id, at, actor)
         if instance.state != State.ACTIVE or allocation.state != Allocation.State.ACTIVE:
             raise NothingToRemedy(state=instance.state)
         moves.quarantine(node, at=at, reason=reason, actor=actor)
@@ -102,9 +102,12 @@ def fail_node(
     return outage
 
 
-def _lock(instance_id: int, at: datetime) -> tuple[Allocation, Instance, Node]:
+def _lock(instance_id: int, at: datetime, actor: Actor) -> tuple[Allocation, Instance, Node]:
     """Pool, allocation, node, instance: in the order that everybody takes them."""
-    seen = Instance.objects.select_related("allocation__pool", "binding").get(pk=instance_id)
+    visible = Instance.objects.visible_to(actor).select_related("allocation__pool", "binding")
+    seen = visible.filter(pk=instance_id).first()
+    if seen is None:
+        raise NotFound("No such instance")
     capacity.lock(seen.allocation.pool_id, at)
     allocation = Allocation.objects.select_for_update(of=("self",), no_key=True).get(
         pk=seen.allocation_id

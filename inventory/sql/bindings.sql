@@ -98,7 +98,8 @@ BEGIN
     -- From now on, not from the period's start: before now the cards served somebody else.
     bound := capacity_pick(a.id, a.pool_id, a.unit_count, tstzrange(p_at, upper(a.blocking)), p_nodes, p_at);
     IF bound < a.unit_count THEN
-        PERFORM capacity_refuse('no_node_free', jsonb_build_object('found_units', bound));
+        PERFORM capacity_refuse(CASE WHEN p_nodes IS NULL THEN 'no_node_free' ELSE 'node_in_use' END,
+                                jsonb_build_object('found_units', bound));
     END IF;
     PERFORM capacity_note(a.pool_id, l.clk, 'bound', NULL, NULL, 0, tstzrange(p_at, upper(a.blocking)),
                           p_at, p_actor, public_id('alc', a.public_id));

@@ -95,7 +95,7 @@ BEGIN
             PERFORM capacity_refuse('capacity_taken', jsonb_build_object('free_units', greatest(room, 0)));
         END IF;
         IF EXISTS (SELECT FROM inventory_binding WHERE node_id = p_node AND during && ahead) THEN
-            PERFORM capacity_refuse('no_node_free', jsonb_build_object('found_units', 0));
+            PERFORM capacity_refuse('node_in_use', '{}');
         END IF;
     END IF;
     INSERT INTO inventory_outage
@@ -212,7 +212,8 @@ BEGIN
 END $$;
 
 CREATE FUNCTION capacity_close_outage(
-    p_outage bigint, p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
+    p_outage bigint, p_reason text,
+    p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = public, pg_temp AS $$
 DECLARE
@@ -238,11 +239,11 @@ BEGIN
     IF o.kind = 'failed' AND NOT EXISTS (
         SELECT FROM inventory_outage WHERE node_id = o.node_id AND kind = 'failed' AND state = 'open'
     ) AND (SELECT state FROM inventory_node WHERE id = o.node_id) = 'broken' THEN
-        PERFORM capacity_move_node(o.node_id, 'serviceable', p_at, p_actor_kind, p_actor, o.reason);
+        PERFORM capacity_move_node(o.node_id, 'serviceable', p_at, p_actor_kind, p_actor, p_reason);
     END IF;
-    PERFORM capacity_note(o.pool_id, clk, 'outage_closed', NULL, NULL, 0, o.period, p_at, p_actor, '');
+    PERFORM capacity_note(o.pool_id, clk, 'outage_closed', NULL, NULL, 0, o.period, p_at, p_actor, p_reason);
     PERFORM capacity_journal(
-        'outage.closed', public_id('out', o.public_id), 'open', 'closed', p_at, p_actor_kind, p_actor, '',
+        'outage.closed', public_id('out', o.public_id), 'open', 'closed', p_at, p_actor_kind, p_actor, p_reason,
         (SELECT provider_id FROM inventory_pool WHERE id = o.pool_id), NULL, '{}'
     );
     RETURN true;
@@ -277,7 +278,7 @@ BEGIN
         PERFORM capacity_refuse('capacity_taken', jsonb_build_object('free_units', greatest(room, 0)));
     END IF;
     IF EXISTS (SELECT FROM inventory_binding WHERE node_id = n.id AND upper(during) > p_at) THEN
-        PERFORM capacity_refuse('no_node_free', '{"found_units": 0}');
+        PERFORM capacity_refuse('node_in_use', '{}');
     END IF;
     WITH over AS (
         UPDATE inventory_outage SET state = 'closed', closed_at = p_at

@@ -116,6 +116,11 @@ class ListingOut(Shape):
         return TermsOut(max(row.terms.all(), key=lambda terms: terms.version)).data
 
 
+class ListingQuery(StrictSerializer):
+    pool = PublicId("pool", source="pool__public_id", required=False)
+    state = Choice(Listing.State.choices, required=False)
+
+
 class ListingIn(StrictSerializer):
     pool = PublicId("pool")
     unit_count = Integer(min_value=1, max_value=1_000_000)
@@ -174,6 +179,12 @@ class ReservationOut(Shape):
         return lease.public_id if lease else None
 
 
+class ReservationQuery(StrictSerializer):
+    listing = PublicId("lst", source="listing__public_id", required=False)
+    project = PublicId("prj", source="project__public_id", required=False)
+    state = Choice(Reservation.State.choices, required=False)
+
+
 class LeaseOut(Shape):
     id = PublicId("lse", source="public_id")
     state = serializers.ChoiceField(Lease.State.choices)
@@ -199,6 +210,14 @@ class LeaseOut(Shape):
     ended_at = Instant(allow_null=True)
     failed_at = Instant(allow_null=True)
     cancelled_at = Instant(allow_null=True)
+
+
+class LeaseQuery(StrictSerializer):
+    listing = PublicId("lst", source="listing__public_id", required=False)
+    project = PublicId("prj", source="project__public_id", required=False)
+    tenant = PublicId("org", source="tenant__public_id", required=False)
+    provider = PublicId("org", source="provider__public_id", required=False)
+    state = Choice(Lease.State.choices, required=False)
 
 
 class CredentialOut(Shape):

@@ -60,6 +60,7 @@ class Listings(ReadOnlyResource):
     }
     idempotent = frozenset({"create", "reprice", "pause", "resume", "withdraw"})
     serializer_class = shapes.ListingOut
+    filter_shape = shapes.ListingQuery
 
     def rows(self) -> QuerySet[Listing]:
         rows = Listing.objects.visible_to(actor_of(self.request))
@@ -201,6 +202,7 @@ class ReadOnlyReservations(ReadOnlyResource):
         "retrieve": "reservations:read",
     }
     serializer_class = shapes.ReservationOut
+    filter_shape = shapes.ReservationQuery
 
     def rows(self) -> QuerySet[Reservation]:
         rows = Reservation.objects.visible_to(actor_of(self.request))
@@ -215,6 +217,7 @@ class ReadOnlyLeases(ReadOnlyResource):
         "retrieve": "leases:read",
     }
     serializer_class = shapes.LeaseOut
+    filter_shape = shapes.LeaseQuery
 
     def rows(self) -> QuerySet[Lease]:
         rows = Lease.objects.visible_to(actor_of(self.request))

@@ -36,8 +36,9 @@ class CursorPage(BasePagination):
     """At most two statements: one finds the cursor's row, one reads the page.
 
     Cursors are public ids. A view whose rows have none names a prefix as `concealed`, and
-    its cursors are their numbers, concealed. A view with filters of its own names their
-    shape as `query_shape`.
+    its cursors are their numbers, concealed. A view that may be asked for some rows only names
+    their shape as `filter_shape`: its fields' sources are look-ups. Parameters that a view reads
+    itself have their shape in `query_shape`.
     """
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
@@ -47,7 +48,7 @@ class CursorPage(BasePagination):
         if after and before:
             raise Invalid("Give starting_after or ending_before, not both")
         self._concealed: str | None = getattr(view, "concealed", None)
-        rows: QuerySet[Any] = queryset
+        rows: QuerySet[Any] = queryset.filter(**_filters(view, given))
         if after:
             rows = rows.filter(id__lt=self._key(queryset, after)).order_by("-id")
         elif before:
@@ -102,10 +103,17 @@ class CursorPage(BasePagination):
 
 def page_shape(view: Any) -> type[StrictSerializer]:
     """The cursor's parameters and the view's own filters."""
-    own = getattr(view, "query_shape", None)
-    if own is None:
-        return CursorQuery
-    return type(own.__name__, (own, CursorQuery), {})
+    shapes = [getattr(view, name, None) for name in ("query_shape", "filter_shape")]
+    own = tuple(shape for shape in shapes if shape is not None)
+    return type("ListQuery", (*own, CursorQuery), {})
+
+
+def _filters(view: Any, given: dict[str, Any]) -> dict[str, Any]:
+    shape: type[StrictSerializer] | None = getattr(view, "filter_shape", None)
+    if shape is None:
+        return {}
+    sources = [str(field.source or name) for name, field in shape().fields.items()]
+    return {source: given[source] for source in sources if source in given}
 
 
 def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:

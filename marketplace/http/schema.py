@@ -69,6 +69,9 @@ _PREFIX = {
     "centres": "ctr",
     "fabrics": "fab",
     "pools": "pool",
+    "nodes": "nod",
+    "outages": "out",
+    "instances": "ins",
     "external-allocations": "alc",
     "listings": "lst",
     "reservations": "rsv",
@@ -116,6 +119,8 @@ class CardhourSchema(AutoSchema):
 
     def get_override_parameters(self) -> list[Any]:
         parameters: list[Any] = list(super().get_override_parameters())
+        if self.view.filter_shape is not None and self._is_list_view():
+            parameters.append(self.view.filter_shape)
         if self._action in self.view.idempotent:
             parameters.append(
                 OpenApiParameter(

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from inventory import keys
-from inventory.models import Membership, Organisation, Pool, User
+from inventory import capacity, keys, provisioning
+from inventory.models import Instance, Membership, Organisation, Pool, User
 from inventory.organisations import OPERATOR_ROLE_SCOPES, ROLE_SCOPES
+from inventory.periods import Period
 from tests import world
 from tests.api.client import Api
+from tests.delivery import scene as delivery
 
 _numbers = itertools.count(1)
 
@@ -119,6 +121,32 @@ class Market:
     def reservation(self, **wanted: Any) -> dict[str, Any]:
         token = self.offer(**wanted)["token"]
         return dict(self.as_tenant.do("/reservations", {"offer": token}))
+
+    def instance(self, *, stuck: bool = False) -> Instance:
+        """A machine that was handed over two hours ago; `stuck`: its wipe fails."""
+        at = next_hour(-2)
+        self.pool.driver_options = {
+            "deadlines": {"release_seconds": 60},
+            "fail": {"release": {"permanent": True}} if stuck else {},
+        }
+        self.pool.save(update_fields=["driver_options"])
+        capacity.open_block(
+            pool_id=self.pool.pk,
+            unit_count=2,
+            sellable=Period(at, next_hour(48)),
+            at=at,
+            actor=world.SYSTEM,
+        )
+        allocation = delivery.sold(self.pool, units=1, period=Period(at, next_hour(40)), at=at)
+        delivery.run(at, at + timedelta(minutes=5))
+        row = allocation.instances.get()
+        if stuck:
+            provisioning.replace(
+                instance_id=row.pk, at=at + timedelta(minutes=5), actor=world.SYSTEM, reason="x"
+            )
+            delivery.run(at + timedelta(minutes=5), at + timedelta(minutes=60))
+        row.refresh_from_db()
+        return row
 
     def lease(self, **wanted: Any) -> dict[str, Any]:
         held = self.reservation(**wanted)

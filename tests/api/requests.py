@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+from inventory import credentials
+from marketplace.models import Lease
 from tests.api.client import Api
-from tests.api.market import Market
-from tests.api.test_other_organisations import OBJECTS, external_body, settle_body
+from tests.api.market import Market, next_hour, text
+from tests.api.test_other_organisations import (
+    OBJECTS,
+    external_body,
+    lived_in_june,
+    outage_body,
+    settle_body,
+)
 
 
 @dataclass(frozen=True)
@@ -17,6 +26,7 @@ class Good:
 
     who: str
     body: Callable[[Market], Any]
+    row: Callable[[Market], str] | None = None  # where any object of the collection does not do
 
 
 SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICp+DnOy9lRSESdgdpyR5MgGs6hInSw8YO2knseJo2rG me"
@@ -45,6 +55,30 @@ def _hold(market: Market) -> Any:
     market.listing()
     market.fund()
     return {"offer": market.offer()["token"], "ssh_keys": [SSH_KEY]}
+
+
+def _settle(market: Market) -> Any:
+    lived_in_june(market)
+    return settle_body(market)
+
+
+def _paused(market: Market) -> str:
+    public_id = str(market.listing()["id"])
+    market.as_provider.do(f"/listings/{public_id}/pause", {})
+    return public_id
+
+
+def _handed_over(market: Market) -> str:
+    public_id = OBJECTS["leases"](market)
+    lease = Lease.objects.get(public_id=public_id)
+    credentials.issue(
+        allocation_id=lease.allocation_id, kind="ssh", secret="s3cret", at=datetime.now(UTC)
+    )
+    return public_id
+
+
+def _stuck(market: Market) -> str:
+    return market.instance(stuck=True).public_id
 
 
 GOOD: dict[str, Good] = {
@@ -98,6 +132,16 @@ GOOD: dict[str, Good] = {
             "operations_micro": 500_000,
         },
     ),
+    "/nodes/{public_id}/fail": Good(
+        "as_provider",
+        lambda m: {"reason": "a card fell off the bus", "expected_back_at": text(next_hour(30))},
+    ),
+    "/nodes/{public_id}/retire": Good("as_provider", _reason),
+    "/outages": Good("as_provider", outage_body),
+    "/outages/{public_id}/close": Good("as_provider", _reason),
+    "/instances/{public_id}/replace": Good("as_provider", _reason),
+    "/instances/{public_id}/retry-release": Good("as_provider", _reason, _stuck),
+    "/instances/{public_id}/mark-clean": Good("as_provider", _reason, _stuck),
     "/external-allocations": Good("as_provider", external_body),
     "/external-allocations/{public_id}/release": Good("as_provider", _reason),
     "/listings": Good("as_provider", lambda m: m.listing_body()),
@@ -105,17 +149,17 @@ GOOD: dict[str, Good] = {
         "as_provider", lambda m: {"basis": "card_hour", "amount_micro": 7_000_000}
     ),
     "/listings/{public_id}/pause": Good("as_provider", _reason),
-    "/listings/{public_id}/resume": Good("as_provider", _reason),
+    "/listings/{public_id}/resume": Good("as_provider", _reason, _paused),
     "/listings/{public_id}/withdraw": Good("as_provider", _reason),
     "/offers/search": Good("as_tenant", _search),
     "/reservations": Good("as_tenant", _hold),
     "/reservations/{public_id}/confirm": Good("as_tenant", _no_body),
     "/reservations/{public_id}/cancel": Good("as_tenant", _reason),
-    "/leases/{public_id}/credentials/reveal": Good("as_tenant", _no_body),
+    "/leases/{public_id}/credentials/reveal": Good("as_tenant", _no_body, _handed_over),
     "/bank-receipts": Good("as_operator", lambda m: m.receipt_body()),
     "/bank-receipts/{public_id}/approve": Good("as_second_operator", _no_body),
     "/bank-receipts/{public_id}/reject": Good("as_second_operator", lambda m: {"reason": "no"}),
-    "/settlements": Good("as_operator", settle_body),
+    "/settlements": Good("as_operator", _settle),
 }
 # Their bodies are files.
 FILES = {"/pools/{public_id}/nodes/import"}
@@ -126,5 +170,6 @@ def prepared(market: Market, path: str) -> tuple[Api, str, Any]:
     good = GOOD[path]
     body = good.body(market)
     if "{public_id}" in path:
-        path = path.replace("{public_id}", OBJECTS[path.split("/")[1]](market))
+        make = good.row or OBJECTS[path.split("/")[1]]
+        path = path.replace("{public_id}", make(market))
     return getattr(market, good.who), path, body

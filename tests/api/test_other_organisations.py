@@ -84,6 +84,24 @@ def _external(market: Market) -> str:
     return str(reply["id"])
 
 
+def _node(market: Market) -> str:
+    return str(market.pool.nodes.order_by("-pk")[0].public_id)
+
+
+def _outage(market: Market) -> str:
+    return str(market.as_provider.do("/outages", outage_body(market))["id"])
+
+
+def outage_body(market: Market) -> dict[str, Any]:
+    return {
+        "pool": market.pool.public_id,
+        "node_count": 1,
+        "start_at": text(next_hour(48)),
+        "end_at": text(next_hour(96)),
+        "reason": "new switches",
+    }
+
+
 def _project(market: Market) -> str:
     return str(market.as_tenant.do("/projects", {"name": "Pre-training"})["id"])
 
@@ -101,6 +119,9 @@ OBJECTS: dict[str, Maker] = {
     "centres": _centre,
     "fabrics": lambda market: market.pool.fabric.public_id,
     "pools": lambda market: market.pool.public_id,
+    "nodes": _node,
+    "outages": _outage,
+    "instances": lambda market: market.instance().public_id,
     "external-allocations": _external,
     "listings": lambda market: str(market.listing()["id"]),
     "reservations": _reservation,
@@ -117,6 +138,9 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/centres": (_centre, "as_provider"),
     "/fabrics": (OBJECTS["fabrics"], "as_provider"),
     "/pools": (OBJECTS["pools"], "as_provider"),
+    "/nodes": (_node, "as_provider"),
+    "/outages": (_outage, "as_provider"),
+    "/instances": (OBJECTS["instances"], "as_provider"),
     "/external-allocations": (_external, "as_provider"),
     "/listings": (OBJECTS["listings"], "as_provider"),
     "/reservations": (_reservation, "as_tenant"),
@@ -143,6 +167,7 @@ FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
         "name": "P",
     },
     "/external-allocations": external_body,
+    "/outages": outage_body,
     "/listings": lambda market: market.listing_body(),
     "/reservations": lambda market: _foreign_project(market),
 }
@@ -215,6 +240,8 @@ BODIES: dict[str, Any] = {
     "reprice": {"basis": "card_hour", "amount_micro": 1_000_000},
     "verify": {"verified": True},
     "reject": {"reason": "no"},
+    "fail": {"reason": "no", "expected_back_at": text(next_hour(10))},
+    **{verb: {"reason": "no"} for verb in ("retire", "replace", "retry-release", "mark-clean")},
     "floors": {
         "power_micro": 1,
         "depreciation_micro": 1,

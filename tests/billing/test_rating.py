@@ -369,7 +369,7 @@ def test_only_a_month_that_is_over_is_settled() -> None:
 
 def test_what_the_tenant_has_not_paid_is_not_settled_until_it_has() -> None:
     books.top_up(world.tenant(), GROSS // 10)
-    price = {"schedule": "deposit_hourly", "deposit_bps": 1000}
+    price: dict[str, Any] = {"schedule": "deposit_hourly", "deposit_bps": 1000}
     lease = books.activate(books.lease(scene.listing(**price)))
     books.meter(lease, until=T0 + hours(15))
     rate()
@@ -389,7 +389,7 @@ def test_what_the_tenant_has_not_paid_is_not_settled_until_it_has() -> None:
 
 def test_an_unpaid_lease_ends_and_a_paid_one_goes_on() -> None:
     books.top_up(world.tenant(), GROSS // 10)
-    price = {"schedule": "deposit_hourly", "deposit_bps": 1000}
+    price: dict[str, Any] = {"schedule": "deposit_hourly", "deposit_bps": 1000}
     lease = books.activate(books.lease(scene.listing(**price)))
     books.meter(lease, until=T0 + hours(12))
     rate()

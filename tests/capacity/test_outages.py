@@ -1,7 +1,9 @@
 import pytest
+from django.db import transaction
 
 from inventory import capacity
-from inventory.capacity import CapacityTaken, NoNodeFree
+from inventory.capacity import CapacityTaken, NodeInUse
+from inventory.capacity.external import NodesNeeded
 from inventory.errors import Invalid
 from inventory.models import Allocation, JournalEntry, Node, Outage, Pool
 from tests import world
@@ -142,7 +144,7 @@ def test_a_node_retires_only_when_nothing_needs_it() -> None:
     )
     idle = pool.nodes.exclude(pk=bound.node_id).get()
 
-    with pytest.raises(NoNodeFree):
+    with pytest.raises(NodeInUse):
         capacity.retire_node(node_id=bound.node_id, at=T0, actor=SYSTEM, reason="old")
     for _ in range(2):
         row = capacity.retire_node(node_id=idle.pk, at=T0, actor=SYSTEM, reason="old")
@@ -188,3 +190,60 @@ def test_own_use_follows_the_clock() -> None:
         assert f"{running.state} {coming.state}" == states
     assert coming.bindings.get().node_id != node.pk
     all_is_well()
+
+
+def test_what_runs_already_names_nodes_that_are_free() -> None:
+    pool = world.pool(nodes=4)
+    first, second, *_ = pool.nodes.order_by("pk")
+
+    def runs(units: int, *nodes: Node) -> Allocation:
+        return capacity.claim_external(
+            pool_id=pool.pk,
+            kind="elsewhere",
+            unit_count=units,
+            period=period(-10, 20),
+            note="a contract of last year",
+            at=T0,
+            actor=SYSTEM,
+            node_ids=[node.pk for node in nodes],
+        )
+
+    for units, nodes, error in (
+        (1, (), NodesNeeded),
+        (2, (first,), Invalid),
+        (1, (first, second), Invalid),
+        (2, (first, first), Invalid),
+    ):
+        with pytest.raises(error):
+            runs(units, *nodes)
+    row = runs(1, first)
+    with pytest.raises(NodeInUse), transaction.atomic():
+        runs(2, first, second)
+
+    assert [binding.node for binding in row.bindings.all()] == [first]
+    assert Allocation.objects.count() == 1
+    all_is_well()
+
+
+def test_what_was_counted_as_serviceable_stays_so() -> None:
+    pool = world.pool(nodes=2)
+
+    def out(kind: str, start: float, end: float) -> Outage:
+        node = pool.nodes.all()[0].pk if kind == "failed" else None
+        return capacity.set_outage(
+            pool_id=pool.pk,
+            kind=kind,
+            period=period(start, end),
+            node_id=node,
+            reason="fans",
+            at=T0,
+            actor=SYSTEM,
+        )
+
+    for kind, start, end in (("planned", -9, -1), ("planned", -9, 0), ("failed", -200, 5)):
+        with pytest.raises(Invalid):
+            out(kind, start, end)
+    assert not Outage.objects.exists()
+
+    assert out("planned", -9, 5).period == period(0, 5).range
+    assert out("failed", -9, 5).period == period(-9, 5).range

@@ -4,8 +4,6 @@ documented, and every operation has a request that succeeds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +25,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from inventory import chips, credentials
+from inventory import chips
 from marketplace.http.limits import buckets
-from marketplace.models import Lease
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
 from tests.api.requests import prepared
-from tests.api.test_other_organisations import OBJECTS, lived_in_june
+from tests.api.test_other_organisations import OBJECTS
 
 load_all_checks()
 CHECKS: list[Any] = [
@@ -79,20 +76,6 @@ def _call(case: Any, headers: dict[str, str], checks: list[Any]) -> Any:
     return case.call_and_validate(headers=headers, checks=checks)
 
 
-def _give_credentials(market: Market, lease_id: str) -> None:
-    lease = Lease.objects.get(public_id=lease_id)
-    credentials.issue(
-        allocation_id=lease.allocation_id, kind="ssh", secret="s3cret", at=datetime.now(UTC)
-    )
-
-
-# Requests that need more than a body and an id.
-EXTRA: dict[str, Callable[[Market, str], Any]] = {
-    "/leases/{public_id}/credentials/reveal": _give_credentials,
-    "/listings/{public_id}/resume": lambda market, row: market.as_provider.do(
-        f"/listings/{row}/pause", {}
-    ),
-}
 OWNERS = {"projects": "as_tenant", "api-keys": "as_tenant", "wallet": "as_tenant"}
 OWNERS |= dict.fromkeys(("reservations", "leases", "charges"), "as_tenant")
 OWNERS |= dict.fromkeys(("bank-receipts", "audit"), "as_operator")
@@ -103,12 +86,8 @@ def _good(market: Market, operation: Any) -> tuple[Api, str | None, Any]:
     path = operation.path.removeprefix("/api/v1")
     collection = path.split("/")[1]
     if operation.method == "post" and not path.endswith("/nodes/import"):
-        if path == "/settlements":
-            lived_in_june(market)
         api, address, body = prepared(market, path)
         row = address.split("/")[2] if "{public_id}" in path else None
-        if path in EXTRA and row is not None:
-            EXTRA[path](market, row)
         return api, row, body
     api = getattr(market, OWNERS.get(collection, "as_provider"))
     row = OBJECTS[collection](market) if "{public_id}" in path else None
