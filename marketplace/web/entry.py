@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
@@ -13,9 +13,12 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.forms import Form
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render as render_template
+from django.shortcuts import resolve_url
+from django.urls import reverse
+from django.utils.http import urlencode
 
 from inventory import organisations
 from inventory.actors import Actor
@@ -172,6 +175,29 @@ def render(
     if form is not None:
         context = {"form": form, **context}
     return render_template(request, template, context, status=422 if refused else 200)
+
+
+def confirmation(
+    request: ConsoleRequest,
+    form: Form,
+    *,
+    title: str,
+    lines: Sequence[object],
+    submit: str,
+    back: str,
+    **context: Any,
+) -> HttpResponse:
+    """A page that says what is about to happen and asks once more.
+
+    `back` is a URL name or a path.
+    """
+    words = {"title": title, "lines": lines, "submit": submit, "back": resolve_url(back)}
+    return render(request, "console/confirm.html", {**words, **context}, form=form)
+
+
+def back_to(name: str, **query: str) -> HttpResponse:
+    """A redirect to a page of the console, with a query."""
+    return HttpResponseRedirect(f"{reverse(name)}?{urlencode(query)}")
 
 
 def fresh_key() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 # The database counts in 32 bits; anything near it is a slip of the finger.
 LARGEST_COUNT = 1_000_000
+_BETWEEN = re.compile(r"[\s,;、]+")
 
 
 class ConsoleForm(forms.Form):
@@ -30,7 +33,7 @@ class ConsoleForm(forms.Form):
 
 def _class_of(widget: forms.Widget) -> str:
     if isinstance(widget, forms.CheckboxSelectMultiple | forms.RadioSelect):
-        return "form-check-input"
+        return "check-list"  # of the list and of its boxes alike: Django knows one class only
     if isinstance(widget, forms.CheckboxInput):
         return "form-check-input"
     if isinstance(widget, forms.Select):
@@ -80,6 +83,11 @@ class ZonedDateTimeField(forms.DateTimeField):
 def count_field(*, minimum: int = 1, **options: Any) -> forms.IntegerField:
     """A whole number that the database can hold."""
     return forms.IntegerField(min_value=minimum, max_value=LARGEST_COUNT, **options)
+
+
+def words(text: str) -> list[str]:
+    """What a person lists: parted by blanks, commas or semicolons, wide ones too."""
+    return [word for word in _BETWEEN.split(unicodedata.normalize("NFKC", text)) if word]
 
 
 def reason_field(**options: Any) -> forms.CharField:

@@ -4,6 +4,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from marketplace.web import (
+    api_keys,
     audit,
     centres,
     deals,
@@ -61,8 +62,8 @@ urlpatterns = [
     path("search/", search.index, name="search"),
     path("members/", people.members, name="members"),
     path("members/<str:user_id>/remove/", people.remove_member, name="member_remove"),
-    path("keys/", people.keys, name="keys"),
-    path("keys/<str:key_id>/revoke/", people.revoke_key, name="key_revoke"),
+    path("keys/", api_keys.keys, name="keys"),
+    path("keys/<str:key_id>/revoke/", api_keys.revoke_key, name="key_revoke"),
     path("journal/", oversight.journal, name="journal"),
     path("journal/entries.csv", oversight.journal_csv, name="journal_csv"),
     path("organisations/", oversight.organisations, name="organisations"),

@@ -14,7 +14,7 @@ from django.urls import reverse
 from billing import ledger
 from billing.models import BankReceipt
 from inventory import organisations
-from inventory.models import ApiKey, Centre, Fabric, JournalEntry, Membership, Node, Pool
+from inventory.models import Centre, Fabric, JournalEntry, Node, Pool
 from inventory.periods import ceil_hour
 from marketplace.models import Lease, Listing, PriceVersion, Reservation
 from tests import world
@@ -276,37 +276,6 @@ def test_a_receipt_needs_two_people(market: Market) -> None:
     assert second.post(address, keyed(verdict="approve")).status_code == 302
 
     assert ledger.balance(market.tenant).posted_minor == 120_050
-
-
-def test_a_key_is_shown_once_and_its_reply_is_not_kept(market: Market) -> None:
-    client = market.client(market.tenant)
-
-    reply = client.post(
-        reverse("keys"), {"name": "ci", "scopes": ["offers:read"], "ip_allow": "10.0.0.0/8"}
-    )
-
-    key = ApiKey.objects.get()
-    assert reply.context["text"].startswith(f"ck_live_{key.lookup}_")
-    assert reply.context["text"] in reply.content.decode()
-    assert "no-store" in reply["Cache-Control"]
-    assert reply.context["text"] not in client.get(reverse("keys")).content.decode()
-    client.post(reverse("key_revoke", args=[key.public_id]), keyed())
-    key.refresh_from_db()
-    assert key.revoked_at is not None
-
-
-def test_members_come_and_go_but_the_last_owner_stays(market: Market) -> None:
-    client = market.client(market.provider)
-    owner = Membership.objects.get(organisation=market.provider)
-
-    fields = {"email": "new@aurora.example", "name": "", "role": "viewer", "expires_on": ""}
-    reply = client.post(reverse("members"), fields)
-    assert len(reply.context["password"]) >= 12
-    added = Membership.objects.get(user__email="new@aurora.example")
-    client.post(reverse("member_remove", args=[owner.user.public_id]), keyed())
-    client.post(reverse("member_remove", args=[added.user.public_id]), keyed())
-
-    assert list(Membership.objects.filter(organisation=market.provider)) == [owner]
 
 
 def test_an_operator_verifies_an_organisation(market: Market) -> None:
