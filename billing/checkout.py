@@ -134,7 +134,7 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
 def quote_cancel(*, reservation_public_id: str, at: datetime, actor: Actor) -> CancelQuote:
     """What `cancel` at that instant would give back. Changes nothing, locks nothing.
 
-    Raises NotFound, CancelWindowClosed.
+    Raises NotFound, CancelWindowClosed, IllegalTransition where it is over already.
     """
     rows = Reservation.objects.visible_to(actor).select_related("lease__price", "lease__terms")
     reservation = rows.filter(public_id=reservation_public_id).first()
@@ -243,7 +243,9 @@ def _give_hold_back(reservation: Reservation, *, at: datetime, actor: Actor) -> 
 def _cancel_quote(
     reservation: Reservation, at: datetime, lease: Lease | None = None
 ) -> CancelQuote:
-    if reservation.state != State.CONFIRMED:
+    if reservation.state not in (State.HELD, State.CONFIRMED):
+        raise transitions.IllegalTransition("It is over already", state=reservation.state)
+    if reservation.state == State.HELD:
         return CancelQuote(reservation.currency, 10_000, 0, Amounts(0, 0, 0, 0))
     quote = leases.quote_cancel(lease=lease or reservation.lease, at=at)
     return CancelQuote(reservation.currency, quote.share_bps, quote.refund_minor, quote.kept)

@@ -95,7 +95,7 @@ def settle(
     if period != money.month_of(period.start, settings.BILLING_ZONE):
         raise NotAMonth(billing_zone=settings.BILLING_ZONE)
     if period.end > at:
-        raise MonthNotOver(until=period.end.isoformat())
+        raise MonthNotOver(until=period.end)
     with transaction.atomic():
         provider = _lock_provider(provider_id)
         known = Settlement.objects.filter(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -14,6 +16,7 @@ from django.db import transaction
 
 from inventory import actors, journal
 from inventory.actors import Actor
+from inventory.drivers.base import Access
 from inventory.errors import DomainError, NotFound
 from inventory.models import Allocation, Credential
 
@@ -31,17 +34,18 @@ class Secret:
     """A credential in the clear: for the reply to its tenant, never for a log."""
 
     kind: str
-    text: str = field(repr=False)
+    machines: tuple[Access, ...] = field(repr=False)
     fingerprint: str
     created_at: datetime
 
 
-def issue(*, allocation_id: int, kind: str, secret: str, at: datetime) -> Credential:
-    """The allocation has one live credential of this kind, holding this secret.
+def issue(*, allocation_id: int, kind: str, machines: Sequence[Access], at: datetime) -> Credential:
+    """The allocation has one live credential of this kind: the ways into these machines.
 
-    Another live one of the kind is revoked. Idempotent: the same secret keeps its row.
+    Another live one of the kind is revoked. Idempotent: the same ways keep their row.
     Takes the allocation's lock. Raises ImproperlyConfigured without CREDENTIAL_KEYS.
     """
+    secret = json.dumps([asdict(each) for each in machines])
     with transaction.atomic():
         allocation = Allocation.objects.select_for_update(of=("self",), no_key=True).get(
             pk=allocation_id
@@ -86,7 +90,16 @@ def reveal(*, allocation_id: int, at: datetime, actor: Actor, kind: str | None =
             row.revealed_at = at
             row.save(update_fields=["revealed_at"])
         _journal("credential.revealed", row, row.allocation, actor, at)
-    return Secret(kind=row.kind, text=text, fingerprint=row.fingerprint, created_at=row.created_at)
+    return Secret(
+        kind=row.kind,
+        machines=tuple(_access(**machine) for machine in json.loads(text)),
+        fingerprint=row.fingerprint,
+        created_at=row.created_at,
+    )
+
+
+def _access(*, host_fingerprints: list[str], **facts: Any) -> Access:
+    return Access(host_fingerprints=tuple(host_fingerprints), **facts)
 
 
 def revoke_all(*, allocation_id: int, at: datetime) -> int:

@@ -23,7 +23,7 @@ class DomainError(Exception):
         self._fields = fields
 
     def fields(self) -> dict[str, Any]:
-        """The particulars a client may read, JSON-ready."""
+        """The particulars a client may read: text, numbers, instants and lists of them."""
         return self._fields
 
 

@@ -108,7 +108,7 @@ def _no_longer(asked: datetime | None, makers: datetime | None) -> datetime | No
     if makers is None:
         return asked
     if asked is not None and asked > makers:
-        raise ScopeEscalation("The key would outlive its maker", makers_end=makers.isoformat())
+        raise ScopeEscalation("The key would outlive its maker", makers_end=makers)
     return asked or makers
 
 

@@ -57,7 +57,7 @@ def quote_cancel(*, lease: Lease, at: datetime) -> Cancellation:
     """
     start = Period.of(lease.period).start
     if lease.state != State.SCHEDULED or at >= start:
-        raise CancelWindowClosed(state=lease.state, start_at=start.isoformat())
+        raise CancelWindowClosed(state=lease.state, start_at=start)
     return money.cancellation(
         price=Price.of(lease.price),
         schedule=lease.terms.cancellation,

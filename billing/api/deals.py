@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.reverse import reverse
 
 from billing import checkout
 from billing.api import serializers as shapes
 from inventory import credentials
 from inventory.api.machines import RangeTooLarge
-from inventory.api.requests import actor_of, body, find, instant_of, organisation_of, query
+from inventory.api.requests import (
+    actor_of,
+    body,
+    find,
+    instant_of,
+    nothing,
+    organisation_of,
+    query,
+)
+from inventory.api.resources import made
 from inventory.api.serializers import PeriodQuery, ReasonIn
 from inventory.errors import DomainError
 from inventory.models import Credential, Project, UsageHour
 from inventory.periods import Period
-from marketplace.api.serializers import CredentialOut, LeaseOut, ReservationOut, SecretOut
+from marketplace.api.serializers import AccessOut, CredentialOut, ReservationOut
 from marketplace.api.views import ReadOnlyLeases, ReadOnlyReservations
 from marketplace.models import Lease
 
@@ -71,14 +82,15 @@ class Reservations(ReadOnlyReservations):
         )
         return self.render(row, status=201)
 
-    @extend_schema(request=None, responses={201: LeaseOut})
+    @extend_schema(request=None, responses={201: shapes.LeaseOut})
     @action(detail=True, methods=["post"])
     def confirm(self, request: Request, public_id: str) -> Response:
         """Pays what is due from the wallet; the deal is a lease from now on."""
+        nothing(request)
         lease = checkout.confirm(
             reservation_public_id=public_id, at=instant_of(request), actor=actor_of(request)
         )
-        return Response(LeaseOut(lease).data, status=201)
+        return made(request, shapes.LeaseOut(lease).data, at=reverse("lease-list"))
 
     @extend_schema(request=ReasonIn, responses=ReservationOut)
     @action(detail=True, methods=["post"])
@@ -114,6 +126,10 @@ class Leases(ReadOnlyLeases):
         "usage": "usage:read",
     }
     for_projects = frozenset(required_scopes)
+    serializer_class = shapes.LeaseOut
+
+    def rows(self) -> QuerySet[Lease]:
+        return super().rows().select_related("tally")
 
     def own(self) -> Lease:
         """The lease, for its tenant: access to the machines is nobody else's."""
@@ -130,10 +146,11 @@ class Leases(ReadOnlyLeases):
         ).order_by("id")
         return Response(CredentialOut(rows, many=True).data)
 
-    @extend_schema(request=None, responses=SecretOut, operation_id="reveal_lease_credentials")
+    @extend_schema(request=None, responses=AccessOut, operation_id="reveal_lease_credentials")
     @action(detail=True, methods=["post"], url_path="credentials/reveal", pagination_class=None)
     def reveal(self, request: Request, public_id: str) -> Response:
-        """The secret itself. For the tenant; every look is journalled."""
+        """The way into every machine, secrets included. For the tenant; each look is journalled."""
+        nothing(request)
         lease = self.own()
         if not Credential.objects.filter(
             allocation_id=lease.allocation_id, revoked_at=None
@@ -142,12 +159,7 @@ class Leases(ReadOnlyLeases):
         secret = credentials.reveal(
             allocation_id=lease.allocation_id, at=instant_of(request), actor=actor_of(request)
         )
-        reply = {
-            "kind": secret.kind,
-            "secret": secret.text,
-            "fingerprint": secret.fingerprint,
-        }
-        return Response(SecretOut(reply).data)
+        return Response(AccessOut(secret).data)
 
     @extend_schema(
         parameters=[

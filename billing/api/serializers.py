@@ -21,6 +21,7 @@ from inventory.api.fields import (
     Text,
 )
 from marketplace.api.serializers import CURRENCIES
+from marketplace.api.serializers import LeaseOut as MarketLeaseOut
 
 Shape = serializers.Serializer[Any]
 WALLET = "ltx"
@@ -37,6 +38,18 @@ class CancelQuoteOut(Shape):
     share_bps = serializers.IntegerField(help_text="Refunded, of what was paid.")
     refund_minor = serializers.IntegerField()
     kept_minor = serializers.IntegerField(source="kept.gross_minor")
+
+
+class LeaseOut(MarketLeaseOut):
+    """With what its tally says; both sides see it."""
+
+    charged_minor = serializers.IntegerField(
+        source="tally.gross_minor", help_text="Of the hours delivered so far, tax included."
+    )
+    deposit_left_minor = serializers.IntegerField(
+        source="tally.deposit_left_minor", help_text="Paid and not yet charged or given back."
+    )
+    charged_until = Instant(source="tally.rated_until", allow_null=True)
 
 
 class UsageHourOut(Shape):

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from billing import ledger, payments
 from billing.api import serializers as shapes
 from billing.models import BankReceipt, Charge, LedgerEntry
-from inventory.api.requests import actor_of, body, find, instant_of, organisation_of, query
+from inventory.api.requests import actor_of, body, find, instant_of, nothing, organisation_of, query
 from inventory.api.resources import ReadOnlyResource, Resource
 from inventory.errors import Forbidden
 from inventory.models import Organisation, User
@@ -140,6 +140,7 @@ class BankReceipts(ReadOnlyResource):
     @action(detail=True, methods=["post"])
     def approve(self, request: Request, public_id: str) -> Response:
         """Puts the money into the tenant's wallet. By another person than the recorder."""
+        nothing(request)
         row = payments.approve_receipt(
             receipt_public_id=self.row().public_id,
             at=instant_of(request),

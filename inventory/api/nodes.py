@@ -9,11 +9,12 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.reverse import reverse
 
 from inventory import capacity, provisioning
 from inventory.api import node_shapes as shapes
 from inventory.api.requests import actor_of, body, find, instant_of
-from inventory.api.resources import ReadOnlyResource
+from inventory.api.resources import ReadOnlyResource, made
 from inventory.api.serializers import ReasonIn
 from inventory.errors import Invalid
 from inventory.models import Allocation, Instance, Node, Outage, Pool
@@ -47,7 +48,7 @@ class Nodes(ReadOnlyResource):
         row = provisioning.fail_node(
             node_id=self.row().pk, **given, at=instant_of(request), actor=actor_of(request)
         )
-        return Response(shapes.OutageOut(row).data, status=201)
+        return made(request, shapes.OutageOut(row).data, at=reverse("outage-list"))
 
     @extend_schema(request=shapes.NeedsReason, responses=shapes.NodeOut)
     @action(detail=True, methods=["post"])

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from inventory.actors import Actor
+from inventory.api.fields import StrictSerializer
 from inventory.errors import NotFound
 
 M = TypeVar("M", bound=models.Model)
@@ -41,6 +42,11 @@ def body(request: Request, shape: type[serializers.Serializer[Any]]) -> dict[str
     serializer = shape(data=request.data)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
+
+
+def nothing(request: Request) -> None:
+    """The request has no body, or an empty object. Raises ValidationError."""
+    body(request, StrictSerializer)
 
 
 def query(request: Request, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Resource(viewsets.GenericViewSet[Any]):
 
     def render(self, row: Any, status: int = 200) -> Response:
         shape: type[serializers.BaseSerializer[Any]] = self.get_serializer_class()
-        return Response(shape(row).data, status=status)
+        return made(self.request, shape(row).data, status=status)
 
     def page(self, rows: models.QuerySet[Any]) -> Response:
         """One page of `rows`, newest first."""
@@ -49,6 +49,14 @@ class Resource(viewsets.GenericViewSet[Any]):
         chosen = self.paginator.paginate_queryset(rows, self.request, view=self)
         shape = self.get_serializer_class()
         return self.paginator.get_paginated_response(shape(chosen, many=True).data)
+
+
+def made(request: Request, data: Any, *, at: str = "", status: int = 201) -> Response:
+    """A reply that says where the row it made can be read: below the address, or below `at`."""
+    headers = {}
+    if status == 201 and "id" in data:
+        headers["Location"] = f"{at or request.path}/{data['id']}"
+    return Response(data, status=status, headers=headers)
 
 
 class ReadOnlyResource(Resource):

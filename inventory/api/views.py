@@ -14,7 +14,7 @@ from inventory import keys, organisations
 from inventory.api import opaque
 from inventory.api import serializers as shapes
 from inventory.api.requests import actor_of, body, find, instant_of, organisation_of
-from inventory.api.resources import ReadOnlyResource, Resource
+from inventory.api.resources import ReadOnlyResource, Resource, made
 from inventory.models import ApiKey, Chip, JournalEntry, Organisation, Project
 
 
@@ -140,7 +140,7 @@ class ApiKeys(ReadOnlyResource):
             **given,
         )
         key.secret = secret  # type: ignore[attr-defined]
-        return Response(shapes.ApiKeySecretOut(key).data, status=201)
+        return made(request, shapes.ApiKeySecretOut(key).data)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, public_id: str) -> Response:

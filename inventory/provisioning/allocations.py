@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -179,10 +177,8 @@ def _access(row: Allocation, at: datetime) -> list[Access] | None:
 def _tell(row: Allocation, accesses: Sequence[Access], at: datetime) -> None:
     """The customer can read how to get in: one credential per kind, every machine in it."""
     for kind in sorted({each.kind for each in accesses}):
-        machines = [asdict(each) for each in accesses if each.kind == kind]
-        credentials.issue(
-            allocation_id=row.pk, kind=kind, secret=json.dumps({"machines": machines}), at=at
-        )
+        machines = [each for each in accesses if each.kind == kind]
+        credentials.issue(allocation_id=row.pk, kind=kind, machines=machines, at=at)
 
 
 def _replace_failed(row: Allocation, instances: Sequence[Instance], at: datetime) -> None:

@@ -88,7 +88,9 @@ class TermsIn(StrictSerializer):
     minimum_hours = Integer(min_value=1, max_value=FIVE_YEARS_HOURS, required=False)
     maximum_hours = Integer(min_value=1, max_value=FIVE_YEARS_HOURS, required=False)
     minimum_units = Integer(min_value=1, max_value=1_000_000, required=False)
-    start_grid_seconds = Integer(min_value=1, max_value=86_400, required=False)
+    start_grid_seconds = Integer(
+        min_value=60, max_value=86_400, required=False, help_text="A whole part of a day."
+    )
     cancellation = Items(child=Tier(), max_length=20, required=False)
 
 
@@ -228,15 +230,27 @@ class CredentialOut(Shape):
     revealed_at = Instant(allow_null=True)
 
 
-class SecretOut(Shape):
+class MachineOut(Shape):
+    hostname = serializers.CharField()
+    address = serializers.CharField()
+    port = serializers.IntegerField()
+    user = serializers.CharField()
+    secret = serializers.CharField(help_text="A private key or a password; empty with own keys.")
+    host_fingerprints = serializers.ListField(child=serializers.CharField())
+
+
+class AccessOut(Shape):
     kind = serializers.CharField()
-    secret = serializers.CharField()
     fingerprint = serializers.CharField()
+    machines = MachineOut(many=True)
 
 
 class SearchIn(StrictSerializer):
     units = Integer(min_value=1, max_value=1_000_000, required=False)
     cards = Integer(min_value=1, max_value=8_000_000, required=False)
+    nodes = Integer(
+        min_value=1, max_value=1_000_000, required=False, help_text="Whole nodes of one fabric."
+    )
     hours = Integer(min_value=1, max_value=FIVE_YEARS_HOURS)
     earliest_start = Instant()
     latest_end = Instant()
@@ -281,14 +295,20 @@ class OfferOut(Shape):
     hold_seconds = serializers.IntegerField()
     cancellation = serializers.ListField(child=Tier())
     facts = serializers.DictField(
-        child=serializers.JSONField(), help_text='Of the fabric; unproved ones read "unknown".'
+        child=serializers.JSONField(), help_text='Proved of the fabric; else "unknown".'
+    )
+    declared = serializers.DictField(
+        child=serializers.JSONField(), help_text="What the provider says of the fabric."
     )
 
 
 class RejectionOut(Shape):
     code = serializers.CharField()
     listing_count = serializers.IntegerField()
-    detail = serializers.CharField()
+    nearest = serializers.IntegerField(
+        allow_null=True,
+        help_text="What the nearest allows: units, hours, or micro-units per card-hour.",
+    )
 
 
 class AlternativeOut(Shape):

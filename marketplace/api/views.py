@@ -37,7 +37,7 @@ SEARCH = OpenApiExample(
     "Eight H100 nodes for a week",
     request_only=True,
     value={
-        "units": 8,
+        "nodes": 8,
         "hours": 168,
         "earliest_start": "2026-12-01T00:00:00Z",
         "latest_end": "2026-12-20T00:00:00Z",

@@ -36,6 +36,14 @@ class TooLarge(DomainError):
     status = 413
 
 
+class LengthRequired(DomainError):
+    """The body comes in chunks, without a Content-Length: no server here reads such a body."""
+
+    code = "length_required"
+    title = "The request has to say how long its body is"
+    status = 411
+
+
 class InProgress(DomainError):
     """The first request with this key has not been answered yet."""
 
@@ -148,6 +156,8 @@ def _identity(request: Any, api: bool) -> Identity | None:
 def _read_body(request: Any, cls: Any) -> None:
     """Reads the body whole, unless it says that it is larger than the view reads."""
     limit = getattr(cls, "body_limit", settings.API_BODY_LIMIT)
+    if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
+        raise LengthRequired()
     try:
         length = int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core import exceptions as django_errors
@@ -68,7 +69,7 @@ def problem(
     }
     if params:
         document["params"] = params
-    text = json.dumps(document, ensure_ascii=False, default=str)
+    text = json.dumps(document, ensure_ascii=False, default=_text)
     response = HttpResponse(
         text.encode("utf-8", "replace"), status=status, content_type=CONTENT_TYPE
     )
@@ -77,6 +78,13 @@ def problem(
     for name, value in (headers or {}).items():
         response[name] = value
     return response
+
+
+def _text(value: Any) -> str:
+    """An instant as everywhere in the API, other particulars by their name."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return str(value)
 
 
 def from_domain(request: Any, error: DomainError) -> HttpResponse:

@@ -26,6 +26,7 @@ _WHY = {
     "406": "Only JSON is served.",
     "409": "Not possible in the present state, or taken in the meantime.",
     "410": "The offer or hold is over.",
+    "411": "The request does not say how long its body is.",
     "413": "The body is too large.",
     "415": "This content type is not read here.",
     "422": "A value is not acceptable; `errors` points at it.",
@@ -33,7 +34,7 @@ _WHY = {
     "503": "A lock was not granted in time; nothing happened. See Retry-After.",
 }
 _ALWAYS = ("400", "401", "403", "405", "406", "422", "429")
-_ON_WRITES = ("402", "409", "410", "413", "415", "503")
+_ON_WRITES = ("402", "409", "410", "411", "413", "415", "503")
 _PROBLEM = {
     "type": "object",
     "description": "RFC 9457 problem details.",

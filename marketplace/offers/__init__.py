@@ -9,7 +9,7 @@ from marketplace.offers.model import (
     OfferResults,
     Rejection,
 )
-from marketplace.offers.search import availability, fabric_facts, search
+from marketplace.offers.search import availability, declared_facts, proved_facts, search
 from marketplace.offers.tokens import OfferClaim, OfferExpired, OfferInvalid, read_token, sign
 
 __all__ = [
@@ -24,7 +24,8 @@ __all__ = [
     "OfferResults",
     "Rejection",
     "availability",
-    "fabric_facts",
+    "declared_facts",
+    "proved_facts",
     "read_token",
     "search",
     "sign",

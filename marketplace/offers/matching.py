@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -31,15 +32,32 @@ class Match:
         return self.quote.gross_minor, self.period.start, self.stall.ware.listing_id
 
 
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """How many stalls each reason excluded, and what the nearest of them allows."""
+
+    counts: Counter[Code] = field(default_factory=Counter)
+    nearest: dict[Code, int] = field(default_factory=dict)
+
+    def add(self, code: Code, allows: int | None = None) -> None:
+        self.counts[code] += 1
+        if allows is not None:
+            nearer = max if code in ("too_many_units", "too_long") else min
+            self.nearest[code] = nearer(allows, self.nearest.get(code, allows))
+
+
 def match(
     *, request: OfferRequest, map_: SearchMap, buyer_id: int | None, at: datetime
-) -> tuple[list[Match], Counter[Code]]:
-    """The best matches in order, and how many stalls each reason excluded.
+) -> tuple[list[Match], Reasons]:
+    """The best matches in order, and why the other stalls are not among them.
 
     Exact: a stall is quoted unless a lower bound of its price says it cannot come among the
     first `limit`.
     """
-    units, reasons = _wanted_units(request, map_, buyer_id)
+    reasons = Reasons()
+    units = np.array(
+        [_units_of(request, stall, buyer_id, reasons) for stall in map_.stalls], dtype=np.int64
+    )
     starts = map_.first_starts(
         units=np.where(units > 0, units, np.iinfo(np.int64).max),
         duration=request.hours * _HOUR,
@@ -47,57 +65,54 @@ def match(
         latest_end=micros(request.latest_end),
         not_before=micros(at),
     )
-    counts: Counter[Code] = Counter(code for code in reasons if code)
     asked = np.flatnonzero(units > 0)
     fitting = asked[starts[asked] != NO_START]
     for row in asked[starts[asked] == NO_START].tolist():
-        counts[_why_not(request, map_, row, int(units[row]), at)] += 1
-    matches, too_expensive = _best(request, map_, fitting, units, starts)
-    if too_expensive:
-        counts["too_expensive"] += too_expensive
-    return matches, counts
+        code = _why_not(request, map_, row, int(units[row]), at)
+        reasons.add(code, int(map_.units[row]) if code == "too_many_units" else None)
+    return _best(request, map_, fitting, units, starts, reasons), reasons
 
 
-def _wanted_units(
-    request: OfferRequest, map_: SearchMap, buyer_id: int | None
-) -> tuple[Ints, list[Code | None]]:
-    """Each stall's units for the request, 0 where it cannot match whatever is free."""
-    units = np.zeros(len(map_.stalls), dtype=np.int64)
-    reasons: list[Code | None] = [None] * len(map_.stalls)
-    for row, stall in enumerate(map_.stalls):
-        count, reason = _units_of(request, stall, buyer_id)
-        units[row], reasons[row] = count, reason
-    return units, reasons
-
-
-def _units_of(request: OfferRequest, stall: Stall, buyer_id: int | None) -> tuple[int, Code | None]:
-    pool, ware = stall.pool, stall.ware
-    if request.chips and pool.chip_code not in request.chips:
-        return 0, "no_such_chip"
-    if request.chip_class and pool.chip_class != request.chip_class:
-        return 0, "no_such_chip"
-    if request.regions and pool.region not in request.regions:
-        return 0, "no_such_region"
-    if request.hubs and pool.hub not in request.hubs:
-        return 0, "no_such_region"
-    if pool.provider_id == buyer_id:
-        return 0, "own_listing"
-    if ware.price.currency != request.currency:
-        return 0, "other_currency"
-    if request.units is not None:
-        units, rest = request.units, 0
-    else:
-        units, rest = divmod(request.cards or 0, pool.unit_cards)
-    if rest:
-        whole = pool.unit_cards == pool.cards_per_node
-        return 0, "whole_nodes_only" if whole else "not_a_multiple"
+def _units_of(request: OfferRequest, stall: Stall, buyer_id: int | None, reasons: Reasons) -> int:
+    """The stall's units for the request, 0 where it cannot match whatever is free."""
+    ware = stall.ware
+    code = _excluded(request, stall, buyer_id)
+    if code is not None:
+        reasons.add(code)
+        return 0
+    units = request.count // (stall.pool.unit_cards if request.counted == "cards" else 1)
     if units < ware.minimum_units:
-        return 0, "too_few_units"
-    if request.hours < ware.minimum_hours:
-        return 0, "too_short"
-    if request.hours > ware.maximum_hours:
-        return 0, "too_long"
-    return units, None
+        reasons.add("too_few_units", ware.minimum_units)
+    elif request.hours < ware.minimum_hours:
+        reasons.add("too_short", ware.minimum_hours)
+    elif request.hours > ware.maximum_hours:
+        reasons.add("too_long", ware.maximum_hours)
+    else:
+        return units
+    return 0
+
+
+def _excluded(request: OfferRequest, stall: Stall, buyer_id: int | None) -> Code | None:
+    """Why the stall is another thing than what was asked for, or None."""
+    pool = stall.pool
+    if request.chips and pool.chip_code not in request.chips:
+        return "no_such_chip"
+    if request.chip_class and pool.chip_class != request.chip_class:
+        return "no_such_chip"
+    if request.regions and pool.region not in request.regions:
+        return "no_such_region"
+    if request.hubs and pool.hub not in request.hubs:
+        return "no_such_region"
+    if pool.provider_id == buyer_id:
+        return "own_listing"
+    if stall.ware.price.currency != request.currency:
+        return "other_currency"
+    whole = pool.unit_cards == pool.cards_per_node
+    if request.counted == "nodes" and not whole:
+        return "no_whole_nodes"
+    if request.counted == "cards" and request.count % pool.unit_cards:
+        return "whole_nodes_only" if whole else "not_a_multiple"
+    return None
 
 
 def _why_not(request: OfferRequest, map_: SearchMap, row: int, units: int, at: datetime) -> Code:
@@ -113,27 +128,26 @@ def _why_not(request: OfferRequest, map_: SearchMap, row: int, units: int, at: d
 
 
 def _best(
-    request: OfferRequest, map_: SearchMap, rows: Ints, units: Ints, starts: Ints
-) -> tuple[list[Match], int]:
+    request: OfferRequest, map_: SearchMap, rows: Ints, units: Ints, starts: Ints, reasons: Reasons
+) -> list[Match]:
     """Quotes in order of a lower bound, until no later one can come among the first."""
     bounds = sorted(
         (_least_minor(request, map_.stalls[row], int(units[row])), row) for row in rows.tolist()
     )
     matches: list[Match] = []
-    too_expensive = 0
     worst: int | None = None
     for bound, row in bounds:
         if worst is not None and bound > worst:
             break
         found = _quoted(request, map_.stalls[row], int(units[row]), int(starts[row]))
         if found is None or _is_too_expensive(request, found.quote):
-            too_expensive += 1
+            reasons.add("too_expensive", found.quote.card_hour_micro if found else None)
             continue
         matches.append(found)
         if len(matches) >= request.limit:
             matches = sorted(matches, key=lambda match: match.rank)[: request.limit]
             worst = matches[-1].quote.gross_minor
-    return sorted(matches, key=lambda match: match.rank)[: request.limit], too_expensive
+    return sorted(matches, key=lambda match: match.rank)[: request.limit]
 
 
 def _quoted(request: OfferRequest, stall: Stall, units: int, start: int) -> Match | None:
@@ -197,10 +211,34 @@ def relaxed(request: OfferRequest, map_: SearchMap) -> list[tuple[tuple[str, ...
             (("chips",), replace(request, chips=(), chip_class=chip_class))
             for chip_class in classes
         ]
-    if (half := (request.units or request.cards or 0) // 2) >= 1:
-        fewer = replace(request, units=half) if request.units else replace(request, cards=half)
-        ways.append((("units" if request.units else "cards",), fewer))
     return ways
+
+
+def fewer(
+    *, request: OfferRequest, map_: SearchMap, buyer_id: int | None, at: datetime
+) -> OfferRequest | None:
+    """The request for as many as there are, where what was asked for is too much."""
+
+    def of(count: int) -> OfferRequest:
+        change: dict[str, Any] = {request.counted: count}
+        return replace(request, **change)
+
+    def fits(count: int) -> bool:
+        found = match(request=of(count), map_=map_, buyer_id=buyer_id, at=at)
+        return bool(found[0])
+
+    largest = max(map_.units.tolist(), default=0) * max(
+        (stall.pool.unit_cards for stall in map_.stalls), default=0
+    )
+    least = most = min(request.count, largest + 1)
+    while (least := least // 2) >= 1 and not fits(least):
+        most = least
+    if least < 1:
+        return None
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (middle, most) if fits(middle) else (least, middle)
+    return of(least)
 
 
 def _whole_nodes(request: OfferRequest, map_: SearchMap) -> list[int]:

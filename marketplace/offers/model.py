@@ -20,6 +20,7 @@ Code = Literal[
     "no_such_chip",
     "no_such_region",
     "not_a_multiple",
+    "no_whole_nodes",
     "own_listing",
     "other_currency",
     "too_few_units",
@@ -42,10 +43,10 @@ class InvalidRequest(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class OfferRequest:
-    """Units or cards for some hours, somewhere in a window of time, in one fabric.
+    """Nodes, cards or units for some hours, somewhere in a window of time, in one fabric.
 
-    Empty filters take everything. `cards` fit a pool that sells units of so many cards; a
-    pool of whole nodes needs whole nodes.
+    Empty filters take everything. `nodes` fit a pool that sells whole nodes, `cards` one that
+    sells units of so many cards (a pool of whole nodes needs whole nodes), `units` any.
     """
 
     hours: int
@@ -53,6 +54,7 @@ class OfferRequest:
     latest_end: datetime
     units: int | None = None
     cards: int | None = None
+    nodes: int | None = None
     chips: tuple[str, ...] = ()
     chip_class: str = ""
     regions: tuple[str, ...] = ()
@@ -64,9 +66,9 @@ class OfferRequest:
     LONGEST_HOURS: ClassVar[int] = 24 * 366 * 5
 
     def __post_init__(self) -> None:
-        if (self.units is None) == (self.cards is None):
-            raise InvalidRequest("Ask for units or for cards, one of the two")
-        if not 1 <= (self.units or self.cards or 0) <= 10_000_000:
+        if [self.units, self.cards, self.nodes].count(None) != 2:
+            raise InvalidRequest("Ask for units, for cards or for nodes, one of the three")
+        if not 1 <= self.count <= 10_000_000:
             raise InvalidRequest("Ask for at least one, and no more than there can be")
         if not 1 <= self.hours <= self.LONGEST_HOURS:
             raise InvalidRequest("A lease lasts from an hour to five years")
@@ -75,6 +77,17 @@ class OfferRequest:
             raise InvalidRequest(f"Between 1 and {MOST_OFFERS} offers are shown")
         if self.max_card_hour_micro is not None and self.max_card_hour_micro <= 0:
             raise InvalidRequest("The highest price is more than zero")
+
+    @property
+    def counted(self) -> Literal["units", "cards", "nodes"]:
+        """What is counted."""
+        if self.units is not None:
+            return "units"
+        return "cards" if self.cards is not None else "nodes"
+
+    @property
+    def count(self) -> int:
+        return self.units or self.cards or self.nodes or 0
 
     @property
     def duration(self) -> timedelta:
@@ -115,16 +128,21 @@ class Offer:
     hold_deposit_minor: int
     hold_seconds: int
     cancellation: tuple[tuple[int, int], ...]  # hours before the start, basis points refunded
-    facts: dict[str, Fact]  # of the fabric; what nobody has proved reads "unknown"
+    facts: dict[str, Fact]  # proved of the fabric; what nobody has proved reads "unknown"
+    declared: dict[str, Fact]  # what the provider says of it, and answers for
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why listings did not match: how many, by the first reason that excluded each."""
+    """Why listings did not match: how many, by the first reason that excluded each.
+
+    `nearest` is what the nearest of them allows, where the reason is a limit: units, hours, or
+    micro-units per card-hour.
+    """
 
     code: Code
     listing_count: int
-    detail: str = ""
+    nearest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,12 +38,15 @@ def search(*, request: OfferRequest, actor: Actor, at: datetime) -> OfferResults
     """
     map_ = search_map.current(at)
     buyer_id = actor.organisation_id
-    matches, counts = matching.match(request=request, map_=map_, buyer_id=buyer_id, at=at)
+    matches, reasons = matching.match(request=request, map_=map_, buyer_id=buyer_id, at=at)
     near = [] if matches else _near(request, map_, buyer_id, at)
     offers = _offers([*matches, *(found for _, found in near)], actor, at)
     return OfferResults(
         offers=tuple(offers[: len(matches)]),
-        rejections=tuple(Rejection(code, count) for code, count in counts.most_common()),
+        rejections=tuple(
+            Rejection(code, count, reasons.nearest.get(code))
+            for code, count in reasons.counts.most_common()
+        ),
         alternatives=tuple(
             Alternative(changed, offer)
             for (changed, _), offer in zip(near, offers[len(matches) :], strict=True)
@@ -62,7 +65,11 @@ def _near(
     """Matches of the request with one thing given up, no stall twice."""
     near: list[tuple[tuple[str, ...], Match]] = []
     seen: set[int] = set()
-    for changed, other in matching.relaxed(request, map_):
+    ways = matching.relaxed(request, map_)
+    less = matching.fewer(request=request, map_=map_, buyer_id=buyer_id, at=at)
+    if less is not None:
+        ways.append(((request.counted,), less))
+    for changed, other in ways:
         for found in matching.match(request=other, map_=map_, buyer_id=buyer_id, at=at)[0][:2]:
             if found.stall.ware.listing_id not in seen and len(near) < MOST_ALTERNATIVES:
                 seen.add(found.stall.ware.listing_id)
@@ -123,19 +130,26 @@ def _offer(found: Match, pool: Pool, hold_bps: int, at: datetime) -> Offer:
         hold_deposit_minor=money.share(quote.gross_minor, hold_bps),
         hold_seconds=settings.HOLD_SECONDS,
         cancellation=ware.cancellation,
-        facts=fabric_facts(pool.fabric),
+        facts=proved_facts(pool.fabric),
+        declared=declared_facts(pool.fabric),
     )
 
 
-def fabric_facts(fabric: Fabric) -> dict[str, Fact]:
-    """What is known of the network between the nodes; what nobody has proved is "unknown"."""
+def proved_facts(fabric: Fabric) -> dict[str, Fact]:
+    """What a collective run has shown of the network; what nobody has proved is "unknown"."""
     proved_on = fabric.proved_on_date
-    spread = fabric.oversubscription
     return {
         "fabric": fabric.public_id,
-        "technology": fabric.technology or UNKNOWN,
-        "site_count": UNKNOWN if fabric.site_count is None else fabric.site_count,
         "proved_node_count": fabric.proved_node_count or UNKNOWN,
         "proved_on_date": proved_on.isoformat() if proved_on else UNKNOWN,
+    }
+
+
+def declared_facts(fabric: Fabric) -> dict[str, Fact]:
+    """What the provider says of the network."""
+    spread = fabric.oversubscription
+    return {
+        "technology": fabric.technology or UNKNOWN,
+        "site_count": UNKNOWN if fabric.site_count is None else fabric.site_count,
         "oversubscription": UNKNOWN if spread is None else str(spread),
     }

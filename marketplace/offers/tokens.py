@@ -75,9 +75,7 @@ def read_token(token: str, at: datetime) -> OfferClaim:
         expires_at=_instant(expires),
     )
     if at >= offer.expires_at:
-        raise OfferExpired(
-            "Search again for a fresh offer", expired_at=offer.expires_at.isoformat()
-        )
+        raise OfferExpired("Search again for a fresh offer", expired_at=offer.expires_at)
     return offer
 
 

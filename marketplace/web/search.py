@@ -24,6 +24,7 @@ REASONS = {
     "no_such_chip": _("another chip"),
     "no_such_region": _("another region"),
     "not_a_multiple": _("the cards are no multiple of its unit"),
+    "no_whole_nodes": _("sells slices of nodes"),
     "own_listing": _("your own listing"),
     "other_currency": _("another currency"),
     "too_few_units": _("fewer units than it sells at least"),
@@ -38,6 +39,7 @@ REASONS = {
 CHANGES = {
     "cards": _("another number of cards"),
     "units": _("fewer units"),
+    "nodes": _("fewer nodes"),
     "latest_end": _("a later end"),
     "max_card_hour_micro": _("a higher price"),
     "regions": _("another region"),

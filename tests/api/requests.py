@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from inventory import credentials
+from inventory.drivers.base import Access
 from marketplace.models import Lease
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
@@ -72,7 +73,10 @@ def _handed_over(market: Market) -> str:
     public_id = OBJECTS["leases"](market)
     lease = Lease.objects.get(public_id=public_id)
     credentials.issue(
-        allocation_id=lease.allocation_id, kind="ssh", secret="s3cret", at=datetime.now(UTC)
+        allocation_id=lease.allocation_id,
+        kind="ssh",
+        machines=[Access("ssh", "n1", "10.0.0.1", 22, "cardhour", "s3cret")],
+        at=datetime.now(UTC),
     )
     return public_id
 

@@ -174,6 +174,19 @@ def test_what_is_no_document_is_refused(market: Market, path: str) -> None:
     assert everything() == before
 
 
+def test_a_body_in_chunks_is_refused_rather_than_read_as_none(market: Market) -> None:
+    reply = market.as_tenant.client.generic(
+        "POST",
+        "/api/v1/projects",
+        headers={
+            "Authorization": f"Bearer {market.as_tenant.key}",
+            "Transfer-Encoding": "chunked",
+        },
+    )
+
+    assert (reply.status_code, reply.json()["code"]) == (411, "length_required")
+
+
 @pytest.mark.parametrize("path", POSTS)
 def test_a_good_request_is_taken(market: Market, path: str) -> None:
     """The control of the tests above: unspoilt, the same request works."""

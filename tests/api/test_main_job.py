@@ -13,8 +13,14 @@ def test_a_deal_from_listing_to_lease_and_back(market: Market) -> None:
     held = market.as_tenant.do("/reservations", {"offer": offer["token"]})
     assert held["state"] == "held"
     assert held["gross_minor"] == offer["gross_minor"] == 8 * 48 * 680
-    lease = market.as_tenant.do(f"/reservations/{held['id']}/confirm")
-    assert lease["state"] == "scheduled"
+    unread = market.as_tenant.post(f"/reservations/{held['id']}/confirm", {"units": 9})
+    assert (unread.status, unread.json["errors"][0]["code"]) == (422, "unknown_field")
+    reply = market.as_tenant.post(f"/reservations/{held['id']}/confirm")
+    lease = reply.json
+    assert reply.headers["Location"].endswith(f"/api/v1/leases/{lease['id']}")
+    assert market.as_tenant.get(f"/leases/{lease['id']}").json == lease
+    assert (lease["state"], lease["charged_minor"]) == ("scheduled", 0)
+    assert lease["deposit_left_minor"] == lease["due_minor"]
     wallet = market.as_tenant.get("/wallet").json
     assert wallet["posted_minor"] == 10_000_000 - lease["due_minor"]
     assert wallet["held_minor"] == 0
@@ -25,6 +31,8 @@ def test_a_deal_from_listing_to_lease_and_back(market: Market) -> None:
     assert cancelled["lease"] == lease["id"]
     assert market.as_tenant.get(f"/leases/{lease['id']}").json["state"] == "cancelled"
     assert market.as_tenant.get("/wallet").json["posted_minor"] == 10_000_000
+    over = market.as_tenant.get(f"/reservations/{held['id']}/cancellation-quote")
+    assert (over.status, over.code) == (409, "invalid_state")
 
 
 def test_the_wallets_movements_are_listed_newest_first(market: Market) -> None:

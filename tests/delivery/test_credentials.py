@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
 from inventory import credentials
+from inventory.drivers.base import Access
 from inventory.errors import NotFound
 from inventory.models import Allocation, Credential, JournalEntry
 from tests import world
@@ -28,7 +29,11 @@ def _allocation() -> Allocation:
 
 
 def _issue(row: Allocation, secret: str = "s3cret") -> Credential:
-    return credentials.issue(allocation_id=row.pk, kind="ssh", secret=secret, at=T0)
+    return credentials.issue(allocation_id=row.pk, kind="ssh", machines=[way_in(secret)], at=T0)
+
+
+def way_in(secret: str) -> Access:
+    return Access("ssh", "n1", "10.0.0.1", 22, "cardhour", secret)
 
 
 def test_its_tenant_reads_what_was_issued() -> None:
@@ -38,7 +43,7 @@ def test_its_tenant_reads_what_was_issued() -> None:
     secret = credentials.reveal(allocation_id=row.pk, at=LATER, actor=world.actor(world.tenant()))
     issued.refresh_from_db()
 
-    assert (secret.kind, secret.text) == ("ssh", "s3cret")
+    assert (secret.kind, secret.machines) == ("ssh", (way_in("s3cret"),))
     assert issued.revealed_at == LATER
     assert b"s3cret" not in bytes(issued.ciphertext)
     assert "s3cret" not in repr(secret)
@@ -120,7 +125,7 @@ def test_rotation_makes_the_old_key_unnecessary(settings: Any) -> None:
     settings.CREDENTIAL_KEYS = [new]
     secret = credentials.reveal(allocation_id=row.pk, at=LATER, actor=world.actor(world.tenant()))
 
-    assert secret.text == "s3cret"
+    assert secret.machines == (way_in("s3cret"),)
     assert out.getvalue().strip() == "1 credentials re-encrypted"
 
 

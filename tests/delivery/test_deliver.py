@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from itertools import pairwise
 
@@ -94,13 +93,12 @@ def test_the_customer_learns_how_to_get_into_every_machine() -> None:
     secret = credentials.reveal(
         allocation_id=allocation.pk, at=seconds(60), actor=world.actor(world.tenant())
     )
-    machines = json.loads(secret.text)["machines"]
 
     assert secret.kind == "ssh"
-    assert len({each["address"] for each in machines}) == 2
-    assert {(each["port"], each["user"]) for each in machines} == {(22, "cardhour")}
-    assert all(each["secret"].startswith("-----BEGIN OPENSSH") for each in machines)
-    assert all(each["host_fingerprints"][0].startswith("SHA256:") for each in machines)
+    assert len({each.address for each in secret.machines}) == 2
+    assert {(each.port, each.user) for each in secret.machines} == {(22, "cardhour")}
+    assert all(each.secret.startswith("-----BEGIN OPENSSH") for each in secret.machines)
+    assert all(each.host_fingerprints[0].startswith("SHA256:") for each in secret.machines)
 
 
 def test_a_customer_with_keys_of_its_own_gets_no_private_key() -> None:
@@ -111,7 +109,7 @@ def test_a_customer_with_keys_of_its_own_gets_no_private_key() -> None:
         allocation_id=allocation.pk, at=seconds(60), actor=world.actor(world.tenant())
     )
 
-    assert {each["secret"] for each in json.loads(secret.text)["machines"]} == {""}
+    assert {each.secret for each in secret.machines} == {""}
 
 
 def test_credentials_are_gone_when_the_period_is_over() -> None:

@@ -104,7 +104,7 @@ def request(**changes: Any) -> OfferRequest:
         "earliest_start": T0 + hours(10),
         "latest_end": T0 + hours(500),
     }
-    if "cards" in changes:
+    if "cards" in changes or "nodes" in changes:
         del facts["units"]
     return OfferRequest(**{**facts, **changes})
 

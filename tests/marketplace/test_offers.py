@@ -58,10 +58,10 @@ def test_what_nobody_has_proved_reads_unknown() -> None:
 
     (found,) = scene.search().offers
 
-    assert found.facts["technology"] == "InfiniBand NDR"
+    assert found.declared["technology"] == "InfiniBand NDR"
     assert found.facts["proved_node_count"] == "unknown"
-    assert found.facts["oversubscription"] == "unknown"
-    assert found.facts["site_count"] == "unknown"
+    assert found.declared["oversubscription"] == "unknown"
+    assert found.declared["site_count"] == "unknown"
 
 
 def test_an_offer_can_be_posted_back_and_is_what_was_shown() -> None:
@@ -225,3 +225,43 @@ def test_an_impossible_price_does_not_spoil_the_search() -> None:
 def test_a_request_that_contradicts_itself_is_refused(changes) -> None:
     with pytest.raises(Invalid):
         scene.request(**changes)
+
+
+def test_whole_nodes_are_found_whatever_the_unit() -> None:
+    whole = scene.listing(world.pool(nodes=4), units=4)
+    scene.listing(world.pool(nodes=4, unit_cards=2), units=16)
+
+    results = scene.search(nodes=3)
+
+    assert [(found.listing_id, found.unit_count) for found in results.offers] == [
+        (whole.public_id, 3)
+    ]
+    assert codes(results) == {"no_whole_nodes": 1}
+
+
+def test_a_reason_says_what_the_nearest_allows() -> None:
+    scene.listing(units=2)
+    scene.listing(units=4)
+    scene.listing(amount=9, terms=TermsInput(minimum_hours=48))
+    scene.listing(amount=9, terms=TermsInput(minimum_hours=24))
+
+    many = scene.search(units=40, hours=30)
+    dear = scene.search(hours=30, max_card_hour_micro=5_000_000)
+
+    assert {row.code: row.nearest for row in many.rejections} == {
+        "too_many_units": 4,
+        "too_short": 48,
+    }
+    assert {row.code: row.nearest for row in dear.rejections} == {
+        "too_expensive": 6_800_000,
+        "too_short": 48,
+    }
+
+
+def test_fewer_are_found_however_many_too_many_were_asked_for() -> None:
+    scene.listing(units=3)
+
+    for asked in (4, 5, 128, 1_000_000):
+        (near,) = scene.search(units=asked).alternatives
+
+        assert (near.changed, near.offer.unit_count) == (("units",), 3)
