@@ -13,31 +13,23 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from marketplace import money_text
-from marketplace.web import charts
+from marketplace.web import charts, figures
 from marketplace.web.entry import Visit, fresh_key
 
 register = template.Library()
 
-SYMBOLS = {"CNY": "¥", "USD": "$", "EUR": "€", "HKD": "HK$", "JPY": "JP¥"}
-
 
 @register.filter
 def money(amount_minor: int | None, currency: str) -> str:
-    """¥1,284,560.00; a currency without a symbol of its own keeps its code."""
-    if amount_minor is None:
-        return "–"
-    text = money_text.plain_money(abs(amount_minor), currency, separator=",")
-    sign = "−" if amount_minor < 0 else ""
-    symbol = SYMBOLS.get(currency)
-    return f"{sign}{symbol}{text}" if symbol else f"{sign}{text} {currency}"
+    return "–" if amount_minor is None else figures.amount(amount_minor, currency)
 
 
 @register.filter
 def price(amount_micro: int, currency: str) -> str:
-    symbol = SYMBOLS.get(currency)
-    text = money_text.format_price(amount_micro)
-    return f"{symbol}{text}" if symbol else f"{text} {currency}"
+    return figures.price(amount_micro, currency)
+
+
+register.filter("asking", figures.asking)
 
 
 @register.filter

@@ -21,6 +21,7 @@ from marketplace.web.entry import (
     attempt,
     back_to,
     confirmation,
+    done,
     find,
     page,
     render,
@@ -150,11 +151,10 @@ def revoke_key(request: ConsoleRequest, key_id: str) -> HttpResponse:
     key = find(ApiKey.objects.visible_to(visit.actor), key_id)
     form = ConsoleForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
-        done = attempt(
+        if done(
             form,
-            lambda: (verbs.revoke(key_public_id=key.public_id, at=visit.at, actor=visit.actor),),
-        )
-        if done is not None:
+            lambda: verbs.revoke(key_public_id=key.public_id, at=visit.at, actor=visit.actor),
+        ):
             messages.success(
                 request, _("Key “%(name)s” opens nothing any more.") % {"name": key.name}
             )

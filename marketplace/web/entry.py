@@ -167,6 +167,11 @@ def attempt(form: Form, act: Callable[[], T]) -> T | None:
     return None
 
 
+def done(form: Form, act: Callable[[], object]) -> bool:
+    """Whether a verb that returns nothing did it; else the form says why not."""
+    return attempt(form, lambda: (act(),)) is not None
+
+
 def render(
     request: ConsoleRequest, template: str, context: dict[str, Any], *, form: Form | None = None
 ) -> HttpResponse:

@@ -22,6 +22,7 @@ from marketplace.web.entry import (
     attempt,
     back_to,
     confirmation,
+    done,
     find,
     need,
     page,
@@ -108,18 +109,15 @@ def remove_member(request: ConsoleRequest, user_id: str) -> HttpResponse:
     user = find(people, user_id)
     form = ConsoleForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
-        done = attempt(
+        if done(
             form,
-            lambda: (
-                organisations.remove_member(
-                    organisation_id=visit.organisation.pk,
-                    user_public_id=user.public_id,
-                    at=visit.at,
-                    actor=visit.actor,
-                ),
+            lambda: organisations.remove_member(
+                organisation_id=visit.organisation.pk,
+                user_public_id=user.public_id,
+                at=visit.at,
+                actor=visit.actor,
             ),
-        )
-        if done is not None:
+        ):
             messages.success(
                 request, _("%(name)s is a member no more.") % {"name": user.get_full_name()}
             )
