@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from marketplace.web import charts, figures
+from marketplace.web import charts, figures, names
 from marketplace.web.entry import Visit, fresh_key
 
 register = template.Library()
@@ -30,6 +30,7 @@ def price(amount_micro: int, currency: str) -> str:
 
 
 register.filter("asking", figures.asking)
+register.filter("named", names.of)
 
 
 @register.filter
