@@ -243,7 +243,13 @@ def capture_hold(
 
 
 def set_credit_limit(
-    organisation: Organisation, *, currency: str, limit_minor: int, at: datetime, actor: Actor
+    organisation: Organisation,
+    *,
+    currency: str,
+    limit_minor: int,
+    at: datetime,
+    actor: Actor,
+    reason: str = "",
 ) -> None:
     """From now on this wallet may go that far below zero; journalled. Locks the wallet.
 
@@ -259,6 +265,7 @@ def set_credit_limit(
             object_id=organisation.public_id,
             actor=actor,
             at=at,
+            reason=reason,
             tenant_id=organisation.pk,
             data={"currency": currency, "limit_minor": limit_minor},
         )

@@ -129,7 +129,7 @@ def template() -> str:
 def preview(*, pool: Pool, content: bytes) -> Preview:
     """What the file would change in the pool. Changes nothing. Raises Unreadable.
 
-    A column that the file lacks leaves what is known of a node; an empty cell clears it. Three
+    A column that the file lacks leaves what is known of a node; an empty cell clears it. Four
     statements, whatever the number of rows.
     """
     file = _read(content)
@@ -318,7 +318,7 @@ def _wrong_serial(serial: str, cells: list[str]) -> str:
 
 
 def _taken(pool: Pool, numbered: list[tuple[int, NodeRow]]) -> Iterator[RowError]:
-    """Serials that belong to another pool of the provider, or to a retired node."""
+    """Serials and cards that belong to another pool, another node, or a retired node."""
     lines = {row.serial: line for line, row in numbered}
     rows = Node.objects.filter(provider_id=pool.provider_id, serial__in=list(lines))
     for serial, pool_id, state in rows.values_list("serial", "pool_id", "state"):
@@ -326,6 +326,9 @@ def _taken(pool: Pool, numbered: list[tuple[int, NodeRow]]) -> Iterator[RowError
             yield RowError(lines[serial], "serial", "serial_in_other_pool", serial)
         elif state == Node.State.RETIRED:
             yield RowError(lines[serial], "serial", "serial_retired", serial)
+    named = [row for _, row in numbered]
+    for row, card, _ in capacity.cards_elsewhere(provider_id=pool.provider_id, rows=named):
+        yield RowError(lines[row.serial], "card_uuids", "card_elsewhere", card)
     for line, row in numbered:
         if row.card_uuids and len(row.card_uuids) != pool.cards_per_node:
             yield RowError(line, "card_uuids", "card_count_differs", str(len(row.card_uuids)))

@@ -37,7 +37,7 @@ _RUNS = frozenset(
 )
 _OWNS = frozenset({"keys:write", "members:write"})
 _OPERATES = frozenset({"organisations:write", "receipts:record", "receipts:approve"})
-_SETTLES = frozenset({"settlements:write"})
+_SETTLES = frozenset({"settlements:write", "credit:write"})
 _AUDITS = frozenset({"audit:read"})
 
 # What a role may do in an organisation that trades …

@@ -94,6 +94,13 @@ class WalletOut(Shape):
     available_minor = serializers.IntegerField()
 
 
+class CreditLimitIn(StrictSerializer):
+    organisation = PublicId("org")
+    currency = Choice(CURRENCIES, required=False)
+    limit_minor = Integer(min_value=0, max_value=LARGEST_RECEIPT_MINOR)
+    reason = Text(max_length=200)
+
+
 class WalletEntryOut(Shape):
     id = serializers.SerializerMethodField()
     kind = serializers.ChoiceField(LedgerTransaction.Kind.choices, source="transaction.kind")

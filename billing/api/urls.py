@@ -17,5 +17,10 @@ router.register("settlements", settlements.Settlements, basename="settlement")
 
 urlpatterns = [
     path("wallet", views.Wallet.as_view({"get": "retrieve"}), name="wallet-detail"),
+    path(
+        "wallet/credit-limit",
+        views.CreditLimit.as_view({"post": "create"}),
+        name="wallet-credit-limit",
+    ),
     *router.urls,
 ]

@@ -72,6 +72,36 @@ class Wallet(Resource):
         return Response(shapes.WalletOut(balance).data)
 
 
+class CreditLimit(Resource):
+    """How far below zero a tenant's wallet may go."""
+
+    required_scopes: ClassVar[dict[str, str | None]] = {"create": "credit:write"}
+    idempotent = frozenset({"create"})
+    serializer_class = shapes.WalletOut
+
+    @extend_schema(
+        operation_id="set_credit_limit",
+        request=shapes.CreditLimitIn,
+        responses={200: shapes.WalletOut},
+    )
+    def create(self, request: Request, **_: Any) -> Response:
+        """Sets it, for one currency. Operator only; refused where more is owed already."""
+        given = body(request, shapes.CreditLimitIn)
+        actor, currency = actor_of(request), given.get("currency", "CNY")
+        tenants = Organisation.objects.visible_to(actor).filter(is_tenant=True)
+        organisation = find(tenants, given["organisation"])
+        ledger.set_credit_limit(
+            organisation,
+            currency=currency,
+            limit_minor=given["limit_minor"],
+            reason=given["reason"],
+            at=instant_of(request),
+            actor=actor,
+        )
+        balance = ledger.balance(organisation, currency=currency)
+        return Response(shapes.WalletOut(balance).data)
+
+
 class WalletTransactions(Resource):
     """What moved into and out of a wallet."""
 

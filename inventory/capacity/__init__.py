@@ -29,11 +29,19 @@ from inventory.capacity.calls import (
 from inventory.capacity.changes import extend, finish, shorten
 from inventory.capacity.external import claim_external, end_external, follow_external
 from inventory.capacity.levels import Level, Step, availability, pool_levels
-from inventory.capacity.nodes import put_nodes, retire_node, retire_pool, turn_pool
+from inventory.capacity.nodes import (
+    CardElsewhere,
+    cards_elsewhere,
+    put_nodes,
+    retire_node,
+    retire_pool,
+    turn_pool,
+)
 from inventory.capacity.outages import close_outage, set_outage, sweep
 
 __all__ = [
     "CapacityTaken",
+    "CardElsewhere",
     "ClockAhead",
     "HoldExpired",
     "HoldStillValid",
@@ -46,6 +54,7 @@ __all__ = [
     "Step",
     "availability",
     "bind",
+    "cards_elsewhere",
     "claim",
     "claim_external",
     "close_block",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from django.db import transaction
@@ -12,8 +12,15 @@ from inventory.actors import Actor
 from inventory.capacity.admission import asked
 from inventory.capacity.calls import call, lock
 from inventory.errors import Invalid, NotFound
-from inventory.models import Node, Pool
+from inventory.models import Node, Organisation, Pool
 from inventory.pools import NodeRow
+
+
+class CardElsewhere(Invalid):
+    """One accelerator is in one node."""
+
+    code = "card_elsewhere"
+    title = "A card is in another node already"
 
 
 def put_nodes(
@@ -22,11 +29,13 @@ def put_nodes(
     """The pool has these nodes; returns how many are new and how many were updated.
 
     Known by serial within the provider, so that a repeated import changes nothing twice.
-    Locks the pool. Raises NotFound, and Invalid where a serial belongs to another pool or
-    to a retired node, or the pool is retired.
+    Locks the provider, since no two of its nodes hold one card, and the pool. Raises NotFound,
+    CardElsewhere, and Invalid where a serial belongs to another pool or to a retired node, or
+    the pool is retired.
     """
     rows = list(rows)
     with transaction.atomic():
+        _lock_provider(pool_id)
         pool = _locked(pool_id, at, actor)
         if pool.state == Pool.State.RETIRED:
             raise Invalid("The pool is retired")
@@ -42,6 +51,8 @@ def put_nodes(
                 raise Invalid("A serial belongs to another pool", serial=old.serial)
             if old.state == Node.State.RETIRED:
                 raise Invalid("A serial belongs to a retired node", serial=old.serial)
+        for row, card, serial in cards_elsewhere(provider_id=pool.provider_id, rows=rows):
+            raise CardElsewhere(serial=row.serial, card_uuid=card, other_serial=serial)
         fresh = [_node(pool, row, at) for row in rows if row.serial not in known]
         Node.objects.bulk_create(fresh, batch_size=1000)
         changed = [node for row in rows if (node := _changed(known.get(row.serial), row))]
@@ -56,6 +67,27 @@ def put_nodes(
                 data={"added": len(fresh), "updated": len(changed)},
             )
     return len(fresh), len(changed)
+
+
+def cards_elsewhere(
+    *, provider_id: int, rows: Iterable[NodeRow]
+) -> Iterator[tuple[NodeRow, str, str]]:
+    """The rows that name a card of another node, or one twice: row, card, where it is.
+
+    A card in two nodes would be counted, and measured, twice. One statement.
+    """
+    rows = list(rows)
+    serials = {row.serial for row in rows}
+    where = {card: row.serial for row in reversed(rows) for card in row.card_uuids}
+    others = Node.objects.filter(provider_id=provider_id, card_uuids__overlap=list(where))
+    for node in others.exclude(state=Node.State.RETIRED):
+        if node.serial not in serials:
+            where.update(dict.fromkeys(set(node.card_uuids) & set(where), node.serial))
+    for row in rows:
+        for number, card in enumerate(row.card_uuids):
+            if where[card] != row.serial or card in row.card_uuids[:number]:
+                yield row, card, where[card]
+                break
 
 
 def retire_node(*, node_id: int, at: datetime, actor: Actor, reason: str) -> Node:
@@ -98,6 +130,11 @@ def retire_pool(*, pool_id: int, at: datetime, actor: Actor, reason: str) -> Poo
         call("capacity_retire_pool", pool=pool_id, reason=reason, **asked(at, actor))
         row: Pool = Pool.objects.get(pk=pool_id)
         return row
+
+
+def _lock_provider(pool_id: int) -> None:
+    owner = Organisation.objects.filter(pools=pool_id)
+    owner.select_for_update(of=("self",), no_key=True).first()
 
 
 def _locked(pool_id: int, at: datetime, actor: Actor) -> Pool:

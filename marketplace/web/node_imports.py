@@ -38,6 +38,7 @@ PROBLEMS = {
         "the spreadsheet has shortened this number; set the column to text and enter it anew"
     ),
     "serial_in_other_pool": gettext_lazy("this node belongs to another pool"),
+    "card_elsewhere": gettext_lazy("this card is in another node already"),
     "serial_retired": gettext_lazy("this node is retired"),
     "card_count_differs": gettext_lazy("the number of cards differs from the pool's"),
     "row_invalid": gettext_lazy("the row is not acceptable"),

@@ -163,6 +163,14 @@ GOOD: dict[str, Good] = {
     "/bank-receipts": Good("as_operator", lambda m: m.receipt_body()),
     "/bank-receipts/{public_id}/approve": Good("as_second_operator", _no_body),
     "/bank-receipts/{public_id}/reject": Good("as_second_operator", lambda m: {"reason": "no"}),
+    "/wallet/credit-limit": Good(
+        "as_operator",
+        lambda m: {
+            "organisation": m.tenant.public_id,
+            "limit_minor": 5_000_000,
+            "reason": "audited accounts",
+        },
+    ),
     "/settlements": Good("as_operator", _settle),
 }
 # Their bodies are files.

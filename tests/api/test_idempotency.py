@@ -48,6 +48,7 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
         "POST /reservations/{public_id}/cancel",
         "POST /reservations/{public_id}/confirm",
         "POST /settlements",
+        "POST /wallet/credit-limit",
     }
 
 

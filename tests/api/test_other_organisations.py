@@ -184,6 +184,7 @@ NAMELESS = {
     "POST /offers/search",
     "POST /bank-receipts",
     "POST /settlements",
+    "POST /wallet/credit-limit",
     "GET /audit/funnel",
 }
 

@@ -4,8 +4,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from inventory import node_import
+from inventory import capacity, node_import
 from inventory.models import Node
+from inventory.pools import NodeRow
 from tests import world
 from tests.world import T0
 
@@ -144,6 +145,33 @@ def test_card_uuids_must_be_as_many_as_cards() -> None:
     assert [(e.code, e.value) for e in plan.errors] == [("card_count_differs", "3")]
 
 
+def test_a_card_is_in_one_node() -> None:
+    pool, other = world.pool(nodes=0, cards_per_node=2), world.pool(nodes=0, cards_per_node=2)
+    actor = world.actor(world.provider())
+
+    def rows(*lines: str) -> bytes:
+        return _csv(*lines, header="serial,card_uuids").encode()
+
+    node_import.apply(pool=other, content=rows("SN1,a;b"), at=T0, actor=actor)
+    plan = node_import.preview(
+        pool=pool, content=rows("SN2,c;d", "SN3,b;e", "SN4,d;f", "SN5,g;g", "SN6,h;i")
+    )
+
+    assert [(e.line, e.code, e.value) for e in plan.errors] == [
+        (3, "card_elsewhere", "b"),
+        (4, "card_elsewhere", "d"),
+        (5, "card_elsewhere", "g"),
+    ]
+    assert [row.serial for row in plan.rows] == ["SN2", "SN6"]
+    with pytest.raises(capacity.CardElsewhere):
+        capacity.put_nodes(
+            pool_id=pool.pk, rows=[NodeRow(serial="SN3", card_uuids=("b",))], at=T0, actor=actor
+        )
+    # The same file again, and a card that moved within it, are no contradiction.
+    again = rows("SN1,b;x", "SN7,a;y")
+    assert node_import.preview(pool=other, content=again).errors == []
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -176,7 +204,7 @@ def test_a_preview_takes_the_same_statements_for_any_number_of_rows() -> None:
             node_import.preview(pool=pool, content=content)
         counts.append(len(queries))
 
-    assert counts == [3, 3]
+    assert counts == [4, 4]
 
 
 def test_the_template_reads_back() -> None:

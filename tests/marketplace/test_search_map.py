@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from django.db import transaction
 
 from inventory import capacity
 from inventory.errors import DomainError
-from inventory.models import Node
+from inventory.models import Node, Outage
+from inventory.periods import Period
 from marketplace import listings, search_map
 from marketplace.models import Lease, Reservation
 from marketplace.search_map import SearchMap
@@ -63,6 +65,101 @@ def test_changes_applied_one_by_one_give_the_map_of_a_cold_start() -> None:
             continue
         kept = search_map.refresh(kept, at)
         assert same(kept, search_map.refresh(EMPTY, at))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_verb_of_capacity_is_followed(seed: int) -> None:
+    dice = random.Random(seed)
+    pools = [world.pool(nodes=8, spare_count=1), world.pool(nodes=4, unit_cards=4)]
+    shelves = [scene.listing(pool, units=5) for pool in pools]
+    kept = search_map.refresh(EMPTY, T0)
+    deals: list[Lease] = []
+    done: set[str] = set()
+
+    def span() -> tuple[int, int]:
+        start = dice.randint(5, 60)
+        return start, start + dice.randint(1, 30)
+
+    def lease(at: datetime) -> None:
+        start, end = span()
+        row = scene.lease(dice.choice(shelves), at=at, start=start, end=end)
+        deals.append(row)
+
+    def outside(at: datetime) -> None:
+        capacity.claim_external(
+            pool_id=dice.choice(pools).pk,
+            kind="own_use",
+            unit_count=1,
+            period=period(*span()),
+            note="own",
+            at=at,
+            actor=SYSTEM,
+        )
+
+    def outage(at: datetime) -> None:
+        pool = dice.choice(pools)
+        kind = dice.choice(["planned", "failed"])
+        failed = kind == "failed"
+        capacity.set_outage(
+            pool_id=pool.pk,
+            kind=kind,
+            period=Period(at, at + hours(9)) if failed else period(*span()),
+            node_id=dice.choice(pool.nodes.filter(state="serviceable")).pk if failed else None,
+            reason="x",
+            at=at,
+            actor=SYSTEM,
+        )
+
+    def of_deal(verb: Callable[..., object], **what: object) -> Callable[[datetime], object]:
+        def act(at: datetime) -> object:
+            row = dice.choice(deals).allocation
+            row.refresh_from_db()
+            end = row.period.upper + dice.choice([-1, 1]) * hours(dice.randint(1, 5))
+            more = {"end": end} if verb is not capacity.release else {}
+            return verb(allocation_id=row.pk, at=at, actor=SYSTEM, **more, **what)
+
+        return act
+
+    verbs: dict[str, Callable[[datetime], object]] = {
+        "lease": lease,
+        "external": outside,
+        "outage": outage,
+        "extend": of_deal(capacity.extend),
+        "shorten": of_deal(capacity.shorten, reason="x"),
+        "release": of_deal(capacity.release, reason="x"),
+        "resize": lambda at: capacity.resize_block(
+            block_id=dice.choice(shelves).block_id,
+            unit_count=dice.randint(1, 7),
+            at=at,
+            actor=SYSTEM,
+        ),
+        "close": lambda at: capacity.close_block(
+            block_id=dice.choice(shelves).block_id, at=at, actor=SYSTEM
+        ),
+        "reopen": lambda at: capacity.reopen_block(
+            block_id=dice.choice(shelves).block_id, at=at, actor=SYSTEM
+        ),
+        "mend": lambda at: capacity.close_outage(
+            outage_id=dice.choice(Outage.objects.filter(state="open")).pk, at=at, actor=SYSTEM
+        ),
+        "retire": lambda at: capacity.retire_node(
+            node_id=dice.choice(Node.objects.all()).pk, at=at, actor=SYSTEM, reason="old"
+        ),
+    }
+    weights = [8, 2, 2, 3, 3, 2, 2, 1, 2, 1, 1]
+    for number in range(60):
+        at = T0 + number * hours(0.1)
+        name = dice.choices(list(verbs), weights)[0]
+        try:
+            with transaction.atomic():
+                verbs[name](at)
+        except (DomainError, IndexError):
+            continue
+        done.add(name)
+        kept = search_map.refresh(kept, at)
+        assert same(kept, search_map.refresh(EMPTY, at)), (seed, number, name)
+
+    assert len(done) >= 8
 
 
 def test_nothing_changed_is_the_same_map() -> None:

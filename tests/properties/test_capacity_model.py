@@ -40,15 +40,26 @@ move = st.one_of(
     st.tuples(st.just("shorten"), index, st.integers(1, 10)),
     st.builds(lambda n, s: ("plan_outage", n, *s), st.integers(1, 2), span),
     st.tuples(st.just("end_outage"), index),
+    st.tuples(st.just("fail"), index, st.sampled_from([5, 60])),
+    st.tuples(st.just("fail"), index, st.sampled_from([5, 60])),
+    st.tuples(st.just("mend"), index),
 )
+# Whole nodes and slices, without and with time between two customers.
+KINDS: dict[str, dict[str, int]] = {
+    "nodes": {},
+    "slices": {"unit_cards": 2},
+    "margins": {"lead": 2, "turnaround": 1},
+    "margins of slices": {"unit_cards": 4, "lead": 1, "turnaround": 2},
+}
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 @given(moves=st.lists(move, min_size=5, max_size=25))
-def test_any_sequence_agrees_with_brute_force(moves: list[tuple[object, ...]]) -> None:
+def test_any_sequence_agrees_with_brute_force(kind: str, moves: list[tuple[object, ...]]) -> None:
     with capacity.replaying(), transaction.atomic():
-        model = Model.fresh()
-        model.open(3, 0, SPAN)
+        model = Model.fresh(**KINDS[kind])
+        model.open(5 * model.per_node, 0, SPAN)
         for name, *arguments in moves:
             getattr(model, str(name))(*arguments)
         model.check()
@@ -56,7 +67,8 @@ def test_any_sequence_agrees_with_brute_force(moves: list[tuple[object, ...]]) -
         transaction.set_rollback(True)
 
 
-def test_six_hundred_operations_agree_with_brute_force() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_six_hundred_operations_agree_with_brute_force(kind: str) -> None:
     draw = random.Random(20261101)
 
     def some_span() -> tuple[int, int]:
@@ -64,8 +76,9 @@ def test_six_hundred_operations_agree_with_brute_force() -> None:
         return start, min(SPAN, start + draw.randrange(1, 20))
 
     with capacity.replaying():
-        model = Model.fresh(nodes=12, spares=1)
-        model.open(8, 0, SPAN)
+        model = Model.fresh(nodes=12, spares=1, **KINDS[kind])
+        per_node = model.per_node
+        model.open(8 * per_node, 0, SPAN)
         for number in range(600):
             name = draw.choices(
                 [
@@ -82,19 +95,22 @@ def test_six_hundred_operations_agree_with_brute_force() -> None:
                     "external",
                     "plan_outage",
                     "end_outage",
+                    "fail",
+                    "mend",
                     "tick",
                 ],
-                [30, 12, 8, 6, 6, 5, 3, 3, 2, 4, 3, 2, 2, 1],
+                [30, 12, 6, 6, 6, 5, 3, 3, 2, 4, 3, 2, 2, 4, 2, 1],
             )[0]
-            i, n = draw.randrange(1000), draw.randrange(1, 5)
+            i, n = draw.randrange(1000), draw.randrange(1, 4 * per_node + 1)
             {
                 "hold": lambda: model.hold(i, n, *some_span(), draw.choice([0.1, 1, 50])),  # noqa: B023
                 "external": lambda: model.external(n, *some_span()),  # noqa: B023
                 "open": lambda: model.open(n, *some_span()),  # noqa: B023
                 "plan_outage": lambda: model.plan_outage(1, *some_span()),
-                "resize": lambda: model.resize(i, n + 3),  # noqa: B023
-                "extend": lambda: model.extend(i, n),  # noqa: B023
-                "shorten": lambda: model.shorten(i, n),  # noqa: B023
+                "fail": lambda: model.fail(i, draw.randrange(10, 60)),  # noqa: B023
+                "resize": lambda: model.resize(i, n + 3 * per_node),  # noqa: B023
+                "extend": lambda: model.extend(i, draw.randrange(1, 5)),  # noqa: B023
+                "shorten": lambda: model.shorten(i, draw.randrange(1, 5)),  # noqa: B023
                 "tick": lambda: model.tick(0.25),
             }.get(name, lambda: getattr(model, name)(i))()  # noqa: B023
             if number % 60 == 0:

@@ -4,67 +4,24 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 
 from inventory import capacity, verification
 from inventory.capacity import CapacityTaken, HoldExpired, HoldStillValid
-from inventory.errors import Busy, DomainError
+from inventory.errors import Busy
 from inventory.models import Allocation, Block, Claim
 from inventory.transitions import IllegalTransition
 from tests import database, world
 from tests.capacity.deals import deal, hold, open_block
+from tests.races.crowd import CLIENTS, busy_tolerant, together
 from tests.world import SYSTEM, T0, hours, period
 
-pytestmark = pytest.mark.django_db(transaction=True)
-CLIENTS = 16
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("many_connections")]
 SPAN = 24
-
-
-@pytest.fixture(autouse=True)
-def _a_connection_for_each() -> Iterator[None]:
-    """The runtime's pool is smaller than this crowd, and a barrier would wait for ever."""
-    options = connection.settings_dict["OPTIONS"]["pool"]
-    before = options["max_size"]
-    _resize(options, 2 * CLIENTS)
-    yield
-    _resize(options, before)
-
-
-def _resize(options: dict[str, int], size: int) -> None:
-    connection.close()
-    connection.close_pool()  # type: ignore[attr-defined]
-    options["max_size"] = size
-
-
-def together(*works: Callable[[], Any]) -> list[Any]:
-    """Each in its own thread and connection, all let go at once; what they return or refuse."""
-    start = threading.Barrier(len(works))
-    results: list[Any] = [None] * len(works)
-
-    def run(number: int, work: Callable[[], Any]) -> None:
-        try:
-            with capacity.replaying():
-                connection.ensure_connection()
-                start.wait(timeout=60)
-                results[number] = work()
-        except DomainError as error:
-            results[number] = error
-        finally:
-            connections.close_all()
-
-    threads = [
-        threading.Thread(target=run, args=(number, work)) for number, work in enumerate(works)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=120)
-    return results
 
 
 def peak(block: Block) -> int:
@@ -81,15 +38,6 @@ def ten_units() -> Block:
     with capacity.replaying():
         world.tenant()
         return open_block(world.pool(nodes=10), 10, 0, SPAN)
-
-
-def busy_tolerant(work: Callable[[], Any]) -> Any:
-    for _ in range(20):
-        try:
-            return work()
-        except Busy:
-            continue
-    raise AssertionError("busy twenty times")
 
 
 @pytest.mark.parametrize("releasing", [False, True])

@@ -1,0 +1,83 @@
+"""What the runtime role may do to every table: a new right has to be written down here too."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+pytestmark = pytest.mark.django_db
+
+# By default it reads and adds. These are written by functions of the owner alone …
+READ_ONLY = {
+    *("django_migrations", "inventory_allocation", "inventory_binding", "inventory_block"),
+    *("inventory_claim", "inventory_outage", "inventory_poolevent", "inventory_poollock"),
+    *("inventory_poolversion", "billing_ledgeraccount", "billing_ledgerbalance"),
+    *("billing_ledgerentry", "billing_ledgerhold", "billing_ledgertransaction"),
+}
+# … from these rows go …
+DELETED = {
+    *("django_session", "marketplace_cache", "marketplace_idempotencyrecord"),
+    *("inventory_fakemachine", "inventory_membership"),
+}
+# … these are no records of anything, so that every column changes …
+ALL_COLUMNS = {"django_session", "marketplace_cache", "inventory_fakemachine", "inventory_chip"}
+# … and of the others these columns alone.
+CHANGED = {
+    "billing_bankreceipt": "approved_at decided_by_id rejected_at state",
+    "billing_leasetally": "card_seconds deposit_left_minor exact_denominator exact_numerator"
+    " fee_minor gross_minor rated_until vat_minor",
+    "billing_settlement": "paid_at state",
+    "inventory_allocation": "active_at claim_token claimed_until ended_at failed_at failure_code"
+    " next_step_at state",
+    "inventory_apikey": "last_used_at revoked_at",
+    "inventory_credential": "ciphertext revealed_at revoked_at",
+    "inventory_fabric": "proved_node_count proved_on_date",
+    "inventory_instance": "active_at attempt_count claim_token claimed_until deadline_at"
+    " engine_reference last_error next_step_at released_at releasing_at state",
+    "inventory_meteringcursor": "corrected_since metered_until",
+    "inventory_node": "card_uuids driver_version firmware_version hostname leaf rack"
+    " runtime_version",
+    "inventory_organisation": "state",
+    "inventory_pool": "driver_options state",
+    "inventory_user": "is_active language last_login name password",
+    "marketplace_lease": "active_at cancelled_at closed_at end_reason ended_at ending_at"
+    " failed_at state",
+    "marketplace_listing": "state",
+    "marketplace_reservation": "cancelled_at confirmed_at expired_at state",
+}
+
+GRANTED = """
+    SELECT c.relname, g.right, NULL FROM pg_class c,
+         unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS g ("right")
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+      AND NOT c.relispartition AND has_table_privilege(c.oid, g.right)
+    UNION ALL
+    SELECT c.relname, 'UPDATE', a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+      AND NOT c.relispartition AND a.attnum > 0 AND NOT a.attisdropped
+      AND has_column_privilege(c.oid, a.attnum, 'UPDATE')
+      AND NOT has_table_privilege(c.oid, 'UPDATE')
+"""
+
+
+def test_the_runtime_role_has_these_rights_and_no_others() -> None:
+    tables: dict[str, set[str]] = {}
+    columns: dict[str, set[str]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(GRANTED)
+        for table, right, column in cursor.fetchall():
+            if column is None:
+                tables.setdefault(table, set()).add(right)
+            else:
+                columns.setdefault(table, set()).add(column)
+
+    expected = {
+        table: {"SELECT"}
+        | ({"INSERT"} if table not in READ_ONLY else set())
+        | ({"DELETE"} if table in DELETED else set())
+        | ({"UPDATE"} if table in ALL_COLUMNS else set())
+        for table in tables
+    }
+    assert tables == expected
+    assert columns == {table: set(names.split()) for table, names in CHANGED.items()}
+    assert READ_ONLY | DELETED | ALL_COLUMNS | set(CHANGED) <= set(tables)
