@@ -97,9 +97,3 @@ def _gone(request: ConsoleRequest) -> list[tuple[Reservation, str]]:
         ).values_list("object_id", "reason")
     )
     return [(row, reasons.get(row.public_id, "")) for row in rows]
-
-
-@page(scope="audit:read", party="operator")
-def everyone(request: ConsoleRequest) -> HttpResponse:
-    """Every lease of the market."""
-    return render(request, "console/all_leases.html", {"page": paged(leases_of(request), request)})

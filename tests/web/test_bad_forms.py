@@ -188,7 +188,8 @@ def test_every_form_is_here(market: Market) -> None:
     }
     only_read = {
         "home", "overview", "centres", "pools", "pools_csv", "node_template", "pool", "pool_csv",
-        "listings", "deals", "rented", "all_leases", "lease", "lease_charges_csv",
+        "listings", "deals", "rented", "all_leases", "all_leases_csv", "lease",
+        "lease_charges_csv", "audit_part", "audit_part_csv",
         "search", "journal", "journal_csv",
         "organisations", "audit", "audit_csv", "wallet", "wallet_csv", "earnings", "earnings_csv",
         "settlements",

@@ -17,7 +17,10 @@ PROVIDER_PAGES = [
     "listings", "listing_create", "deals", "earnings", "earnings_csv",
 ]  # fmt: skip
 TENANT_PAGES = ["search", "rented", "wallet", "wallet_csv"]
-OPERATOR_PAGES = ["audit", "audit_csv", "organisations", "all_leases", "receipts", "settlements"]
+OPERATOR_PAGES = [
+    "audit", "audit_csv", "organisations", "all_leases", "all_leases_csv", "receipts",
+    "settlements",
+]  # fmt: skip
 ANYBODYS_PAGES = ["members", "keys", "journal", "journal_csv", "password_change"]
 AT_THE_DOOR = {"sign_in", "sign_out", "set_language", "password_ask", "password_set"}
 WRITING = {"centre_create", "pool_create", "listing_create"}
@@ -46,6 +49,8 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "key_id": "key_" + "0" * 32,
         "receipt_id": "rcp_" + "0" * 32,
         "verb": "pause",
+        "by": "centre",
+        "key": market.pool.fabric.centre.public_id,
         "uidb64": "usr_" + "0" * 32,
         "token": "x",
     }
