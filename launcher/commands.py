@@ -206,8 +206,6 @@ def services(name: str, family: Family) -> Environment:
     postgres = Postgres(name, FAST if name == "test" else DURABLE)
     postgres.start(family)
     embedded = {"CARDHOUR_PG_BIN": str(postgres.programs)}
-    if name == "up" and not own_database:
-        embedded["DEMO"] = os.environ.get("DEMO", "1")  # nobody else's data is in there
     if not own_database:
         embedded["DATABASE_URL"] = postgres.url("cardhour_app")
         embedded["DATABASE_OWNER_URL"] = postgres.url("cardhour_owner")

@@ -38,7 +38,8 @@ SELECT format('CREATE DATABASE %I OWNER %I', name, owner)
   FROM (VALUES ('cardhour', 'cardhour_owner'), ('cardhour_broker', 'cardhour_broker'))
     AS wanted (name, owner)
   WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name) \gexec
-REVOKE CONNECT ON DATABASE cardhour_broker FROM PUBLIC;
+REVOKE CONNECT ON DATABASE cardhour_broker, cardhour FROM PUBLIC;
+GRANT CONNECT ON DATABASE cardhour TO cardhour_app;
 """
 
 

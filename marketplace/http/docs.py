@@ -12,11 +12,33 @@ import yaml
 from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.functional import Promise
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from inventory.errors import DomainError
+from marketplace.http.idempotency import KEPT
+from marketplace.http.problems import COMMON
+from marketplace.models import Lease, Reservation
 
 DOCUMENT = Path(settings.BASE_DIR) / "marketplace" / "api" / "openapi.yaml"
+_MEANINGS: dict[type[Reservation | Lease], dict[str, Promise]] = {
+    Reservation: {
+        "held": _("Kept for you until expires_at; confirm it or give it back."),
+        "confirmed": _("Became a lease, which has its own state."),
+        "expired": _("Nobody confirmed it in time; the deposit is free again."),
+        "cancelled": _("Given back, before it was confirmed or with its lease."),
+    },
+    Lease: {
+        "scheduled": _("Paid for, waiting for its start; may be cancelled by its terms."),
+        "delivering": _("Its machines are being prepared."),
+        "active": _("Yours to use; what is delivered is charged by the hour."),
+        "ending": _("Over; the machines are taken down and wiped."),
+        "ended": _("Over, and every charge is made."),
+        "failed": _("Could not be delivered; what was not delivered is refunded."),
+        "cancelled": _("Given back before its start."),
+    },
+}
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -29,8 +51,24 @@ def page(request: HttpRequest) -> HttpResponse:
     """Every operation and every refusal on one page, without a script."""
     described = read()
     refusals = [{**refusal, "title": gettext(refusal["title"])} for refusal in refusals_by_code()]
-    origin = f"{request.scheme}://{request.get_host()}"
-    return render(request, "api/docs.html", {**described, "refusals": refusals, "origin": origin})
+    context = {
+        **described,
+        "refusals": refusals,
+        "states": [_states(kind, meanings) for kind, meanings in _MEANINGS.items()],
+        "origin": f"{request.scheme}://{request.get_host()}",
+        "kept_days": KEPT.days,
+        "per_minute": settings.REQUESTS_PER_MINUTE,
+    }
+    return render(request, "api/docs.html", context)
+
+
+def _states(kind: type[Reservation | Lease], meanings: dict[str, Promise]) -> dict[str, Any]:
+    table = kind.LIFECYCLE.table
+    rows = [
+        {"state": state, "meaning": meanings[state], "next": following}
+        for state, following in table.items()
+    ]
+    return {"name": kind._meta.model_name, "rows": rows}
 
 
 @lru_cache(maxsize=1)
@@ -134,6 +172,9 @@ def _fields(
 def _type(part: dict[str, Any]) -> str:
     kind = part.get("type", "object")
     words = " | ".join(kind) if isinstance(kind, list) else str(kind)
+    if kind == "array":
+        inner = part.get("items", {})
+        words = f"array of {'object' if '$ref' in inner else _type(inner)}"
     if "enum" in part:
         return " | ".join("null" if value is None else str(value) for value in part["enum"])
     if pattern := re.match(r"^\^([a-z]{3,4})_\[0-9a-f\]", part.get("pattern", "")):
@@ -153,6 +194,8 @@ def _pretty(value: Any) -> str:
 def refusals_by_code() -> list[dict[str, Any]]:
     """Every anticipated refusal of the code that is loaded, by its code."""
     found: dict[str, dict[str, Any]] = {}
+    for status, (code, title) in COMMON.items():
+        found[code] = {"code": code, "status": status, "title": title}
     waiting: list[type[DomainError]] = [DomainError]
     while waiting:
         kind = waiting.pop()
@@ -163,7 +206,6 @@ def refusals_by_code() -> list[dict[str, Any]]:
                 "code": kind.code,
                 "status": kind.status,
                 "title": str(kind.title),
-                "text": (kind.__doc__ or "").strip().split("\n\n")[0],
             },
         )
     return [found[code] for code in sorted(found)]

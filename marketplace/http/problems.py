@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 # status: (code, title) of refusals that no verb raises.
-_COMMON: dict[int, tuple[str, str]] = {
+COMMON: dict[int, tuple[str, str]] = {
     400: ("malformed", "The request cannot be read"),
     401: ("unauthenticated", "Authentication is needed"),
     403: ("forbidden", "Not allowed"),
@@ -54,7 +54,7 @@ def problem(
     headers: dict[str, str] | None = None,
 ) -> HttpResponse:
     """A problem document. `code` and `title` default to those of the status."""
-    common_code, common_title = _COMMON.get(status, ("refused", "The request was refused"))
+    common_code, common_title = COMMON.get(status, ("refused", "The request was refused"))
     code = code or common_code
     title = gettext(title or common_title)
     document: dict[str, Any] = {
