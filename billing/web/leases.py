@@ -23,7 +23,7 @@ from inventory.models import UsageHour
 from marketplace import money_text
 from marketplace.models import Lease, PriceVersion
 from marketplace.money import Amounts
-from marketplace.web import deals, exports, refusals
+from marketplace.web import deals, exports, refusals, troubles
 from marketplace.web.entry import ConsoleRequest, find, page, render
 
 SHOWN_DAYS = 31
@@ -127,7 +127,8 @@ def _detail(request: ConsoleRequest, lease: Lease, extra: dict[str, Any]) -> Htt
     )
     is_tenant = visit.organisation.pk == lease.tenant_id
     is_provider = visit.organisation.pk == lease.provider_id or visit.actor.sees_everything
-    bindings = lease.allocation.bindings.select_related("node").order_by("during", "node_id")
+    runs_it = visit.organisation.pk == lease.provider_id
+    bindings = lease.allocation.bindings.select_related("node", "instance")
     can_cancel = lease.state == State.SCHEDULED and visit.at < lease.period.lower
     context = {
         "lease": lease,
@@ -135,7 +136,10 @@ def _detail(request: ConsoleRequest, lease: Lease, extra: dict[str, Any]) -> Htt
         "zone": zone,
         "delivered_hours": (usage["delivered"] or 0) / 3600,
         "missed_hours": (usage["missed"] or 0) / 3600,
-        "bindings": bindings[:100] if is_provider else [],
+        "bindings": bindings.order_by("during", "node_id")[:100] if is_provider else [],
+        "runs_it": runs_it,
+        "may_remedy": runs_it and visit.actor.may("inventory:write"),
+        "failure": troubles.FAILURES.get(lease.allocation.failure_code, ""),
         "is_tenant": is_tenant,
         "is_provider": is_provider,
         "can_cancel": can_cancel and is_tenant,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
@@ -155,15 +155,20 @@ def find(rows: QuerySet[M], public_id: str) -> M:
     return row
 
 
-def attempt(form: Form, act: Callable[[], T]) -> T | None:
-    """What the verb returned, or None: then nothing happened and the form says why."""
+def attempt(
+    form: Form, act: Callable[[], T], *, instead: Mapping[str, object] | None = None
+) -> T | None:
+    """What the verb returned, or None: then nothing happened and the form says why.
+
+    `instead` has the page's own words for some codes of refusals.
+    """
     try:
         with transaction.atomic():
             return act()
     except (NotFound, ValidationError) as error:  # the latter: a malformed id
         raise Http404 from error
     except DomainError as error:
-        form.add_error(None, refusals.explain(error))
+        form.add_error(None, str((instead or {}).get(error.code) or refusals.explain(error)))
     return None
 
 

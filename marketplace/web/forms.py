@@ -12,6 +12,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from inventory.periods import Period
+
 # The database counts in 32 bits; anything near it is a slip of the finger.
 LARGEST_COUNT = 1_000_000
 _BETWEEN = re.compile(r"[\s,;、]+")
@@ -78,6 +80,23 @@ class ZonedDateTimeField(forms.DateTimeField):
         if isinstance(value, datetime) and value.tzinfo is not None:
             return value.astimezone(ZoneInfo(self.zone)).replace(tzinfo=None)
         return value
+
+
+class WindowForm(ConsoleForm):
+    """A stretch of time on the centre's clock."""
+
+    start = ZonedDateTimeField(label=_("From"))
+    end = ZonedDateTimeField(label=_("Until"))
+
+    def __init__(self, *args: Any, zone: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            if isinstance(field, ZonedDateTimeField):
+                field.zone = zone
+
+    def period(self) -> Period:
+        """Raises InvalidPeriod."""
+        return Period(self.cleaned_data["start"], self.cleaned_data["end"])
 
 
 def count_field(*, minimum: int = 1, **options: Any) -> forms.IntegerField:

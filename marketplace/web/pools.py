@@ -7,18 +7,16 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from inventory import capacity
 from inventory import pools as verbs
-from inventory.models import Allocation, Chip, Fabric, Outage, Pool
-from marketplace import policy
+from inventory.models import Chip, Fabric, Pool
 from marketplace.web import exports, idle
 from marketplace.web.entry import ConsoleRequest, attempt, find, page, render
-from marketplace.web.forms import ConsoleForm, count_field, reason_field
+from marketplace.web.forms import ConsoleForm, count_field
 
 _SLICES = [
     ("", gettext_lazy("a whole node")),
@@ -81,13 +79,6 @@ class PoolForm(ConsoleForm):
         }
 
 
-class StateForm(ConsoleForm):
-    """Why a pool drains, sells again or is retired."""
-
-    to = forms.ChoiceField(choices=Pool.State.choices)
-    reason = reason_field(required=False)
-
-
 def own(request: ConsoleRequest) -> QuerySet[Pool]:
     rows = Pool.objects.visible_to(request.visit.actor)
     return rows.select_related("fabric__centre", "chip").order_by(
@@ -133,54 +124,9 @@ def create(request: ConsoleRequest) -> HttpResponse:
 
 
 @page(scope="inventory:read", party="provider")
-def detail(request: ConsoleRequest, pool_id: str) -> HttpResponse:
-    """Calendar, availability, nodes, external allocations, outages and floor of one pool."""
-    visit = request.visit
-    pool = find(own(request), pool_id)
-    (row,) = idle.calendar([pool], at=visit.at)
-    nodes = pool.nodes.order_by("rack", "serial", "pk")
-    context = {
-        "pool": pool,
-        "row": row,
-        "row_list": [row],
-        "lead_hours": f"{pool.lead_seconds / 3600:g}",
-        "turnaround_hours": f"{pool.turnaround_seconds / 3600:g}",
-        "zone": pool.fabric.centre.timezone,
-        "nodes": nodes[:200],
-        "externals": pool.allocations.exclude(kind=Allocation.Kind.SALE)
-        .filter(period__endswith__gt=visit.at)
-        .order_by("period", "pk")[:100],
-        "outages": pool.outages.filter(state=Outage.State.OPEN).select_related("node")[:100],
-        "floor": policy.floor_of(pool.pk),
-        "moves": [(to, Pool.State(to).label) for to in Pool.LIFECYCLE.table[pool.state]],
-    }
-    return render(request, "console/pool.html", context)
-
-
-@page(scope="inventory:read", party="provider")
 def detail_csv(request: ConsoleRequest, pool_id: str) -> StreamingHttpResponse:
     pool = find(own(request), pool_id)
     return calendar_csv(f"pool-{pool.name}", idle.calendar([pool], at=request.visit.at))
-
-
-@page(scope="inventory:write", party="provider", changes=True, posts_only=True)
-def move(request: ConsoleRequest, pool_id: str) -> HttpResponse:
-    """Drains a pool, lets it sell again, or retires it."""
-    visit = request.visit
-    pool = find(own(request), pool_id)
-    form = StateForm(request.POST)
-    if not form.is_valid():
-        raise Http404
-    moved = attempt(
-        form,
-        lambda: capacity.turn_pool(
-            pool_id=pool.pk, at=visit.at, actor=visit.actor, **form.cleaned_data
-        ),
-    )
-    if moved is None:
-        for error in form.non_field_errors():
-            messages.error(request, str(error))
-    return redirect("pool", pool.public_id)
 
 
 def calendar_csv(name: str, rows: list[idle.Row]) -> StreamingHttpResponse:

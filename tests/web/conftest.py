@@ -13,13 +13,15 @@ from django.core.cache import cache
 from django.test import Client
 
 from billing import checkout, payments
+from inventory import provisioning
 from inventory.models import Organisation, Pool, User
 from inventory.periods import Period, ceil_hour
-from marketplace import listings, offers
+from marketplace import leases, listings, offers
 from marketplace.listings import PriceInput, TermsInput
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.offers import OfferRequest
 from tests import world
+from tests.delivery import scene as delivery
 
 Post = Callable[..., Any]
 _KEYS = iter(range(10**9))
@@ -110,6 +112,26 @@ class Market:
             at=self.at,
             actor=world.actor(self.tenant),
         )
+
+    def running(self, *, stuck: bool = False) -> Lease:
+        """A lease that was delivered two hours ago; `stuck`: its machine cannot be wiped."""
+        now = self.at
+        self.pool.driver_options = {
+            "deadlines": {"release_seconds": 60},
+            "fail": {"release": {"permanent": True}} if stuck else {},
+        }
+        self.pool.save(update_fields=["driver_options"])
+        self.at = now - timedelta(hours=32)
+        lease = self.lease(self.listing(units=1))
+        self.at = now
+        start = lease.period.lower
+        delivery.run(start, start + timedelta(minutes=5))
+        if stuck:
+            machine = lease.allocation.instances.get()
+            at = start + timedelta(minutes=5)
+            provisioning.replace(instance_id=machine.pk, at=at, actor=world.SYSTEM, reason="x")
+            delivery.run(at, at + timedelta(minutes=50))
+        return leases.follow(lease_id=lease.pk, at=now)
 
 
 @pytest.fixture

@@ -148,24 +148,6 @@ def test_a_listing_is_repriced_paused_resumed_and_withdrawn(market: Market) -> N
     assert (listing.state, lease.state) == ("withdrawn", "scheduled")
 
 
-def test_own_use_is_declared(market: Market) -> None:
-    client = market.client(market.provider)
-    start = (ceil_hour(market.at) + timedelta(hours=2)).astimezone(SHANGHAI)
-    fields = {
-        "kind": "own_use",
-        "unit_count": "3",
-        "start": start.strftime("%Y-%m-%dT%H:%M"),
-        "end": (start + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M"),
-        "note": "in-house training",
-    }
-    address = reverse("external", args=[market.pool.public_id])
-
-    assert client.post(address, keyed(**fields)).status_code == 302
-    assert client.post(address, keyed(**fields)).status_code == 422  # one unit is left
-
-    assert market.pool.allocations.get().unit_count == 3
-
-
 def test_a_tenant_searches_holds_pays_and_gives_back(market: Market) -> None:
     market.fund()
     market.listing()

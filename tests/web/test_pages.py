@@ -44,6 +44,9 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "lease_id": market.lease_id,  # type: ignore[attr-defined]
         "reservation_id": market.reservation_id,  # type: ignore[attr-defined]
         "organisation_id": market.stranger.public_id,
+        "node_id": market.pool.nodes.all()[0].public_id,
+        "allocation_id": "alc_" + "0" * 32,
+        "instance_id": "ins_" + "0" * 32,
         "outage_id": "out_" + "0" * 32,
         "user_id": "usr_" + "0" * 32,
         "key_id": "key_" + "0" * 32,
