@@ -10,7 +10,6 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
 
 from billing import payments
 from billing.models import BankReceipt
@@ -87,8 +86,7 @@ def index(request: ConsoleRequest) -> HttpResponse:
     return render(request, "console/receipts.html", context, form=form)
 
 
-@require_POST
-@page(scope="receipts:approve", party="operator", changes=True)
+@page(scope="receipts:approve", party="operator", changes=True, posts_only=True)
 def decide(request: ConsoleRequest, receipt_id: str) -> HttpResponse:
     """The second person's verdict."""
     visit = request.visit

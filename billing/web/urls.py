@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from billing.web import checkout, earnings, overview, receipts, wallet
+from billing.web import checkout, earnings, leases, overview, receipts, wallet
 
 urlpatterns = [
     path("overview/", overview.index, name="overview"),
@@ -11,6 +11,9 @@ urlpatterns = [
         "reservations/<str:reservation_id>/confirm/", checkout.confirm, name="reservation_confirm"
     ),
     path("reservations/<str:reservation_id>/cancel/", checkout.cancel, name="reservation_cancel"),
+    path("leases/<str:lease_id>/", leases.detail, name="lease"),
+    path("leases/<str:lease_id>/reveal/", leases.reveal, name="lease_reveal"),
+    path("leases/<str:lease_id>/charges.csv", leases.charges_csv, name="lease_charges_csv"),
     path("wallet/", wallet.index, name="wallet"),
     path("wallet/movements.csv", wallet.index_csv, name="wallet_csv"),
     path("earnings/", earnings.index, name="earnings"),

@@ -11,10 +11,9 @@ from django import template
 from django.conf import settings
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from marketplace.web import charts, figures
+from marketplace.web import charts, figures, names
 from marketplace.web.entry import Visit, fresh_key
 
 register = template.Library()
@@ -31,6 +30,7 @@ def price(amount_micro: int, currency: str) -> str:
 
 
 register.filter("asking", figures.asking)
+register.filter("named", names.of)
 
 
 @register.filter
@@ -130,13 +130,6 @@ def short(public_id: str) -> str:
 @register.filter
 def bps(value: int) -> str:
     return f"{value / 100:g}%"
-
-
-@register.filter
-def named(row: Any) -> str:
-    """The name in English for those who read it, where there is one."""
-    english = (get_language() or "").startswith("en")
-    return str((english and row.name_en) or row.name)
 
 
 @register.filter

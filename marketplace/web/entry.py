@@ -9,7 +9,6 @@ from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 
-from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import Model, QuerySet
@@ -27,7 +26,7 @@ from inventory.errors import DomainError, NotFound
 from inventory.models import Membership, Organisation, User
 from marketplace.http import authentication
 from marketplace.http.authentication import SESSION_ORGANISATION
-from marketplace.web import refusals
+from marketplace.web import refusals, returns
 
 Party = Literal["provider", "tenant", "operator", "trader", "any"]
 
@@ -73,20 +72,21 @@ class Changing:
 
 
 def page(
-    *, scope: str = "", party: Party = "any", changes: bool = False
+    *, scope: str = "", party: Party = "any", changes: bool = False, posts_only: bool = False
 ) -> Callable[[View[P]], Callable[..., HttpResponseBase]]:
     """Serves the view to members of such an organisation who have the scope.
 
     Others are asked to sign in, told that there is no such page (wrong kind of
     organisation) or that they may not use it (wrong role). A page that `changes` something
-    names an idempotency key in each of its forms.
+    names an idempotency key in each of its forms. With `posts_only` there is nothing to look
+    at under the address: it takes forms, and nobody is sent back to it.
     """
 
     def decorate(view: View[P]) -> Callable[..., HttpResponseBase]:
         @wraps(view)
         def serve(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if not request.user.is_authenticated:
-                return redirect_to_login(request.get_full_path())
+                return returns.to_sign_in(request)
             visit = visit_of(request)
             if visit is None:
                 return render_template(request, "console/no_membership.html", status=403)
@@ -96,16 +96,26 @@ def page(
                 raise Http404
             if scope and not visit.actor.may(scope):
                 raise PermissionDenied
+            if posts_only and request.method != "POST":
+                return _posts_only(console_request)
             return view(console_request, *args, **kwargs)
 
         # Read by the tests that visit every route as every role.
         serve.console_scope = scope  # type: ignore[attr-defined]
         serve.console_party = party  # type: ignore[attr-defined]
+        serve.posts_only = posts_only  # type: ignore[attr-defined]
         if changes:
             serve.view_class = Changing  # type: ignore[attr-defined]
         return serve
 
     return decorate
+
+
+def _posts_only(request: ConsoleRequest) -> HttpResponse:
+    """To somebody who typed the address, or reloaded what a form had answered."""
+    response = render_template(request, "405.html", status=405)
+    response["Allow"] = "POST"
+    return response
 
 
 def visit_of(request: HttpRequest) -> Visit | None:

@@ -12,7 +12,6 @@ from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.shortcuts import render as render_template
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from inventory.errors import DomainError
 from inventory.models import Pool
@@ -96,8 +95,7 @@ def _rehearse(form: ListingForm, request: ConsoleRequest) -> Period | None:
     return serves
 
 
-@require_POST
-@page(scope="listings:write", party="provider")
+@page(scope="listings:write", party="provider", posts_only=True)
 def preview(request: ConsoleRequest) -> HttpResponse:
     """The live figures beside the form; says what is missing while it is being filled in."""
     form = ListingForm(request.POST, pools=pools.own(request).filter(state=Pool.State.ACTIVE))
@@ -201,8 +199,7 @@ def _reprice(listing: Listing, form: RepriceForm, request: ConsoleRequest) -> Pr
     return verbs.reprice(listing_id=listing.pk, price=form.price(), at=visit.at, actor=visit.actor)
 
 
-@require_POST
-@page(scope="listings:write", party="provider", changes=True)
+@page(scope="listings:write", party="provider", changes=True, posts_only=True)
 def turn(request: ConsoleRequest, listing_id: str, verb: str) -> HttpResponse:
     """Pauses or resumes."""
     visit = request.visit

@@ -12,7 +12,6 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
 
 from inventory import capacity
 from inventory.models import Outage
@@ -104,8 +103,7 @@ def plan(request: ConsoleRequest, pool_id: str) -> HttpResponse:
     return render(request, "console/pool_form.html", context, form=form)
 
 
-@require_POST
-@page(scope="inventory:write", party="provider", changes=True)
+@page(scope="inventory:write", party="provider", changes=True, posts_only=True)
 def close(request: ConsoleRequest, pool_id: str, outage_id: str) -> HttpResponse:
     """It is over or called off; a node that failed serves again."""
     visit = request.visit

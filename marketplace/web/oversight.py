@@ -7,7 +7,6 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from inventory import organisations as verbs
 from inventory.models import JournalEntry, Organisation, Verification
@@ -39,8 +38,7 @@ def organisations(request: ConsoleRequest) -> HttpResponse:
     return render(request, "console/organisations.html", context)
 
 
-@require_POST
-@page(scope="organisations:write", party="operator", changes=True)
+@page(scope="organisations:write", party="operator", changes=True, posts_only=True)
 def decide(request: ConsoleRequest, organisation_id: str) -> HttpResponse:
     visit = request.visit
     organisation = find(Organisation.objects.filter(is_operator=False), organisation_id)

@@ -105,6 +105,16 @@ def _forms(market: Market) -> dict[str, Good]:
             "provider", reverse("sign_in"), {"username": "a@b.example", "password": "x"}
         ),
         "sign_out": Good("provider", reverse("sign_out")),
+        "password_ask": Good("provider", reverse("password_ask"), {"email": "a@b.example"}),
+        "password_set": Good(
+            "provider", reverse("password_set", args=["usr_" + "0" * 32, "set-password"]),
+            {"new_password1": "blue whale song 7", "new_password2": "blue whale song 7"},
+        ),
+        "password_change": Good(
+            "provider", reverse("password_change"),
+            {"old_password": "correct horse battery", "new_password1": "blue whale song 7",
+             "new_password2": "blue whale song 7"},
+        ),
         "switch": Good("provider", reverse("switch"), {"organisation": market.provider.public_id}),
         "set_language": Good("provider", reverse("set_language"), {"language": "en", "next": "/"}),
         "centre_create": Good(
@@ -240,8 +250,9 @@ def test_every_form_is_here(market: Market) -> None:
     }
     only_read = {
         "home", "overview", "centres", "pools", "pools_csv", "node_template", "pool", "pool_csv",
-        "nodes", "nodes_csv", "node",
-        "listings", "deals", "rented", "all_leases", "lease", "search", "journal", "journal_csv",
+        "nodes", "nodes_csv", "node", "listings", "deals", "rented", "all_leases",
+        "all_leases_csv", "lease", "lease_charges_csv", "audit_part", "audit_part_csv",
+        "search", "journal", "journal_csv",
         "organisations", "audit", "audit_csv", "wallet", "wallet_csv", "earnings", "earnings_csv",
         "settlements",
     }  # fmt: skip
@@ -252,7 +263,8 @@ def test_every_form_is_here(market: Market) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "sign_in", "sign_out", "switch", "set_language", "centre_create", "centre", "pool_create",
+        "sign_in", "sign_out", "password_ask", "password_set", "password_change",
+        "switch", "set_language", "centre_create", "centre", "pool_create",
         "pool_move", "node_import", "node_import_apply", "external", "external_end", "outage",
         "outage_close", "node_fail", "node_retire", "remedy", "key_revoke", "floor",
         "listing_create", "listing_preview", "listing",
