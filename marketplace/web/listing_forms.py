@@ -22,7 +22,7 @@ from marketplace import money, money_text, policy
 from marketplace.listings import FIVE_YEARS_HOURS, LEAST_DEPOSIT_BPS, PriceInput, TermsInput
 from marketplace.models import PriceFloor, PriceVersion
 from marketplace.money import Price, Quote
-from marketplace.web import figures
+from marketplace.web import figures, names
 from marketplace.web.forms import ConsoleForm, ZonedDateTimeField, count_field
 from marketplace.web.money_fields import PriceField
 
@@ -136,7 +136,7 @@ class ListingForm(PriceForm):
         choice = self.fields["pool"]
         assert isinstance(choice, forms.ChoiceField)
         choice.choices = [
-            (key, f"{pool.fabric.centre.name} · {pool.name} · {pool.chip.model}")
+            (key, f"{names.of(pool.fabric.centre)} · {pool.name} · {pool.chip.model}")
             for key, pool in self.pools.items()
         ]
         asked = self.data.get("pool") if self.is_bound else self.initial.get("pool")
