@@ -124,8 +124,8 @@ def event(entry: JournalEntry) -> str:
 
 
 def change(entry: JournalEntry) -> str:
-    """From which state to which; empty where the state stayed."""
-    if not entry.to_state or entry.from_state == entry.to_state:
+    """From which state to which; empty where the state stayed, or the event says it all."""
+    if not entry.to_state or entry.from_state == entry.to_state or entry.event in EVENTS:
         return ""
     before, after = (
         states.word(entry.object_id, state) for state in (entry.from_state, entry.to_state)
