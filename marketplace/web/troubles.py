@@ -21,6 +21,7 @@ from marketplace.web.forms import ConsoleForm, reason_field
 
 State = Instance.State
 _REMEMBERED = timedelta(days=7)
+_PATIENCE = timedelta(minutes=10)  # a delivery that is this late is worth a look
 
 # Why a delivery was given up, by `Allocation.failure_code`.
 FAILURES = {
@@ -48,10 +49,10 @@ def machines(rows: QuerySet[Instance]) -> QuerySet[Instance]:
 
 
 def late(allocations: QuerySet[Allocation], at: datetime) -> QuerySet[Allocation]:
-    """Sold, due, and not usable yet."""
+    """Sold, due a while ago, and not usable yet."""
     due = Q(state__in=[Allocation.State.SCHEDULED, Allocation.State.DELIVERING])
     return (
-        allocations.filter(due, kind=Allocation.Kind.SALE, period__startswith__lte=at)
+        allocations.filter(due, kind=Allocation.Kind.SALE, period__startswith__lte=at - _PATIENCE)
         .select_related("lease")
         .order_by("period", "pk")
     )

@@ -240,6 +240,8 @@ def test_a_post_from_another_site_is_refused(market: Market) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(world.member(market.provider))
 
+    client.cookies["django_language"] = "zh-hans"
     reply = client.post(reverse("centre_create"), keyed(name="x"))
 
     assert reply.status_code == 403
+    assert "页面已过期" in reply.content.decode()

@@ -146,6 +146,16 @@ def test_rows_of_a_page_do_not_multiply_its_statements(dealing: Market) -> None:
         ) as statements:
             assert client.get(reverse(name)).status_code == 200
         assert len(statements) <= budget, (name, len(statements))
+    pool, node = dealing.pool.public_id, dealing.pool.nodes.all()[0].public_id
+    for name, arguments, budget in (
+        ("pool", [pool], 24),
+        ("nodes", [pool], 10),
+        ("node", [pool, node], 12),
+        ("pool_move", [pool], 20),
+    ):
+        with CaptureQueriesContext(connection) as statements:
+            assert client.get(reverse(name, args=arguments), {"to": "draining"}).status_code == 200
+        assert len(statements) <= budget, (name, len(statements))
     with CaptureQueriesContext(connection) as statements:
         assert tenant.get(reverse("rented")).status_code == 200
     assert len(statements) <= 16

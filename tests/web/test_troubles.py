@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -129,6 +130,20 @@ def test_anothers_machine_is_not_found(market: Market, stuck: Lease) -> None:
     assert stranger.post(address, keyed(reason="r")).status_code == 404
     row.refresh_from_db()
     assert row.state == Instance.State.RELEASE_FAILED
+
+
+@pytest.mark.parametrize(("hours", "is_late"), [(30, False), (32, True)])
+def test_a_delivery_is_shown_once_it_is_late(market: Market, hours: int, is_late: bool) -> None:
+    market.fund()
+    now = market.at
+    market.at = now - timedelta(hours=hours)  # its lease starts within 31 hours of this
+    lease = market.lease(market.listing())
+    market.at = now
+
+    page = market.client(market.provider).get(reverse("pool", args=[market.pool.public_id]))
+
+    assert [row.lease for row in page.context["late"]] == ([lease] if is_late else [])
+    assert ("waits for free nodes" in page.content.decode()) is is_late
 
 
 def test_a_delivery_given_up_says_why(market: Market) -> None:
