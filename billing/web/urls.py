@@ -20,5 +20,6 @@ urlpatterns = [
     path("earnings/months.csv", earnings.index_csv, name="earnings_csv"),
     path("settlements/", earnings.settlements, name="settlements"),
     path("receipts/", receipts.index, name="receipts"),
-    path("receipts/<str:receipt_id>/decide/", receipts.decide, name="receipt_decide"),
+    path("receipts/all.csv", receipts.index_csv, name="receipts_csv"),
+    path("receipts/<str:receipt_id>/", receipts.detail, name="receipt"),
 ]

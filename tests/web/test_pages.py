@@ -19,7 +19,7 @@ PROVIDER_PAGES = [
 TENANT_PAGES = ["search", "rented", "wallet", "wallet_csv"]
 OPERATOR_PAGES = [
     "audit", "audit_csv", "organisations", "all_leases", "all_leases_csv", "receipts",
-    "settlements",
+    "receipts_csv", "settlements",
 ]  # fmt: skip
 ANYBODYS_PAGES = ["members", "keys", "journal", "journal_csv", "password_change"]
 AT_THE_DOOR = {"sign_in", "sign_out", "set_language", "password_ask", "password_set"}
