@@ -21,6 +21,7 @@ from tests.api.test_bad_input import everything
 from tests.web.conftest import Market, keyed
 from tests.web.test_changes import SHANGHAI, listing_fields
 from tests.web.test_pages import _patterns
+from tests.web.test_settlements import last_month
 
 # What people paste, and what programs send. Lone surrogates arrive as the bytes they are.
 BAD = [
@@ -200,6 +201,11 @@ def _forms(market: Market) -> dict[str, Good]:
             {"tenant": market.tenant.public_id, "amount": "10", "received_date": "2026-01-02",
              "bank_reference": "R", "payer_name": "P", "payer_account": "1"},
         ),
+        "settlements": Good(
+            "operator", reverse("settlements"),
+            {"provider": market.provider.public_id, "month": last_month(market),
+             "currency": "CNY"},
+        ),
         "receipt": Good(
             "operator", reverse("receipt", args=[market.receipt().public_id]),
             {"verdict": "reject", "reason": "r"},
@@ -249,7 +255,7 @@ def test_every_form_is_here(market: Market) -> None:
         "receipts_csv",
         "search", "journal", "journal_csv",
         "organisations", "audit", "audit_csv", "wallet", "wallet_csv", "earnings", "earnings_csv",
-        "settlements",
+        "settlements_csv", "settlement", "settlement_csv",
     }  # fmt: skip
 
     assert takes_forms - only_read == set(_forms(market))
@@ -266,6 +272,7 @@ def test_every_form_is_here(market: Market) -> None:
         "listing_withdraw", "listing_turn",
         "lease_reveal", "members", "member_remove", "keys", "organisation_decide", "hold",
         "reservation_confirm", "reservation_cancel", "receipts", "receipt",
+        "settlements",
     ],
 )  # fmt: skip
 def test_one_wrong_field_is_refused_or_taken_as_it_stands(market: Market, name: str) -> None:
