@@ -14,7 +14,7 @@ from billing.ledger import Kind
 from billing.models import Charge, LeaseTally
 from inventory import actors, identifiers, transitions
 from inventory.actors import Actor
-from inventory.errors import DomainError, Forbidden, NotFound
+from inventory.errors import DomainError, NotFound
 from inventory.models import Organisation
 from marketplace import leases, offers, policy, reservations
 from marketplace.models import Lease, Listing, Reservation
@@ -62,18 +62,12 @@ def hold(
 
     Locks the tenant's organisation, its wallet, and the pool last. Not idempotent: the
     entry's key is. Raises OfferInvalid, OfferExpired, InsufficientFunds, SelfTrade,
-    SellingModeUnavailable, Forbidden, and what `reservations.place` raises.
+    SellingModeUnavailable, and what `reservations.lock_tenant`, `prospect` and `place` raise.
     """
-    if actor.organisation_id is None:
-        raise Forbidden("Only an organisation can hold")
     offer = offers.read_token(offer_token, at)
     with transaction.atomic():
         # First in the order of locks; it also lines up a tenant's holds before its hold limit.
-        rows = Organisation.objects.select_for_update(of=("self",), no_key=True)
-        tenant = rows.filter(pk=actor.organisation_id).first()
-        if tenant is None:
-            raise NotFound("No such organisation")
-        policy.require_verified(tenant)
+        tenant = reservations.lock_tenant(actor.organisation_id)
         prospect = reservations.prospect(offer, at=at)
         _require_tradable(prospect.listing, tenant)
         quote = prospect.quote
@@ -91,8 +85,8 @@ def hold(
             )
         return reservations.place(
             reservation_public_id=public_id,
-            offer=offer,
-            tenant_id=tenant.pk,
+            prospect=prospect,
+            tenant=tenant,
             project_id=project_id,
             hold_deposit_minor=deposit,
             at=at,

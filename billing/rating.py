@@ -24,7 +24,7 @@ from billing.draws import Purses
 from billing.ledger import Posting
 from billing.models import Charge, LeaseTally, LedgerTransaction
 from inventory import actors
-from inventory.errors import DomainError
+from inventory.errors import Busy, DomainError
 from inventory.periods import HOUR
 from marketplace import money
 from marketplace.models import Lease
@@ -85,6 +85,10 @@ def _rate_batch(at: datetime, stuck: set[int], size: int) -> tuple[list[Charge],
             tallies = _lock_due(stuck, size)
             leases = list(tallies)
             return (_rate_hours(tallies, at) if tallies else []), leases
+    except Busy:
+        logger.info("leases %s are rated by a later run: their accounts are busy", leases)
+        stuck.update(leases)
+        return [], leases
     except DomainError as error:
         if size > 1:
             made: list[Charge] = []

@@ -95,6 +95,8 @@ def _start(family: Family, env: Environment, port: int, url: str) -> str:
     celery = [str(PYTHON), "-m", "celery", "-A", "marketplace.celery:app"]
     worker = ["worker", "--concurrency", "2", "--loglevel", "INFO"]
     worker += ["--without-gossip", "--without-mingle"]
+    # Nobody listens to heartbeats, and the embedded broker has no topics to send them to.
+    worker += ["--without-heartbeat"]
     # Orphaned it is killed: asked to stop, it would wait for a broker that is stopping too. What
     # it had begun stays on the queue and is delivered again.
     family.start("worker", celery + worker, runtime, orphan=signal.SIGKILL)

@@ -60,27 +60,61 @@ def lock(key: int | str) -> Reservation:
         raise NotFound("No such reservation") from None
 
 
+def lock_tenant(organisation_id: int | None) -> Organisation:
+    """The organisation that would rent, locked: its holds are counted one by one.
+
+    Raises Forbidden where it is no tenant, OrganisationUnverified, NotFound.
+    """
+    if organisation_id is None:
+        raise Forbidden("Only an organisation can hold")
+    rows = Organisation.objects.select_for_update(of=("self",), no_key=True)
+    tenant = rows.filter(pk=organisation_id).first()
+    if tenant is None:
+        raise NotFound("No such organisation")
+    if not tenant.is_tenant:
+        raise Forbidden("This organisation is not registered as a tenant")
+    policy.require_verified(tenant)
+    return tenant
+
+
 @dataclass(frozen=True, slots=True)
 class Prospect:
     """What a hold on an offer would come to, and how long it would last."""
 
+    offer: OfferClaim
     listing: Listing
+    price: PriceVersion
+    terms: TermsVersion
     quote: Quote
     expires_at: datetime
 
 
 def prospect(offer: OfferClaim, *, at: datetime) -> Prospect:
-    """By the price the offer was signed with. Raises OfferInvalid, OfferExpired, AmountTooLarge."""
-    price = PriceVersion.objects.select_related("listing__pool").filter(
-        public_id=offer.price_id, listing__public_id=offer.listing_id
-    )
-    version = price.first()
-    if version is None:
+    """By the price and terms the offer was signed with, however the listing has changed since.
+
+    Raises OfferInvalid, OfferExpired, AmountTooLarge, and Invalid outside the terms.
+    """
+    prices = PriceVersion.objects.select_related("listing__provider", "listing__pool__chip")
+    price = prices.filter(public_id=offer.price_id, listing__public_id=offer.listing_id).first()
+    if price is None:
         raise OfferInvalid
-    pool = version.listing.pool
+    terms = TermsVersion.objects.filter(public_id=offer.terms_id, listing=price.listing).first()
+    if terms is None:
+        raise OfferInvalid
+    _check_terms(terms, offer)
+    pool = price.listing.pool
     return Prospect(
-        listing=version.listing,
-        quote=_quote(version, pool, offer),
+        offer=offer,
+        listing=price.listing,
+        price=price,
+        terms=terms,
+        quote=money.quote(
+            price=Price.of(price),
+            unit_cards=pool.unit_cards,
+            cards_per_node=pool.cards_per_node,
+            unit_count=offer.unit_count,
+            period=offer.period,
+        ),
         expires_at=_expires_at(offer, pool, at),
     )
 
@@ -88,67 +122,60 @@ def prospect(offer: OfferClaim, *, at: datetime) -> Prospect:
 def place(
     *,
     reservation_public_id: str | None,
-    offer: OfferClaim,
-    tenant_id: int,
+    prospect: Prospect,
+    tenant: Organisation,
     project_id: int | None,
     hold_deposit_minor: int,
     at: datetime,
     actor: Actor,
     ssh_keys: Sequence[str] = (),
 ) -> Reservation:
-    """Capacity is kept for the tenant until `expires_at`, see `prospect`.
+    """Capacity is kept for the locked tenant until the prospect's `expires_at`.
 
-    Price and terms are those the offer was signed with, however the listing has changed
-    since. Locks the tenant's organisation (so that its holds are counted one by one), then
-    the pool. Raises OfferInvalid, ListingClosed, SelfTrade, OrganisationUnverified, HoldLimit,
-    NotFound (project), SshKeyInvalid, and what `capacity.claim` raises. Not idempotent: the
-    entry's key is.
+    Locks the pool. Raises ListingClosed, SelfTrade, HoldLimit, NotFound (project),
+    SshKeyInvalid, and what `capacity.claim` raises. Not idempotent: the entry's key is.
     """
     _check_ssh_keys(ssh_keys)
+    offer, listing, quote = prospect.offer, prospect.listing, prospect.quote
     with transaction.atomic():
-        tenant = _lock_tenant(tenant_id)
-        policy.require_verified(tenant)
-        listing, version, terms = _rows_of(offer)
         # Read without a lock: a hold that began before a pause may end after it. Withdrawal
         # closes the block, and the claim sees that under the pool's lock.
         if listing.state != Listing.State.PUBLISHED or listing.pool.state != Pool.State.ACTIVE:
             raise ListingClosed
-        if listing.provider_id == tenant_id:
+        if listing.provider_id == tenant.pk:
             raise SelfTrade
         if project_id is not None:
-            _require_own_project(project_id, tenant_id)
-        quote = _quote(version, listing.pool, offer)
+            _require_own_project(project_id, tenant.pk)
         policy.check_hold_limit(
-            tenant_id=tenant_id,
+            tenant_id=tenant.pk,
             chip_class=listing.pool.chip.chip_class,
             cards=quote.card_count,
             period=offer.period,
             at=at,
         )
-        expires_at = _expires_at(offer, listing.pool, at)
         allocation = capacity.claim(
             pool_id=listing.pool_id,
             block_ids=[listing.block_id],
             unit_count=offer.unit_count,
             period=offer.period,
-            tenant_id=tenant_id,
-            held_until=expires_at,
+            tenant_id=tenant.pk,
+            held_until=prospect.expires_at,
             at=at,
             actor=actor,
             ssh_keys=ssh_keys,
         )
         reservation = Reservation.objects.create(
             public_id=reservation_public_id or identifiers.new("rsv"),
-            provider_id=listing.provider_id,
-            tenant_id=tenant_id,
+            provider=listing.provider,
+            tenant=tenant,
             project_id=project_id,
             listing=listing,
-            price=version,
-            terms=terms,
+            price=prospect.price,
+            terms=prospect.terms,
             allocation=allocation,
             unit_count=offer.unit_count,
             period=offer.period.range,
-            expires_at=expires_at,
+            expires_at=prospect.expires_at,
             currency=quote.currency,
             gross_minor=quote.gross_minor,
             vat_minor=quote.vat_minor,
@@ -165,15 +192,15 @@ def place(
             at=at,
             to_state=State.HELD,
             provider_id=reservation.provider_id,
-            tenant_id=tenant_id,
+            tenant_id=tenant.pk,
             data={
                 "listing": listing.public_id,
-                "price": version.public_id,
+                "price": prospect.price.public_id,
                 "allocation": allocation.public_id,
                 "unit_count": offer.unit_count,
                 "gross_minor": quote.gross_minor,
                 "currency": quote.currency,
-                "expires_at": expires_at.isoformat(),
+                "expires_at": prospect.expires_at.isoformat(),
             },
         )
     return reservation
@@ -257,30 +284,6 @@ def due(*, at: datetime, limit: int) -> list[int]:
     return list(rows.order_by("expires_at").values_list("pk", flat=True)[:limit])
 
 
-def _lock_tenant(tenant_id: int) -> Organisation:
-    rows = Organisation.objects.select_for_update(of=("self",), no_key=True)
-    tenant = rows.filter(pk=tenant_id).first()
-    if tenant is None:
-        raise NotFound("No such organisation")
-    if not tenant.is_tenant:
-        raise Forbidden("This organisation is not registered as a tenant")
-    return tenant
-
-
-def _rows_of(offer: OfferClaim) -> tuple[Listing, PriceVersion, TermsVersion]:
-    listing = (
-        Listing.objects.select_related("pool__chip").filter(public_id=offer.listing_id).first()
-    )
-    if listing is None:
-        raise OfferInvalid
-    version = PriceVersion.objects.filter(public_id=offer.price_id, listing=listing).first()
-    terms = TermsVersion.objects.filter(public_id=offer.terms_id, listing=listing).first()
-    if version is None or terms is None:
-        raise OfferInvalid
-    _check_terms(terms, offer)
-    return listing, version, terms
-
-
 def _check_terms(terms: TermsVersion, offer: OfferClaim) -> None:
     """Search offers nothing outside the terms; whoever builds an offer by hand is held to them."""
     hours = offer.period.seconds / 3600
@@ -312,13 +315,3 @@ def _expires_at(offer: OfferClaim, pool: Pool, at: datetime) -> datetime:
     if offer.period.start < at:
         raise OfferExpired("The lease would have started before it was held")
     return policy.expires_at(at, start=offer.period.start, lead_seconds=pool.lead_seconds)
-
-
-def _quote(version: PriceVersion, pool: Pool, offer: OfferClaim) -> Quote:
-    return money.quote(
-        price=Price.of(version),
-        unit_cards=pool.unit_cards,
-        cards_per_node=pool.cards_per_node,
-        unit_count=offer.unit_count,
-        period=offer.period,
-    )

@@ -20,6 +20,10 @@ from django.conf import settings
 from django.db import connections
 
 SCHEMA = "bench_floor"
+SERVED = (
+    "SELECT count(*) FROM pg_stat_clear_snapshot(), pg_stat_activity"
+    " WHERE datname = current_database() AND usename = %s"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ def writes_of(operation: Callable[[], object], *, times: int = 20) -> Writes:
     before = _counters()
     for _ in range(times):
         operation()
-    after = _counters(settle=True)
+    after = _counters()
     inserts, updates = {}, {}
     for table, (inserted, updated) in after.items():
         old_inserted, old_updated = before.get(table, (0, 0))
@@ -43,14 +47,21 @@ def writes_of(operation: Callable[[], object], *, times: int = 20) -> Writes:
             inserts[table] = count
         if count := round((updated - old_updated) / times):
             updates[table] = count
+    if not inserts:
+        raise RuntimeError("PostgreSQL counted no rows of the operation")
     return Writes(inserts, updates)
 
 
-def _counters(*, settle: bool = False) -> dict[str, tuple[int, int]]:
-    if settle:  # backends report their counters at most once a second, and when idle
-        time.sleep(2.5)
+def _counters() -> dict[str, tuple[int, int]]:
+    # A backend reports its counters when it gets round to it, and at its end.
+    connections["default"].close()
+    connections["default"].close_pool()  # type: ignore[attr-defined]
     with connections["owner"].cursor() as cursor:
-        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        for _ in range(500):
+            cursor.execute(SERVED, [connections["default"].settings_dict["USER"]])
+            if not cursor.fetchone()[0]:
+                break
+            time.sleep(0.01)
         cursor.execute("SELECT relname, n_tup_ins, n_tup_upd FROM pg_stat_user_tables")
         return {table: (inserted, updated) for table, inserted, updated in cursor.fetchall()}
 

@@ -69,7 +69,8 @@ class _InProcess:
 
     def __init__(self, scene: world.Scene) -> None:
         self.scene = scene
-        self.client = Client(headers={"authorization": f"Bearer {scene.key}"})
+        headers = {"authorization": f"Bearer {scene.key}"}
+        self.client = Client(headers=headers, SERVER_NAME="localhost")
         self.numbers = itertools.count()
         self.token = _body(
             self.client.post(

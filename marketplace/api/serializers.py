@@ -177,7 +177,8 @@ class ReservationOut(Shape):
 
     @extend_schema_field({"type": ["string", "null"]})
     def get_lease(self, row: Reservation) -> str | None:
-        lease = getattr(row, "lease", None)
+        # A held one has none, and looking would cost a statement.
+        lease = None if row.state == Reservation.State.HELD else getattr(row, "lease", None)
         return lease.public_id if lease else None
 
 

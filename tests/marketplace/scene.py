@@ -79,15 +79,16 @@ def hold(
 ) -> Reservation:
     claim = row if isinstance(row, OfferClaim) else offer(row, **shape)
     tenant = tenant or world.tenant()
-    return reservations.place(
-        reservation_public_id=None,
-        offer=claim,
-        tenant_id=tenant.pk,
-        project_id=None,
-        hold_deposit_minor=deposit_minor,
-        at=at,
-        actor=world.actor(tenant),
-    )
+    with transaction.atomic():
+        return reservations.place(
+            reservation_public_id=None,
+            prospect=reservations.prospect(claim, at=at),
+            tenant=reservations.lock_tenant(tenant.pk),
+            project_id=None,
+            hold_deposit_minor=deposit_minor,
+            at=at,
+            actor=world.actor(tenant),
+        )
 
 
 def lease(row: Listing, *, at: datetime = T0, **shape: Any) -> Lease:

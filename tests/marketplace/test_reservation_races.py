@@ -79,7 +79,7 @@ def test_control_without_the_tenant_s_lock_all_of_them_pass(settings, monkeypatc
         check(**facts)
         checked.wait(30)
 
-    monkeypatch.setattr(reservations, "_lock_tenant", lambda pk: Organisation.objects.get(pk=pk))
+    monkeypatch.setattr(reservations, "lock_tenant", lambda pk: Organisation.objects.get(pk=pk))
     monkeypatch.setattr(policy, "check_hold_limit", check_together)
 
     results = at_once(lambda number: scene.hold(offers[number], tenant=tenant))

@@ -196,8 +196,8 @@ def test_a_project_of_another_tenant_does_not_exist() -> None:
     with refused(NotFound):
         reservations.place(
             reservation_public_id=None,
-            offer=scene.offer(listing),
-            tenant_id=world.tenant().pk,
+            prospect=reservations.prospect(scene.offer(listing), at=T0),
+            tenant=reservations.lock_tenant(world.tenant().pk),
             project_id=theirs.pk,
             hold_deposit_minor=0,
             at=T0,

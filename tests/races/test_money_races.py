@@ -6,7 +6,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from billing import checkout, ledger, rating, settlement
 from billing.models import Charge, LedgerTransaction, Settlement, SettlementLine
@@ -144,4 +144,26 @@ def test_hours_charged_while_a_month_is_settled_are_settled_once_or_later() -> N
     nets = sum(Settlement.objects.values_list("net_minor", flat=True))
     assert nets == sum(Charge.objects.values_list("provider_minor", flat=True))
     assert late is None or late.line_count > 0
+    assert not books.differences()
+
+
+def test_what_is_busy_is_charged_by_a_later_run() -> None:
+    books.top_up(world.tenant(), MONEY)
+    lease = books.activate(books.lease(scene.listing()))
+    books.meter(lease, until=T0 + hours(14))
+
+    def rate_impatiently() -> list[Charge]:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '100ms'")
+            try:
+                return rating.rate_due(at=T0 + hours(15), limit=100)
+            finally:
+                cursor.execute("RESET lock_timeout")
+
+    with transaction.atomic():  # somebody else has the accounts
+        ledger.lock([ledger.deposit(lease.tenant, "CNY"), ledger.fee("CNY")])
+        (busy,) = together(rate_impatiently)
+    made = rating.rate_due(at=T0 + hours(15), limit=100)
+
+    assert (busy, len(made)) == ([], 4)
     assert not books.differences()
