@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from marketplace.web import charts, figures, names
+from marketplace.web import charts, figures, journal_words, names
 from marketplace.web.entry import Visit, fresh_key
 
 register = template.Library()
@@ -116,8 +117,23 @@ def idempotency() -> SafeString:
 
 
 @register.inclusion_tag("console/sparkline.html")
-def sparkline(values: list[float | None], label: str) -> dict[str, Any]:
-    return {"points": charts.polyline(values, width=160, height=32), "label": label}
+def sparkline(
+    values: list[float | None], label: str, kind: str = "count", currency: str = ""
+) -> dict[str, Any]:
+    """A line over a scale that is written beside it; `kind` is count, percent or money."""
+    low, high = charts.scale(values)
+    writers: dict[str, Callable[[float], str]] = {
+        "count": count,
+        "percent": percent,
+        "money": lambda value: figures.amount(round(value), currency),
+    }
+    write = writers[kind]
+    return {
+        "points": charts.polyline(values, width=160, height=32, low=low, high=high),
+        "label": label,
+        "low": write(low),
+        "high": write(high),
+    }
 
 
 @register.simple_tag
@@ -130,6 +146,12 @@ def cards(unit_count: int, unit_cards: int) -> str:
 def short(public_id: str) -> str:
     """The end of a public id, which tells rows apart where the whole would fill the line."""
     return f"…{public_id[-8:]}"
+
+
+@register.filter
+def reason(text: str) -> str:
+    """Why something happened: the system's own words in the reader's language."""
+    return journal_words.reason(text)
 
 
 @register.filter

@@ -48,7 +48,7 @@ class ExternalForm(WindowForm):
         max_length=50_000,
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=gettext_lazy(
-            "Serial numbers or host names, parted by blanks, commas or lines. Needed where the"
+            "Serial numbers or host names, separated by blanks, commas or lines. Needed where the"
             " start is not in the future; else leave it empty: nodes are chosen at the start."
         ),
     )

@@ -105,7 +105,7 @@ def count_field(*, minimum: int = 1, **options: Any) -> forms.IntegerField:
 
 
 def words(text: str) -> list[str]:
-    """What a person lists: parted by blanks, commas or semicolons, wide ones too."""
+    """What a person lists: separated by blanks, commas or semicolons, wide ones too."""
     return [word for word in _BETWEEN.split(unicodedata.normalize("NFKC", text)) if word]
 
 

@@ -36,7 +36,7 @@ def plain(text: str) -> str:
     if "," in text:
         if not _THOUSANDS.fullmatch(text):
             raise ValidationError(
-                _("A comma parts thousands, as in 34,000.00; decimals follow a point: 6.80.")
+                _("A comma separates thousands, as in 34,000.00; decimals follow a point: 6.80.")
             )
         text = text.replace(",", "")
     if not _NUMBER.fullmatch(text):

@@ -53,7 +53,7 @@ NAMES = {
     "hostname": gettext_lazy("Host name"),
     "rack": gettext_lazy("Rack"),
     "leaf": gettext_lazy("Leaf switch"),
-    "card_uuids": gettext_lazy("Card UUIDs, parted by semicolons"),
+    "card_uuids": gettext_lazy("Card UUIDs, separated by semicolons"),
     "driver_version": gettext_lazy("Driver"),
     "runtime_version": gettext_lazy("CUDA or CANN"),
     "firmware_version": gettext_lazy("Firmware"),

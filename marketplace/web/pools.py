@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from inventory import pools as verbs
 from inventory.models import Chip, Fabric, Pool
-from marketplace.web import exports, idle
+from marketplace.web import exports, idle, names
 from marketplace.web.entry import ConsoleRequest, attempt, find, page, render
 from marketplace.web.forms import ConsoleForm, count_field
 
@@ -57,7 +57,9 @@ class PoolForm(ConsoleForm):
         self.fabrics = {fabric.public_id: fabric for fabric in fabrics}
         choice = self.fields["fabric"]
         assert isinstance(choice, forms.ChoiceField)
-        choice.choices = [(key, f"{f.centre.name} · {f.name}") for key, f in self.fabrics.items()]
+        choice.choices = [
+            (key, f"{names.of(f.centre)} · {f.name}") for key, f in self.fabrics.items()
+        ]
         chip = self.fields["chip_code"]
         assert isinstance(chip, forms.ChoiceField)
         chip.choices = [
@@ -137,7 +139,7 @@ def calendar_csv(name: str, rows: list[idle.Row]) -> StreamingHttpResponse:
     ]  # fmt: skip
     lines = (
         [
-            row.pool.fabric.centre.name, row.pool.name, row.pool.chip_id, day.date.isoformat(),
+            names.of(row.pool.fabric.centre), row.pool.name, row.pool.chip_id, day.date.isoformat(),
             *(f"{value:.2f}" for value in (
                 day.installed, day.sold, day.held, day.external, day.listed, day.unlisted, day.down
             )),

@@ -167,7 +167,8 @@ def _file_unreadable(fields: Fields) -> str:
     if reason == "separator":
         separator = str(fields["separator"])
         return _(
-            "The columns are parted by %(what)s, not by commas. Save the list as CSV with commas."
+            "The columns are separated by %(what)s, not by commas. Save the list as CSV with"
+            " commas."
         ) % {"what": _("tabs") if separator == "\t" else f"“{separator}”"}
     if reason == "serial_column":
         return _(

@@ -9,6 +9,7 @@ from marketplace.web import (
     centres,
     deals,
     externals,
+    journal,
     listings,
     market_leases,
     node_imports,
@@ -80,8 +81,8 @@ urlpatterns = [
     path("members/<str:user_id>/remove/", people.remove_member, name="member_remove"),
     path("keys/", api_keys.keys, name="keys"),
     path("keys/<str:key_id>/revoke/", api_keys.revoke_key, name="key_revoke"),
-    path("journal/", oversight.journal, name="journal"),
-    path("journal/entries.csv", oversight.journal_csv, name="journal_csv"),
+    path("journal/", journal.index, name="journal"),
+    path("journal/entries.csv", journal.index_csv, name="journal_csv"),
     path("organisations/", oversight.organisations, name="organisations"),
     path(
         "organisations/<str:organisation_id>/decide/",

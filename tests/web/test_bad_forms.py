@@ -94,7 +94,13 @@ def _forms(market: Market) -> dict[str, Good]:
         pool_id=market.pool.pk, kind="planned", reason="r",
         period=Period(start, start + timedelta(days=1)), at=market.at, actor=world.SYSTEM,
     )  # fmt: skip
-    price = {"basis": "card_hour", "amount": "7", "schedule": "prepaid", "deposit_percent": "30"}
+    price = {
+        "basis": "card_hour",
+        "amount": "7",
+        "schedule": "prepaid",
+        "deposit_percent": "30",
+        "version": "1",
+    }
     return {
         "sign_in": Good(
             "provider", reverse("sign_in"), {"username": "a@b.example", "password": "x"}

@@ -131,7 +131,10 @@ def test_a_listing_is_repriced_paused_resumed_and_withdrawn(market: Market) -> N
     market.fund()
     lease = market.lease(listing)
 
-    fields = {"basis": "card_hour", "amount": "7.20", "schedule": "prepaid", "deposit_percent": ""}
+    fields = {
+        "basis": "card_hour", "amount": "7.20", "schedule": "prepaid", "deposit_percent": "",
+        "version": "1",
+    }  # fmt: skip
     client.post(reverse("listing", args=[listing.public_id]), keyed(**fields))
     assert PriceVersion.objects.filter(listing=listing).count() == 2
     for verb, state in (("pause", "paused"), ("resume", "published")):

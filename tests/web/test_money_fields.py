@@ -44,9 +44,9 @@ def test_reads_what_people_write(text: str, micro: int) -> None:
         ("−1", "cannot be negative"),
         ("0", "more than zero"),
         ("0.00", "more than zero"),
-        ("6,80", "A comma parts thousands"),
-        ("1,00,000", "A comma parts thousands"),
-        ("1,2345", "A comma parts thousands"),
+        ("6,80", "A comma separates thousands"),
+        ("1,00,000", "A comma separates thousands"),
+        ("1,2345", "A comma separates thousands"),
         ("3.4万", "Write out all digits"),
         ("1.2E+5", "Write out all digits"),
         ("1e400", "Write out all digits"),
@@ -105,7 +105,7 @@ def test_a_price_says_what_it_is_for(basis: str, micro: int, english: str, chine
         assert figures.asking(asked) == chinese
 
 
-def test_prices_part_their_thousands_and_keep_small_decimals() -> None:
+def test_prices_separate_their_thousands_and_keep_small_decimals() -> None:
     assert figures.price(1_284_560_000_000, "CNY") == "¥1,284,560.00"
     assert figures.price(12_345, "CNY") == "¥0.012345"
     assert figures.price(-1_500_000, "USD") == "−$1.50"
