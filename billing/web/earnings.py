@@ -48,10 +48,12 @@ def index(request: ConsoleRequest) -> HttpResponse:
     """Gross, fee, tax and net by month; settlements; what is payable now."""
     visit = request.visit
     found = settlement.earnings(provider_id=visit.organisation.pk, period=last_months(visit.at))
-    best = max((row.gross_minor for row in found.months), default=0)
+    best: dict[str, int] = {}  # by currency: yuan and dollars are no lengths of one scale
+    for row in found.months:
+        best[row.currency] = max(best.get(row.currency, 0), row.gross_minor)
     context = {
         "payable": found.payable,
-        "months": [_bar(row, best) for row in reversed(found.months)],
+        "months": [_bar(row, best[row.currency]) for row in reversed(found.months)],
         "page": paged(Settlement.objects.filter(provider=visit.organisation), request),
     }
     return render(request, "console/earnings.html", context)
