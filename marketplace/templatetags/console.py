@@ -71,6 +71,11 @@ def count(value: float | Decimal | None) -> str:
 
 
 @register.filter
+def hours(seconds: int) -> float:
+    return seconds / 3600
+
+
+@register.filter
 def may(visit: Visit, scope: str) -> bool:
     return visit.actor.may(scope)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from django.db.models import Model, QuerySet, prefetch_related_objects
@@ -32,6 +32,11 @@ def with_machines(deals: Sequence[D]) -> list[D]:
 def leases_of(request: ConsoleRequest) -> QuerySet[Lease]:
     rows = Lease.objects.visible_to(request.visit.actor)
     return rows.select_related(*_MACHINES)
+
+
+def with_parties(numbers: Iterable[int]) -> QuerySet[Lease]:
+    """Leases with what a statement about them reads."""
+    return Lease.objects.filter(pk__in=list(numbers)).select_related(*_MACHINES, "tenant")
 
 
 def with_lease(rows: QuerySet[Reservation]) -> QuerySet[Reservation]:

@@ -13,6 +13,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from billing import checkout, payments
+from billing.models import BankReceipt
 from inventory import provisioning
 from inventory.models import Organisation, Pool, User
 from inventory.periods import Period, ceil_hour
@@ -67,11 +68,9 @@ class Market:
             actor=world.actor(self.provider),
         )
 
-    def fund(self, amount_minor: int = 10_000_000) -> None:
-        """The tenant has money, seen by two people."""
-        first, second = world.member(self.operator), world.member(self.operator, "finance")
-        actor = world.actor(self.operator)
-        receipt = payments.record_receipt(
+    def receipt(self, amount_minor: int = 10_000_000) -> BankReceipt:
+        """A transfer to the tenant's wallet that waits for a second person."""
+        return payments.record_receipt(
             tenant_id=self.tenant.pk,
             bank_reference=f"ref-{next(_KEYS)}",
             payer_name="Borealis",
@@ -79,11 +78,17 @@ class Market:
             currency="CNY",
             received_date=date(2026, 1, 1),
             at=self.at,
-            actor=actor,
-            user=first,
+            actor=world.actor(self.operator),
+            user=world.member(self.operator),
         )
+
+    def fund(self, amount_minor: int = 10_000_000) -> None:
+        """The tenant has money, seen by two people."""
         payments.approve_receipt(
-            receipt_public_id=receipt.public_id, at=self.at, actor=actor, user=second
+            receipt_public_id=self.receipt(amount_minor).public_id,
+            at=self.at,
+            actor=world.actor(self.operator),
+            user=world.member(self.operator, "finance"),
         )
 
     def reservation(self, listing: Listing) -> Reservation:

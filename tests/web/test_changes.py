@@ -11,7 +11,6 @@ from django.test import Client
 from django.urls import reverse
 
 from billing import ledger
-from billing.models import BankReceipt
 from inventory import organisations
 from inventory.models import Centre, Fabric, JournalEntry, Pool
 from inventory.periods import ceil_hour
@@ -194,24 +193,6 @@ def test_an_offer_that_is_not_ours_is_refused(market: Market) -> None:
 
     assert reply.status_code == 422
     assert Reservation.objects.count() == 0
-
-
-def test_a_receipt_needs_two_people(market: Market) -> None:
-    first, second = market.client(market.operator), market.client(market.operator, "finance")
-    fields = keyed(
-        tenant=market.tenant.public_id, amount="1200.50", received_date="2026-01-02",
-        bank_reference="ICBC-7", payer_name="Borealis", payer_account="",
-    )  # fmt: skip
-    assert first.post(reverse("receipts"), fields).status_code == 302
-    receipt = BankReceipt.objects.get()
-    address = reverse("receipt_decide", args=[receipt.public_id])
-
-    same = first.post(address, keyed(verdict="approve"))
-    assert same.status_code == 422
-    assert ledger.balance(market.tenant).posted_minor == 0
-    assert second.post(address, keyed(verdict="approve")).status_code == 302
-
-    assert ledger.balance(market.tenant).posted_minor == 120_050
 
 
 def test_an_operator_verifies_an_organisation(market: Market) -> None:

@@ -19,7 +19,7 @@ PROVIDER_PAGES = [
 TENANT_PAGES = ["search", "rented", "wallet", "wallet_csv"]
 OPERATOR_PAGES = [
     "audit", "audit_csv", "organisations", "all_leases", "all_leases_csv", "receipts",
-    "settlements",
+    "receipts_csv", "settlements", "settlements_csv",
 ]  # fmt: skip
 ANYBODYS_PAGES = ["members", "keys", "journal", "journal_csv", "password_change"]
 AT_THE_DOOR = {"sign_in", "sign_out", "set_language", "password_ask", "password_set"}
@@ -51,6 +51,7 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "user_id": "usr_" + "0" * 32,
         "key_id": "key_" + "0" * 32,
         "receipt_id": "rcp_" + "0" * 32,
+        "settlement_id": "stl_" + "0" * 32,
         "verb": "pause",
         "by": "centre",
         "key": market.pool.fabric.centre.public_id,
