@@ -141,6 +141,20 @@ def settle(
     return row
 
 
+def preview(*, provider_id: int, period: Period, currency: str) -> Settlement:
+    """The settlement of the month that was made, else what `settle` would make of it now, unsaved.
+
+    A net that is not positive would be carried. Locks nothing. Raises NotAMonth, UnknownCurrency.
+    """
+    money.exponent(currency)
+    if period != money.month_of(period.start, settings.BILLING_ZONE):
+        raise NotAMonth(billing_zone=settings.BILLING_ZONE)
+    known = Settlement.objects.filter(
+        provider_id=provider_id, period=period.range, currency=currency
+    ).first()
+    return known or _sum(provider_id, currency, period)
+
+
 def settle_month(*, at: datetime) -> int:
     """Every provider is settled for the last month that is over by a few days; returns how many.
 

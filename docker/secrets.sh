@@ -16,6 +16,7 @@ keep broker_password "$(word)"
 keep database_url "postgresql://cardhour_app:$(cat app_password)@postgres:5432/cardhour"
 keep database_owner_url "postgresql://cardhour_owner:$(cat owner_password)@postgres:5432/cardhour"
 keep celery_broker_url "amqp://cardhour:$(cat broker_password)@rabbitmq:5672//"
+keep email_password "put the mail account's password here"
 keep rabbitmq_definitions "{\"vhosts\": [{\"name\": \"/\", \"default_queue_type\": \"quorum\"}],
   \"users\": [{\"name\": \"cardhour\", \"password\": \"$(cat broker_password)\", \"tags\": []}],
   \"permissions\": [{\"user\": \"cardhour\", \"vhost\": \"/\",

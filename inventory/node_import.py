@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Literal
 
 from inventory import capacity
 from inventory.actors import Actor
@@ -16,17 +19,24 @@ from inventory.pools import NodeRow
 
 ROW_LIMIT = 100_000
 BYTE_LIMIT = 32 * 1024 * 1024
-# The template's header, and what else centres call the same column.
+# The template's header, and what else centres call the same column: in any case and width,
+# blanks and hyphens as underscores.
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "serial": ("serial", "sn", "序列号", "服务器序列号", "serial_number"),
-    "hostname": ("hostname", "主机名", "host"),
-    "rack": ("rack", "机柜", "机架"),
+    "serial": (
+        "serial", "序列号", "服务器序列号", "设备序列号", "节点序列号", "sn", "s/n", "sn号",
+        "serial_number", "serial_no",
+    ),
+    "hostname": ("hostname", "主机名", "主机名称", "节点名称", "host", "host_name"),
+    "rack": ("rack", "机柜", "机架", "机柜号", "机架号"),
     "leaf": ("leaf", "接入交换机", "leaf_switch", "tor"),
-    "card_uuids": ("card_uuids", "卡号", "gpu_uuids", "uuids"),
+    "card_uuids": ("card_uuids", "卡号", "gpu_uuids", "npu_uuids", "uuids"),
     "driver_version": ("driver_version", "驱动版本", "driver"),
-    "runtime_version": ("runtime_version", "cuda/cann版本", "cuda", "cann", "运行时版本"),
+    "runtime_version": (
+        "runtime_version", "运行时版本", "cuda/cann版本", "cuda版本", "cann版本", "cuda", "cann",
+    ),
     "firmware_version": ("firmware_version", "固件版本", "firmware"),
-}
+}  # fmt: skip
+_COLUMN_OF = {alias: column for column, aliases in COLUMNS.items() for alias in aliases}
 _LENGTHS = {
     "serial": 80,
     "hostname": 120,
@@ -36,10 +46,17 @@ _LENGTHS = {
     "runtime_version": 60,
     "firmware_version": 60,
 }
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and other archives, .xls
+_OTHER_SEPARATORS = (";", "\t", "|", chr(0xFF0C), chr(0xFF1B), "、")
+_TOTALS = re.compile(r"合计|总计|小计|汇总|总数|((grand |sub)?totals?|sum)\W*$", re.IGNORECASE)
+# What a spreadsheet makes of a long number: the digits are lost.
+_SCIENTIFIC = re.compile(r"\d(\.\d+)?e\+\d+", re.IGNORECASE)
+
+Verdict = Literal["new", "changed", "same"]
 
 
 class Unreadable(Invalid):
-    """The file is not a CSV of nodes: encoding, header or size."""
+    """The file is not a CSV of nodes; `reason` says why, beside its particulars."""
 
     code = "file_unreadable"
     title = "The file cannot be read"
@@ -69,10 +86,37 @@ class Preview:
 
     rows: list[NodeRow]
     errors: list[RowError]
-    new_count: int
-    known_count: int
+    verdicts: dict[str, Verdict]  # by serial
+    ignored_columns: list[str]
     cards_before: int
     cards_after: int
+
+    @property
+    def new_count(self) -> int:
+        return self._count("new")
+
+    @property
+    def known_count(self) -> int:
+        return len(self.verdicts) - self.new_count
+
+    @property
+    def changed_count(self) -> int:
+        """Known nodes that the file knows something new of."""
+        return self._count("changed")
+
+    def _count(self, verdict: Verdict) -> int:
+        return sum(each == verdict for each in self.verdicts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The well-formed rows with their line numbers, what is wrong with the others, and which
+    columns there are."""
+
+    rows: list[tuple[int, NodeRow]]
+    errors: list[RowError]
+    columns: frozenset[str]
+    ignored_columns: list[str]
 
 
 def template() -> str:
@@ -85,24 +129,25 @@ def template() -> str:
 def preview(*, pool: Pool, content: bytes) -> Preview:
     """What the file would change in the pool. Changes nothing. Raises Unreadable.
 
-    Four statements, whatever the number of rows.
+    A column that the file lacks leaves what is known of a node; an empty cell clears it. Four
+    statements, whatever the number of rows.
     """
-    numbered, errors = _read(content)
-    errors += list(_taken(pool, numbered))
+    file = _read(content)
+    errors = file.errors + list(_taken(pool, file.rows))
     bad = {error.line for error in errors}
-    rows = [row for line, row in numbered if line not in bad]
-    known = set(
-        Node.objects.filter(pool=pool, serial__in=[row.serial for row in rows]).values_list(
-            "serial", flat=True
-        )
-    )
+    rows = [row for line, row in file.rows if line not in bad]
+    known = {
+        node.serial: node
+        for node in Node.objects.filter(pool=pool, serial__in=[row.serial for row in rows])
+    }
     before = Node.objects.filter(pool=pool).exclude(state=Node.State.RETIRED).count()
     fresh = len(rows) - len(known)
+    rows = [_completed(row, known.get(row.serial), file.columns) for row in rows]
     return Preview(
         rows=rows,
         errors=sorted(errors, key=lambda error: (error.line, error.column)),
-        new_count=fresh,
-        known_count=len(known),
+        verdicts={row.serial: _verdict(row, known.get(row.serial)) for row in rows},
+        ignored_columns=file.ignored_columns,
         cards_before=before * pool.cards_per_node,
         cards_after=(before + fresh) * pool.cards_per_node,
     )
@@ -126,11 +171,31 @@ def apply(*, pool: Pool, content: bytes, at: datetime, actor: Actor) -> Preview:
     return plan
 
 
+def _completed(row: NodeRow, node: Node | None, columns: frozenset[str]) -> NodeRow:
+    if node is None:
+        return row
+    kept = {name: getattr(node, name) for name in COLUMNS if name not in columns}
+    return replace(row, **kept)
+
+
+def _verdict(row: NodeRow, node: Node | None) -> Verdict:
+    if node is None:
+        return "new"
+    same = list(row.card_uuids) == node.card_uuids and all(
+        getattr(row, name) == getattr(node, name) for name in COLUMNS if name != "card_uuids"
+    )
+    return "same" if same else "changed"
+
+
 def _decode(content: bytes) -> str:
     if len(content) > BYTE_LIMIT:
-        raise Unreadable(f"The file has more than {BYTE_LIMIT} bytes")
-    if content[:4] == b"PK\x03\x04":
-        raise Unreadable("This is a workbook or an archive; save it as CSV")
+        raise Unreadable(
+            f"The file has more than {BYTE_LIMIT} bytes",
+            reason="too_large",
+            limit_mib=BYTE_LIMIT // 2**20,
+        )
+    if content.startswith(_WORKBOOKS):
+        raise Unreadable("This is a workbook or an archive; save it as CSV", reason="workbook")
     is_utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
     # GB 18030 reads GBK and GB2312 as well.
     for encoding in ["utf-16"] if is_utf16 else ["utf-8-sig", "gb18030"]:
@@ -139,48 +204,85 @@ def _decode(content: bytes) -> str:
         except UnicodeDecodeError:
             continue
         if "\x00" in text:
-            raise Unreadable("The file holds a NUL character")
+            raise Unreadable("The file holds a NUL character", reason="binary")
         return text
-    raise Unreadable("The file is neither UTF-8 nor GBK")
+    raise Unreadable("The file is neither UTF-8 nor GBK", reason="encoding")
 
 
-def _read(content: bytes) -> tuple[list[tuple[int, NodeRow]], list[RowError]]:
-    """The well-formed rows with their line numbers, and what is wrong with the others."""
-    reader = csv.reader(io.StringIO(_decode(content), newline=""), strict=True)
+def _read(content: bytes) -> _File:
+    text = _decode(content)
+    if not text.strip():
+        raise Unreadable("The file is empty", reason="empty")
+    reader = csv.reader(io.StringIO(text.lstrip(), newline=""), strict=True)
+    skipped = text[: len(text) - len(text.lstrip())].count("\n")  # blank lines before the header
+    rows: list[tuple[int, NodeRow]] = []
+    errors: list[RowError] = []
+    seen: set[str] = set()
     try:
-        columns = _header(next(reader, []))
-        rows: list[tuple[int, NodeRow]] = []
-        errors: list[RowError] = []
-        seen: dict[str, int] = {}
+        header = next(reader)
+        columns = _header(header)
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
             if len(rows) + len(errors) >= ROW_LIMIT:
-                raise Unreadable(f"The file has more than {ROW_LIMIT} rows")
-            row, wrong = _row(reader.line_num, columns, cells)
+                raise Unreadable(
+                    f"The file has more than {ROW_LIMIT} rows",
+                    reason="too_many_rows",
+                    limit_rows=ROW_LIMIT,
+                )
+            line = reader.line_num + skipped
+            row, wrong = _row(line, columns, cells)
             if not wrong and row.serial in seen:
-                wrong = [RowError(reader.line_num, "serial", "duplicate_serial", row.serial)]
+                wrong = [RowError(line, "serial", "duplicate_serial", row.serial)]
             if wrong:
                 errors += wrong
             else:
-                seen[row.serial] = reader.line_num
-                rows.append((reader.line_num, row))
+                seen.add(row.serial)
+                rows.append((line, row))
     except csv.Error as error:
-        raise Unreadable(f"Line {reader.line_num} is not CSV: {error}") from error
-    return rows, errors
+        line = reader.line_num + skipped
+        raise Unreadable(f"Line {line} is not CSV: {error}", reason="not_csv", line=line) from error
+    if not rows and not errors:
+        raise Unreadable("The file has a header and no rows", reason="no_rows")
+    taken = set(columns.values())
+    ignored = [cell.strip() for place, cell in enumerate(header) if place not in taken]
+    return _File(rows, errors, frozenset(columns), [name for name in ignored if name])
+
+
+def _name(cell: str) -> str:
+    """A column's name as `COLUMNS` spells it: narrow, small, without what marks it as needed."""
+    text = unicodedata.normalize("NFKC", cell).strip().rstrip("*:").strip().casefold()
+    return re.sub(r"[\s_-]+", "_", text)
 
 
 def _header(cells: list[str]) -> dict[str, int]:
     """Which column stands where. Raises Unreadable without a serial column."""
     places: dict[str, int] = {}
     for position, cell in enumerate(cells):
-        name = cell.strip().lower()
-        for column, aliases in COLUMNS.items():
-            if name in aliases and column not in places:
-                places[column] = position
-    if "serial" not in places:
-        raise Unreadable("The first line needs a column 'serial' (序列号)")
-    return places
+        column = _COLUMN_OF.get(_name(cell))
+        if column is not None:
+            places.setdefault(column, position)
+    if "serial" in places:
+        return places
+    separator = _other_separator(cells)
+    if separator:
+        raise Unreadable(
+            "The columns are not separated by commas", reason="separator", separator=separator
+        )
+    raise Unreadable(
+        "The first line needs a column 'serial' (序列号)",
+        reason="serial_column",
+        columns=[cell.strip()[:40] for cell in cells if cell.strip()][:12],
+    )
+
+
+def _other_separator(cells: list[str]) -> str:
+    """What the names of the columns are separated by instead, where they make sense so."""
+    line = ",".join(cells)
+    for separator in _OTHER_SEPARATORS:
+        if any(_COLUMN_OF.get(_name(part)) == "serial" for part in line.split(separator)):
+            return separator
+    return ""
 
 
 def _row(line: int, columns: dict[str, int], cells: list[str]) -> tuple[NodeRow, list[RowError]]:
@@ -193,8 +295,8 @@ def _row(line: int, columns: dict[str, int], cells: list[str]) -> tuple[NodeRow,
         for column, value in values.items()
         if len(value) > _LENGTHS.get(column, 4000)
     ]
-    if not values["serial"]:
-        errors.append(RowError(line, "serial", "serial_missing", ""))
+    if wrong := _wrong_serial(values["serial"], cells):
+        errors.append(RowError(line, "serial", wrong, values["serial"][:60]))
     # A cell that a spreadsheet would run as a formula is a broken export or an attack.
     errors += [
         RowError(line, column, "formula", value[:60])
@@ -203,6 +305,16 @@ def _row(line: int, columns: dict[str, int], cells: list[str]) -> tuple[NodeRow,
     ]
     uuids = tuple(u for u in values.pop("card_uuids", "").replace("|", ";").split(";") if u.strip())
     return NodeRow(card_uuids=tuple(u.strip() for u in uuids), **values), errors
+
+
+def _wrong_serial(serial: str, cells: list[str]) -> str:
+    """Why this is no serial number; empty where it may be one."""
+    plain = unicodedata.normalize("NFKC", serial)
+    if _TOTALS.match(plain) or (not plain and any(_TOTALS.match(cell.strip()) for cell in cells)):
+        return "totals_row"
+    if not plain:
+        return "serial_missing"
+    return "scientific_notation" if _SCIENTIFIC.fullmatch(plain) else ""
 
 
 def _taken(pool: Pool, numbered: list[tuple[int, NodeRow]]) -> Iterator[RowError]:

@@ -64,3 +64,17 @@ def roles_are_apart(**_: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register(Tags.security, deploy=True)
+def mail_is_sent(**_: Any) -> list[CheckMessage]:
+    """Without a mail server, links that set a new password would stand in the worker's log."""
+    if not settings.EMAIL_HOST:
+        return [
+            Error(
+                "EMAIL_HOST is empty",
+                hint="Set EMAIL_HOST, and EMAIL_HOST_USER and EMAIL_HOST_PASSWORD it wants.",
+                id="cardhour.E006",
+            )
+        ]
+    return []

@@ -1,11 +1,13 @@
-"""The deal's sweeps: contracts follow their machines, and what has served is forgotten."""
+"""The deal's sweeps: contracts follow their machines, and what has served is forgotten; mail."""
 
 from __future__ import annotations
+
+from smtplib import SMTPException
 
 from celery import shared_task
 
 from inventory import clock
-from marketplace import leases
+from marketplace import leases, passwords
 from marketplace.http import idempotency
 
 
@@ -17,3 +19,14 @@ def follow_leases(**_: object) -> int:
 @shared_task(name="marketplace.forget")
 def forget(**_: object) -> int:
     return idempotency.forget(at=clock.now())
+
+
+@shared_task(
+    name="marketplace.send_reset",
+    autoretry_for=(OSError, SMTPException),
+    retry_backoff=True,
+    retry_jitter=True,
+    max_retries=5,
+)
+def send_reset(*, email: str, base_url: str, language: str, **_: object) -> bool:
+    return passwords.send_reset(email=email, base_url=base_url, language=language)

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
-from billing import rating, settlement
+from billing import closing, rating, settlement
 from billing.demo import people, places
 from billing.demo.catalogue import (
     CENTRES,
@@ -36,7 +36,7 @@ ZONE = settings.BILLING_ZONE
 
 
 def lay_ground(*, seed: int, now: datetime, progress: Progress) -> None:
-    """Everybody and everything exists, and the first pool has its past."""
+    """Everybody and everything exists; the first pool has its past, and is charged for."""
     at = floor_hour(now) - timedelta(days=DAYS + 15)
     if not Organisation.objects.filter(name=OPERATOR[0]).exists():
         with transaction.atomic(durable=True):
@@ -46,33 +46,45 @@ def lay_ground(*, seed: int, now: datetime, progress: Progress) -> None:
             places.build(owners=rows, at=at, seed=seed)
         progress(f"{len(rows)} organisations, {len(CENTRES)} centres with their nodes")
     first = CENTRES[0].pools[0].name
-    _play(Pool.objects.filter(name=first), seed, now, progress)
+    if _play(Pool.objects.filter(name=first), seed, now, progress):
+        _charge_all(now, progress)
 
 
 def play_the_rest(*, seed: int, now: datetime, progress: Progress) -> None:
     """Every pool has its past, every delivered hour is charged, finished months are settled."""
     _play(Pool.objects.all(), seed, now, progress)
-    while count := _charge(now):
-        progress(f"{count} hours charged")
+    _charge_all(now, progress)
     _settle(now, progress)
 
 
-def _play(pools: QuerySet[Pool], seed: int, now: datetime, progress: Progress) -> None:
-    # The first tenant is the one whose key is printed: nobody else spends its money.
-    tenants = list(Organisation.objects.filter(name__in=[n for n in TENANTS if n != TENANT]))
-    tenants.sort(key=lambda row: row.pk)
+def _play(pools: QuerySet[Pool], seed: int, now: datetime, progress: Progress) -> int:
+    """Returns how many pools had no past yet."""
+    # The first tenant is the one whose key is printed: chance spends nobody's money but others'.
+    tenants = list(Organisation.objects.filter(name__in=TENANTS).order_by("pk"))
+    own = next(row for row in tenants if row.name == TENANT)
+    tenants.remove(own)
     plans: dict[str, DemoPool] = {plan.name: plan for centre in CENTRES for plan in centre.pools}
-    todo = pools.filter(listings__isnull=True).order_by("pk")
-    for pool in todo.select_related("provider", "chip"):
-        history = PoolHistory(plan=plans[pool.name], pool=pool, tenants=tenants, now=now, seed=seed)
+    todo = list(
+        pools.filter(listings__isnull=True).order_by("pk").select_related("provider", "chip")
+    )
+    for pool in todo:
+        history = PoolHistory(
+            plan=plans[pool.name], pool=pool, tenants=tenants, own_tenant=own, now=now, seed=seed
+        )
         with transaction.atomic(durable=True):
             count = history.play()
         progress(f"pool {pool.name}: {count} deals in {DAYS} days")
+    return len(todo)
 
 
-def _charge(now: datetime) -> int:
-    with transaction.atomic(durable=True):
-        return len(rating.rate_due(at=now, limit=BATCH))
+def _charge_all(now: datetime, progress: Progress) -> None:
+    while True:
+        with transaction.atomic(durable=True):
+            count = len(rating.rate_due(at=now, limit=BATCH))
+        if not count:
+            break
+        progress(f"{count} hours charged")
+    closing.close_leases(at=now, limit=BATCH)
 
 
 def _settle(now: datetime, progress: Progress) -> None:

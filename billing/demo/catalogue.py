@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 PASSWORD = "cardhour-demo"
 DOMAIN = "demo.cardhour.example"
@@ -21,6 +22,17 @@ class DemoPool:
     unit_cards: int | None = None  # a slice; None: whole nodes
     listed_share: float = 0.85  # of the units, at the start
     demand: float = 0.6  # of the listed capacity, roughly
+    parts: int = 8  # a usual deal takes one of so many parts of what is listed
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDeal:
+    """A deal of the demo tenant, in days from the present one: what its log-in finds."""
+
+    start: int
+    days: int
+    units: int
+    outcome: Literal["kept", "cancelled", "lapsed", "held"] = "kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +68,25 @@ TENANTS = {
     "南山大学": "Nanshan University",
     "潮汐传媒": "Chaoxi Media",
 }
-# The first provider and the first tenant are the ones whose log-ins and keys are printed;
-# nobody else's history touches their wallets.
+# Registered, its papers not looked at yet: what the operator finds to decide.
+NEWCOMER = ("昆仑算力", "Kunlun Compute")
+# The first provider and the first tenant are the ones whose log-ins and keys are printed.
 PROVIDER, TENANT = next(iter(PROVIDERS)), next(iter(TENANTS))
 OPERATOR = ("卡时运营", "Cardhour Operations")
+BANK = ("示例银行北京中关村支行", "0000 1234 5678 9012 345")  # where tenants transfer to
+
+# By pool. Nobody draws these by lot: chance sells to the other tenants only.
+OWN_DEALS = {
+    "A1": (
+        OwnDeal(start=-34, days=14, units=2),
+        OwnDeal(start=-9, days=3, units=4, outcome="cancelled"),
+        OwnDeal(start=-6, days=20, units=4),
+        OwnDeal(start=6, days=10, units=2),
+        OwnDeal(start=20, days=5, units=1, outcome="lapsed"),
+        OwnDeal(start=24, days=7, units=1, outcome="held"),
+    ),
+    "C3": (OwnDeal(start=-12, days=30, units=2),),
+}
 
 CENTRES = (
     DemoCentre(
@@ -74,7 +101,8 @@ CENTRES = (
         "InfiniBand NDR",
         64,
         (
-            DemoPool("A1", "h800-80g", 64, "11.20", demand=0.75),
+            # In a few large deals: its hours are charged while somebody waits for the first page.
+            DemoPool("A1", "h800-80g", 64, "11.20", demand=0.75, parts=4),
             DemoPool("A2", "ascend-910b-64g", 96, "4.10", demand=0.35),
             DemoPool("A3", "l40s-48g", 24, "3.20", unit_cards=1, demand=0.5),
         ),

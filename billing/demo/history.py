@@ -9,14 +9,14 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
 
 from billing import checkout
-from billing.demo.catalogue import DemoPool
+from billing.demo.catalogue import OWN_DEALS, DemoPool, OwnDeal
 from billing.demo.people import SEED
 from inventory import capacity, metering, provisioning
 from inventory.actors import Actor
@@ -24,7 +24,7 @@ from inventory.errors import DomainError
 from inventory.models import Allocation, Instance, Organisation, Pool
 from inventory.organisations import ROLE_SCOPES
 from inventory.periods import Period, floor_hour
-from marketplace import leases, listings, offers
+from marketplace import leases, listings, money_text, offers
 from marketplace.listings import PriceInput, TermsInput
 from marketplace.models import Lease, Listing
 from marketplace.offers import OfferClaim
@@ -50,8 +50,7 @@ COSTS = (
 class Event:
     at: datetime
     order: int
-    what: str = field(compare=False)
-    allocation_id: int = field(compare=False, default=0)
+    act: Callable[[datetime], object] = field(compare=False)
 
 
 class PoolHistory:
@@ -63,10 +62,12 @@ class PoolHistory:
         plan: DemoPool,
         pool: Pool,
         tenants: list[Organisation],
+        own_tenant: Organisation,
         now: datetime,
         seed: int,
     ) -> None:
         self.plan, self.pool, self.tenants, self.now = plan, pool, tenants, now
+        self.own_tenant = own_tenant
         self.start = floor_hour(now).replace(hour=0) - timedelta(days=DAYS)
         self.rng = random.Random(f"{seed}:{plan.name}:history")
         self.agenda: list[Event] = []
@@ -77,13 +78,19 @@ class PoolHistory:
         """The pool has its past; returns how many deals it holds. Not idempotent."""
         with transaction.atomic(), capacity.replaying():
             self._set_engine(PAST_ENGINE)
-            listing = self._list()
+            self.listing = self._list()
+            for deal in OWN_DEALS.get(self.plan.name, ()):
+                self._plan_own(deal)
             for at in self._arrivals():
-                self._put(at, "arrive")
+                self._put(at, self._arrive)
             for day in range(1, DAYS + 1):
-                self._put(self.start + timedelta(days=day, minutes=20), "meter")
+                self._put(
+                    self.start + timedelta(days=day, minutes=20),
+                    lambda at: metering.sweep(at=at),
+                )
             while self.agenda and self.agenda[0].at <= self.now:
-                self._happen(heapq.heappop(self.agenda), listing)
+                event = heapq.heappop(self.agenda)
+                event.act(event.at)
             metering.sweep(at=self.now)
             self._set_engine(ENGINE)
         return self.deal_count
@@ -92,22 +99,31 @@ class PoolHistory:
         self.pool.driver_options = options
         self.pool.save(update_fields=["driver_options"])
 
-    def _put(self, at: datetime, what: str, allocation_id: int = 0) -> None:
-        heapq.heappush(self.agenda, Event(at, next(self.numbers), what, allocation_id))
+    def _put(self, at: datetime, act: Callable[[datetime], object]) -> None:
+        heapq.heappush(self.agenda, Event(at, next(self.numbers), act))
 
-    def _happen(self, event: Event, listing: Listing) -> None:
-        if event.what == "arrive":
-            self._deal(listing, event.at)
-        elif event.what == "meter":
-            metering.sweep(at=event.at)
-        elif event.what == "expire":
-            checkout.expire_due(at=event.at, limit=100)
-        else:
-            self._reconcile(event.allocation_id, event.at)
+    def _plan_own(self, deal: OwnDeal) -> None:
+        """Before anybody else asks, so that it always fits; what lapses or is held, far ahead."""
+        today = self.start + timedelta(days=DAYS)
+        starts_at = today + timedelta(days=deal.start)
+        orders_at = {"lapsed": self.now - timedelta(hours=5), "held": self.now}.get(
+            deal.outcome, self.start + timedelta(minutes=5)
+        )
+        self._put(
+            orders_at,
+            lambda at: self._order(
+                tenant=self.own_tenant,
+                units=deal.units,
+                starts_at=starts_at,
+                length=timedelta(days=deal.days),
+                outcome=deal.outcome,
+                at=at,
+            ),
+        )
 
     def _list(self) -> Listing:
         provider = _owner(self.pool.provider)
-        micro = int(float(self.plan.price) * 1_000_000)
+        micro = money_text.parse_price(self.plan.price)
         hourly = (
             micro if self.plan.basis == "card_hour" else micro // (730 * self.pool.cards_per_node)
         )
@@ -139,61 +155,87 @@ class PoolHistory:
     def _arrivals(self) -> Iterator[datetime]:
         """Instants of requests, so many that about the planned share gets sold."""
         units = self.plan.nodes * self.pool.units_per_node * self.plan.listed_share
-        mean_units = max(1.0, units / 8)
+        mean_units = max(1.0, units / self.plan.parts)
         mean_hours = sum(LENGTHS_HOURS) / len(LENGTHS_HOURS)
         count = int(units * DAYS * 24 * self.plan.demand * 1.35 / (mean_units * mean_hours))
         for _ in range(max(3, count)):
             yield self.start + timedelta(minutes=self.rng.randrange(10, DAYS * 24 * 60))
 
-    def _deal(self, listing: Listing, at: datetime) -> None:
+    def _arrive(self, at: datetime) -> None:
         """Somebody wants units; what does not fit is refused, as in life."""
-        block = listing.block
-        largest = max(1, block.unit_count // 4)
+        largest = max(1, self.listing.block.unit_count * 2 // self.plan.parts)
         units = min(largest, max(1, int(self.rng.expovariate(1 / max(1.0, largest / 2)))))
         if self.plan.nodes > 16 and self.pool.sells_whole_nodes and units > 4:
             units -= units % 4
         starts_at = _ceil(at + timedelta(hours=self.rng.choice((1, 6, 24, 72))), GRID)
         length = timedelta(hours=self.rng.choice(LENGTHS_HOURS))
-        tenant = _owner(self.rng.choice(self.tenants))
-        price, terms = listing.prices.get(version=1), listing.terms.get(version=1)
-        token = offers.sign(
-            OfferClaim(
-                listing_id=listing.public_id,
-                price_id=price.public_id,
-                terms_id=terms.public_id,
-                unit_count=units,
-                period=Period(starts_at, starts_at + length),
-                expires_at=at + timedelta(minutes=10),
-            )
+        tenant = self.rng.choice(self.tenants)
+        chance = self.rng.random()
+        self._order(
+            tenant=tenant,
+            units=units,
+            starts_at=starts_at,
+            length=length,
+            outcome="lapsed" if chance < 0.04 else "given back" if chance < 0.07 else "kept",
+            at=at,
         )
+
+    def _order(
+        self,
+        *,
+        tenant: Organisation,
+        units: int,
+        starts_at: datetime,
+        length: timedelta,
+        outcome: str,
+        at: datetime,
+    ) -> None:
+        actor = _owner(tenant)
         try:
             with transaction.atomic():
-                reservation = checkout.hold(offer_token=token, project_id=None, at=at, actor=tenant)
-                outcome = self.rng.random()
-                if outcome < 0.04:
-                    self._put(at + timedelta(minutes=16), "expire")
-                    checkout_at = None
-                elif outcome < 0.07:
-                    checkout.cancel(
-                        reservation_public_id=reservation.public_id,
-                        at=at + timedelta(minutes=3),
-                        actor=tenant,
-                        reason="plans changed",
-                    )
-                    checkout_at = None
-                else:
-                    checkout_at = at + timedelta(minutes=2)
+                held = checkout.hold(
+                    offer_token=self._offer(units, Period(starts_at, starts_at + length), at),
+                    project_id=None,
+                    at=at,
+                    actor=actor,
+                )
+                if outcome in ("kept", "cancelled"):
                     checkout.confirm(
-                        reservation_public_id=reservation.public_id,
-                        at=checkout_at,
-                        actor=tenant,
+                        reservation_public_id=held.public_id,
+                        at=at + timedelta(minutes=2),
+                        actor=actor,
                     )
         except DomainError:
             return
-        if checkout_at is not None:
+
+        def give_back(at: datetime) -> None:
+            checkout.cancel(
+                reservation_public_id=held.public_id, at=at, actor=actor, reason="plans changed"
+            )
+
+        if outcome == "lapsed":
+            self._put(at + timedelta(minutes=16), lambda at: checkout.expire_due(at=at, limit=100))
+        elif outcome == "given back":
+            self._put(at + timedelta(minutes=3), give_back)
+        elif outcome == "cancelled":
+            self._put(starts_at - timedelta(hours=30), give_back)
+        elif outcome == "kept":
             self.deal_count += 1
-            self._put(starts_at, "step", reservation.allocation_id)
-            self._put(starts_at + length, "step", reservation.allocation_id)
+            for edge in (starts_at, starts_at + length):
+                self._put(edge, lambda at: self._reconcile(held.allocation_id, at))
+
+    def _offer(self, units: int, period: Period, at: datetime) -> str:
+        price, terms = self.listing.prices.get(version=1), self.listing.terms.get(version=1)
+        return offers.sign(
+            OfferClaim(
+                listing_id=self.listing.public_id,
+                price_id=price.public_id,
+                terms_id=terms.public_id,
+                unit_count=units,
+                period=period,
+                expires_at=at + timedelta(minutes=10),
+            )
+        )
 
     def _reconcile(self, allocation_id: int, at: datetime) -> None:
         """The reconcile loop for one allocation, until it waits for its end or is over."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
 
 from billing import payments
 from billing.demo.catalogue import (
+    BANK,
     DOMAIN,
+    NEWCOMER,
     OPERATOR,
     PASSWORD,
     PROVIDER,
@@ -18,8 +22,10 @@ from billing.demo.catalogue import (
     TENANT,
     TENANTS,
 )
+from billing.models import BankReceipt
 from inventory import actors, organisations
 from inventory.actors import Actor
+from inventory.errors import Invalid
 from inventory.models import Membership, Organisation, User
 
 SEED = actors.system("demo")
@@ -32,42 +38,53 @@ class Login:
     """A printed log-in of the demo world."""
 
     email: str
+    name: str
     organisation: str
     role: str
     what: str
 
 
 LOGINS = (
-    Login(f"provider@{DOMAIN}", PROVIDER, Membership.Role.OWNER, "lists capacity"),
-    Login(f"tenant@{DOMAIN}", TENANT, Membership.Role.OWNER, "reserves it"),
+    Login(f"provider@{DOMAIN}", "林岚", PROVIDER, Membership.Role.OWNER, "lists capacity"),
+    Login(f"tenant@{DOMAIN}", "周行", TENANT, Membership.Role.OWNER, "reserves it"),
     Login(
         f"operator@{DOMAIN}",
+        "沈安",
         OPERATOR[0],
         Membership.Role.OWNER,
         "runs and audits the market",
     ),
     Login(
         f"finance@{DOMAIN}",
+        "顾平",
         OPERATOR[0],
         Membership.Role.FINANCE,
         "approves bank receipts",
     ),
-    Login(f"auditor@{DOMAIN}", OPERATOR[0], Membership.Role.AUDITOR, "reads everything"),
+    Login(f"auditor@{DOMAIN}", "许正", OPERATOR[0], Membership.Role.AUDITOR, "reads everything"),
 )
 
 
 def populate(*, at: datetime, now: datetime) -> dict[str, Organisation]:
-    """The organisations and log-ins exist, verified, the tenants with money. By name."""
+    """The organisations and log-ins exist, verified, the tenants with money. By name.
+
+    One newcomer and one transfer wait for the operator to decide on them.
+    """
     rows = {OPERATOR[0]: _operator(at)}
-    for name, name_en in PROVIDERS.items():
-        rows[name] = _trader(name, name_en, at, is_provider=True)
-    for name, name_en in TENANTS.items():
-        rows[name] = _trader(name, name_en, at, is_tenant=True)
+    for number, (name, name_en) in enumerate({**PROVIDERS, **TENANTS}.items(), start=1):
+        row = _register(number, name, name_en, at, is_provider=name in PROVIDERS)
+        rows[name] = organisations.decide(
+            organisation_id=row.pk, verified=True, at=at, actor=SEED, reason="papers seen"
+        )
+    _register(99, *NEWCOMER, now - timedelta(days=1), is_provider=True)
     password = make_password(PASSWORD)  # slow by design: once is enough
     for login in LOGINS:
         _login(login, rows[login.organisation], password, at=at, now=now)
     for name in TENANTS:
         _top_up(rows[name], rows[OPERATOR[0]], at)
+    _record(
+        rows[TENANT], rows[OPERATOR[0]], TOP_UP_MINOR // 8, "DEMO-LATEST", now - timedelta(hours=3)
+    )
     return rows
 
 
@@ -77,19 +94,40 @@ def _operator(at: datetime) -> Organisation:
         name_en=OPERATOR[1],
         is_operator=True,
         state="verified",
+        bank_name=BANK[0],
+        bank_account=BANK[1],
         created_at=at,
     )
 
 
-def _trader(name: str, name_en: str, at: datetime, **kinds: Any) -> Organisation:
-    row = organisations.register(name=name, name_en=name_en, at=at, actor=SEED, **kinds)
-    return organisations.decide(organisation_id=row.pk, verified=True, at=at, actor=SEED)
+def _register(
+    number: int, name: str, name_en: str, at: datetime, *, is_provider: bool
+) -> Organisation:
+    return organisations.register(
+        name=name,
+        name_en=name_en,
+        credit_code=_credit_code(number),
+        is_provider=is_provider,
+        is_tenant=not is_provider,
+        at=at,
+        actor=SEED,
+    )
+
+
+def _credit_code(number: int) -> str:
+    """A well-formed code that nobody has: its registrar 000000 does not exist."""
+    body = f"91000000MADEM0{number:03d}"
+    for digit in "0123456789ABCDEFGHJKLMNPQRTUWXY":
+        with contextlib.suppress(Invalid):
+            organisations.check_credit_code(body + digit)
+            return body + digit
+    raise RuntimeError(f"no check digit for {body}")
 
 
 def _login(
     login: Login, organisation: Organisation, password: str, *, at: datetime, now: datetime
 ) -> None:
-    User.objects.create(email=login.email, password=password, date_joined=at)
+    User.objects.create(email=login.email, name=login.name, password=password, date_joined=at)
     expires_at = None
     if login.role == Membership.Role.AUDITOR:
         expires_at = now + timedelta(days=AUDIT_DAYS)
@@ -105,25 +143,31 @@ def _login(
 
 def _top_up(tenant: Organisation, operator: Organisation, at: datetime) -> None:
     """As in life: one person records the bank's line, another approves it."""
-    recorder, approver = (
-        User.objects.get(email=f"{name}@{DOMAIN}") for name in ("operator", "finance")
+    receipt = _record(tenant, operator, TOP_UP_MINOR, f"DEMO-{tenant.name}", at)
+    approver = User.objects.get(email=f"finance@{DOMAIN}")
+    payments.approve_receipt(
+        receipt_public_id=receipt.public_id,
+        at=at + timedelta(minutes=40),
+        actor=_person(approver, operator),
+        user=approver,
     )
-    receipt = payments.record_receipt(
+
+
+def _record(
+    tenant: Organisation, operator: Organisation, amount_minor: int, reference: str, at: datetime
+) -> BankReceipt:
+    recorder = User.objects.get(email=f"operator@{DOMAIN}")
+    return payments.record_receipt(
         tenant_id=tenant.pk,
-        bank_reference=f"DEMO-{tenant.pk:06d}",
+        bank_reference=reference,
         payer_name=tenant.name,
-        amount_minor=TOP_UP_MINOR,
+        payer_account="0000 9876 5432 1098 765",
+        amount_minor=amount_minor,
         currency="CNY",
-        received_date=at.date(),
+        received_date=at.astimezone(ZoneInfo(settings.BILLING_ZONE)).date(),
         at=at,
         actor=_person(recorder, operator),
         user=recorder,
-    )
-    payments.approve_receipt(
-        receipt_public_id=receipt.public_id,
-        at=at,
-        actor=_person(approver, operator),
-        user=approver,
     )
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from billing import checkout
+from billing.checkout import CancelQuote
+from billing.web import cancelling
 from inventory.errors import DomainError
-from marketplace.models import Reservation
-from marketplace.web import refusals
+from marketplace.models import Lease, Reservation
+from marketplace.web import deals, figures, refusals
 from marketplace.web.entry import ConsoleRequest, attempt, find, page, render
 from marketplace.web.forms import ConsoleForm, reason_field
 
@@ -25,13 +27,16 @@ class OfferForm(ConsoleForm):
 
 
 class CancelForm(ConsoleForm):
-    """Why a deal is given back."""
+    """Why a deal is given back; the centre reads it. A hold may be given back without a word."""
 
     reason = reason_field()
 
+    def __init__(self, *args: Any, required: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].required = required
 
-@require_POST
-@page(scope="reservations:write", party="tenant", changes=True)
+
+@page(scope="reservations:write", party="tenant", changes=True, posts_only=True)
 def hold(request: ConsoleRequest) -> HttpResponse:
     """Keeps an offer's capacity; the answer is the tenant's list of holds."""
     visit = request.visit
@@ -52,8 +57,7 @@ def hold(request: ConsoleRequest) -> HttpResponse:
     return render(request, "console/refused.html", {"back": "search"}, form=form)
 
 
-@require_POST
-@page(scope="reservations:write", party="tenant", changes=True)
+@page(scope="reservations:write", party="tenant", changes=True, posts_only=True)
 def confirm(request: ConsoleRequest, reservation_id: str) -> HttpResponse:
     """Pays what is due and makes the lease."""
     visit = request.visit
@@ -73,10 +77,19 @@ def confirm(request: ConsoleRequest, reservation_id: str) -> HttpResponse:
 
 @page(scope="reservations:write", party="tenant", changes=True)
 def cancel(request: ConsoleRequest, reservation_id: str) -> HttpResponse:
-    """Shows what would come back, then gives the deal back."""
+    """Shows what would come back, now and later, then gives the deal back."""
     visit = request.visit
-    row = find(Reservation.objects.filter(tenant=visit.organisation), reservation_id)
-    form = CancelForm(request.POST if request.method == "POST" else None)
+    rows = deals.with_lease(Reservation.objects.filter(tenant=visit.organisation))
+    row = find(rows, reservation_id)
+    lease = getattr(row, "lease", None)
+    form = CancelForm(request.POST if request.method == "POST" else None, required=bool(lease))
+    quote, refusal = None, ""
+    try:
+        quote = checkout.quote_cancel(
+            reservation_public_id=row.public_id, at=visit.at, actor=visit.actor
+        )
+    except DomainError as error:
+        refusal = refusals.explain(error)
     if request.method == "POST" and form.is_valid():
         done = attempt(
             form,
@@ -88,14 +101,24 @@ def cancel(request: ConsoleRequest, reservation_id: str) -> HttpResponse:
             ),
         )
         if done is not None:
-            messages.success(request, _("Given back."))
-            return redirect("rented")
-    quote, refusal = None, ""
-    try:
-        quote = checkout.quote_cancel(
-            reservation_public_id=row.public_id, at=visit.at, actor=visit.actor
-        )
-    except (DomainError, ValidationError) as error:
-        refusal = refusals.explain(error) if isinstance(error, DomainError) else ""
-    context = {"reservation": row, "quote": quote, "refusal": refusal}
+            messages.success(request, _said(quote, lease))
+            return redirect("lease", lease.public_id) if lease else redirect("rented")
+    context = {
+        "reservation": row,
+        "lease": lease,
+        "pool": row.allocation.pool,
+        "zone": row.allocation.pool.fabric.centre.timezone,
+        "quote": quote,
+        "refusal": refusal,
+        "steps": cancelling.steps(lease, at=visit.at) if quote and lease else [],
+        "counts_as_lapse": not lease and visit.at - row.created_at >= row.expires_at - visit.at,
+    }
     return render(request, "console/cancel.html", context, form=form)
+
+
+def _said(quote: CancelQuote | None, lease: Lease | None) -> str:
+    if lease is None or quote is None:
+        return _("Given back; what was kept aside is free again.")
+    return _("Cancelled; %(amount)s came back.") % {
+        "amount": figures.amount(quote.refund_minor, quote.currency)
+    }

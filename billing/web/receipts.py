@@ -6,31 +6,41 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.db.models import QuerySet
+from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
 
 from billing import payments
 from billing.models import BankReceipt
-from inventory.models import Organisation
+from inventory.models import JournalEntry, Organisation
+from marketplace import money_text
+from marketplace.web import exports, figures, names
 from marketplace.web.entry import ConsoleRequest, attempt, find, need, page, render
 from marketplace.web.forms import ConsoleForm, reason_field
 from marketplace.web.money_fields import MoneyField
 from marketplace.web.paging import paged
+
+CURRENCY = "CNY"
+EXPORT_ROWS = 50_000
+State = BankReceipt.State
 
 
 class ReceiptForm(ConsoleForm):
     """One line of the bank statement."""
 
     tenant = forms.ChoiceField(label=gettext_lazy("Tenant"))
-    amount = MoneyField(label=gettext_lazy("Amount, CNY"))
+    amount = MoneyField(label=gettext_lazy("Amount, CNY"), currency=CURRENCY)
     received_date = forms.DateField(
         label=gettext_lazy("Received on"),
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
-    bank_reference = forms.CharField(label=gettext_lazy("Bank reference"), max_length=80)
+    bank_reference = forms.CharField(
+        label=gettext_lazy("Bank reference"),
+        max_length=80,
+        help_text=gettext_lazy("As the statement has it; each is recorded once"),
+    )
     payer_name = forms.CharField(label=gettext_lazy("Payer"), max_length=200)
     payer_account = forms.CharField(
         label=gettext_lazy("Payer's account"), max_length=64, required=False
@@ -38,18 +48,32 @@ class ReceiptForm(ConsoleForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        rows = Organisation.objects.filter(is_tenant=True).order_by("name")
+        rows = Organisation.objects.filter(is_tenant=True).order_by("name", "pk")
         self.tenants = {row.public_id: row for row in rows}
         choice = self.fields["tenant"]
         assert isinstance(choice, forms.ChoiceField)
-        choice.choices = [(key, row.name) for key, row in self.tenants.items()]
+        choice.choices = [
+            ("", _("choose")),
+            *((key, names.of(row)) for key, row in self.tenants.items()),
+        ]
 
 
 class VerdictForm(ConsoleForm):
     """Approve, or reject with a reason."""
 
-    verdict = forms.ChoiceField(choices=[("approve", ""), ("reject", "")])
-    reason = reason_field(required=False)
+    verdict = forms.ChoiceField(choices=[("approve", ""), ("reject", "")], widget=forms.HiddenInput)
+    reason = reason_field(required=False, help_text=gettext_lazy("Needed to reject"))
+
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        if data.get("verdict") == "reject" and not data.get("reason"):
+            self.add_error("reason", _("Say why: whoever recorded it reads this."))
+        return data
+
+
+def _rows(request: ConsoleRequest) -> QuerySet[BankReceipt]:
+    rows = BankReceipt.objects.visible_to(request.visit.actor)
+    return rows.select_related("tenant", "recorded_by", "decided_by")
 
 
 @page(scope="audit:read", party="operator", changes=True)
@@ -69,7 +93,7 @@ def index(request: ConsoleRequest) -> HttpResponse:
                     payer_name=data["payer_name"],
                     payer_account=data["payer_account"],
                     amount_minor=data["amount"],
-                    currency="CNY",
+                    currency=CURRENCY,
                     received_date=data["received_date"],
                     at=visit.at,
                     actor=visit.actor,
@@ -79,23 +103,39 @@ def index(request: ConsoleRequest) -> HttpResponse:
             if made is not None:
                 messages.success(request, _("Recorded; another person has to approve it."))
                 return redirect("receipts")
-    rows = BankReceipt.objects.visible_to(visit.actor).select_related("tenant", "recorded_by")
+    rows = _rows(request)
     context = {
-        "waiting": rows.filter(state=BankReceipt.State.RECORDED).order_by("pk")[:100],
+        "waiting": rows.filter(state=State.RECORDED).order_by("pk")[:100],
         "page": paged(rows, request),
     }
     return render(request, "console/receipts.html", context, form=form)
 
 
-@require_POST
-@page(scope="receipts:approve", party="operator", changes=True)
-def decide(request: ConsoleRequest, receipt_id: str) -> HttpResponse:
-    """The second person's verdict."""
+@page(scope="audit:read", party="operator", changes=True)
+def detail(request: ConsoleRequest, receipt_id: str) -> HttpResponse:
+    """One receipt, who recorded it and who decided; a POST is the second person's verdict."""
     visit = request.visit
-    receipt = find(BankReceipt.objects.visible_to(visit.actor), receipt_id)
-    form = VerdictForm(request.POST)
-    if not form.is_valid():
-        raise Http404
+    receipt = find(_rows(request), receipt_id)
+    form = VerdictForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST":
+        need(request, "receipts:approve")
+        if form.is_valid() and _decide(request, receipt, form):
+            return redirect("receipts")
+        receipt.refresh_from_db()
+    reason = JournalEntry.objects.filter(
+        object_id=receipt.public_id, event="bankreceipt.rejected"
+    ).values_list("reason", flat=True)
+    context = {
+        "receipt": receipt,
+        "reason": reason.first(),
+        "may_decide": receipt.state == State.RECORDED and visit.actor.may("receipts:approve"),
+        "is_own": receipt.recorded_by_id == visit.user.pk,
+    }
+    return render(request, "console/receipt.html", context, form=form)
+
+
+def _decide(request: ConsoleRequest, receipt: BankReceipt, form: VerdictForm) -> bool:
+    visit = request.visit
     approve = form.cleaned_data["verdict"] == "approve"
     facts: dict[str, Any] = {
         "receipt_public_id": receipt.public_id,
@@ -112,8 +152,35 @@ def decide(request: ConsoleRequest, receipt_id: str) -> HttpResponse:
         ),
     )
     if done is None:
-        return render(request, "console/refused.html", {"back": "receipts"}, form=form)
-    messages.success(
-        request, _("In the tenant's wallet.") if approve else _("Rejected and reversed.")
+        return False
+    text = (
+        _("%(amount)s is in the wallet of %(tenant)s.")
+        if approve
+        else _("Rejected: %(amount)s of %(tenant)s was reversed.")
     )
-    return redirect("receipts")
+    amount = figures.amount(receipt.amount_minor, receipt.currency)
+    messages.success(request, text % {"amount": amount, "tenant": names.of(receipt.tenant)})
+    return True
+
+
+@page(scope="audit:read", party="operator")
+def index_csv(request: ConsoleRequest) -> StreamingHttpResponse:
+    header = [
+        _("Receipt"), _("Received on"), _("Tenant"), _("Payer"), _("Payer's account"),
+        _("Bank reference"), _("Amount"), _("Currency"), _("State"), _("Recorded by"),
+        _("Recorded (UTC)"), _("Decided by"), _("Decided (UTC)"),
+    ]  # fmt: skip
+    lines = (_cells(row) for row in _rows(request).order_by("-pk")[:EXPORT_ROWS].iterator())
+    return exports.stream("receipts", header, lines)
+
+
+def _cells(row: BankReceipt) -> list[object]:
+    decided_at = row.approved_at or row.rejected_at
+    return [
+        row.public_id, row.received_date.isoformat(), names.of(row.tenant), row.payer_name,
+        row.payer_account, row.bank_reference,
+        money_text.plain_money(row.amount_minor, row.currency), row.currency,
+        row.get_state_display(), row.recorded_by.get_full_name(), row.created_at.isoformat(),
+        row.decided_by.get_full_name() if row.decided_by else "",
+        decided_at.isoformat() if decided_at else "",
+    ]  # fmt: skip

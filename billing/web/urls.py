@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from billing.web import checkout, earnings, overview, receipts, wallet
+from billing.web import checkout, earnings, leases, overview, receipts, settlements, wallet
 
 urlpatterns = [
     path("overview/", overview.index, name="overview"),
@@ -11,11 +11,22 @@ urlpatterns = [
         "reservations/<str:reservation_id>/confirm/", checkout.confirm, name="reservation_confirm"
     ),
     path("reservations/<str:reservation_id>/cancel/", checkout.cancel, name="reservation_cancel"),
+    path("leases/<str:lease_id>/", leases.detail, name="lease"),
+    path("leases/<str:lease_id>/reveal/", leases.reveal, name="lease_reveal"),
+    path("leases/<str:lease_id>/charges.csv", leases.charges_csv, name="lease_charges_csv"),
     path("wallet/", wallet.index, name="wallet"),
     path("wallet/movements.csv", wallet.index_csv, name="wallet_csv"),
     path("earnings/", earnings.index, name="earnings"),
     path("earnings/months.csv", earnings.index_csv, name="earnings_csv"),
-    path("settlements/", earnings.settlements, name="settlements"),
+    path("settlements/", settlements.index, name="settlements"),
+    path("settlements/all.csv", settlements.index_csv, name="settlements_csv"),
+    path("settlements/<str:settlement_id>/", settlements.statement, name="settlement"),
+    path(
+        "settlements/<str:settlement_id>/charges.csv",
+        settlements.statement_csv,
+        name="settlement_csv",
+    ),
     path("receipts/", receipts.index, name="receipts"),
-    path("receipts/<str:receipt_id>/decide/", receipts.decide, name="receipt_decide"),
+    path("receipts/all.csv", receipts.index_csv, name="receipts_csv"),
+    path("receipts/<str:receipt_id>/", receipts.detail, name="receipt"),
 ]

@@ -203,7 +203,8 @@ def _enter(
         if response.status_code >= 400:
             transaction.set_rollback(True)
         elif reply is not None:
-            store_reply(reply, response, at=request.at)
+            # One that shows a secret names what is kept in its place.
+            store_reply(reply, getattr(response, "kept_as", response), at=request.at)
     return response
 
 

@@ -160,3 +160,5 @@ class OfferResults:
     offers: tuple[Offer, ...]
     rejections: tuple[Rejection, ...]
     alternatives: tuple[Alternative, ...] = field(default=())
+    # Listings that fit, those beyond the limit too; of these last none is held against a price.
+    match_count: int = 0

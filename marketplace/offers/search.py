@@ -51,6 +51,7 @@ def search(*, request: OfferRequest, actor: Actor, at: datetime) -> OfferResults
             Alternative(changed, offer)
             for (changed, _), offer in zip(near, offers[len(matches) :], strict=True)
         ),
+        match_count=len(map_.stalls) - reasons.counts.total(),
     )
 
 

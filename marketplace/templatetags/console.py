@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,31 +14,24 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from marketplace import money_text
-from marketplace.web import charts
+from marketplace.web import charts, figures, journal_words, names
 from marketplace.web.entry import Visit, fresh_key
 
 register = template.Library()
 
-SYMBOLS = {"CNY": "¥", "USD": "$", "EUR": "€", "HKD": "HK$", "JPY": "JP¥"}
-
 
 @register.filter
 def money(amount_minor: int | None, currency: str) -> str:
-    """¥1,284,560.00; a currency without a symbol of its own keeps its code."""
-    if amount_minor is None:
-        return "–"
-    text = money_text.plain_money(abs(amount_minor), currency, separator=",")
-    sign = "−" if amount_minor < 0 else ""
-    symbol = SYMBOLS.get(currency)
-    return f"{sign}{symbol}{text}" if symbol else f"{sign}{text} {currency}"
+    return "–" if amount_minor is None else figures.amount(amount_minor, currency)
 
 
 @register.filter
 def price(amount_micro: int, currency: str) -> str:
-    symbol = SYMBOLS.get(currency)
-    text = money_text.format_price(amount_micro)
-    return f"{symbol}{text}" if symbol else f"{text} {currency}"
+    return figures.price(amount_micro, currency)
+
+
+register.filter("asking", figures.asking)
+register.filter("named", names.of)
 
 
 @register.filter
@@ -74,6 +68,11 @@ def percent(share: float | Decimal | None) -> str:
 def count(value: float | Decimal | None) -> str:
     """41,208"""
     return "–" if value is None else f"{round(value):,}"
+
+
+@register.filter
+def hours(seconds: int) -> float:
+    return seconds / 3600
 
 
 @register.filter
@@ -118,8 +117,23 @@ def idempotency() -> SafeString:
 
 
 @register.inclusion_tag("console/sparkline.html")
-def sparkline(values: list[float | None], label: str) -> dict[str, Any]:
-    return {"points": charts.polyline(values, width=160, height=32), "label": label}
+def sparkline(
+    values: list[float | None], label: str, kind: str = "count", currency: str = ""
+) -> dict[str, Any]:
+    """A line over a scale that is written beside it; `kind` is count, percent or money."""
+    low, high = charts.scale(values)
+    writers: dict[str, Callable[[float], str]] = {
+        "count": count,
+        "percent": percent,
+        "money": lambda value: figures.amount(round(value), currency),
+    }
+    write = writers[kind]
+    return {
+        "points": charts.polyline(values, width=160, height=32, low=low, high=high),
+        "label": label,
+        "low": write(low),
+        "high": write(high),
+    }
 
 
 @register.simple_tag
@@ -132,6 +146,12 @@ def cards(unit_count: int, unit_cards: int) -> str:
 def short(public_id: str) -> str:
     """The end of a public id, which tells rows apart where the whole would fill the line."""
     return f"…{public_id[-8:]}"
+
+
+@register.filter
+def reason(text: str) -> str:
+    """Why something happened: the system's own words in the reader's language."""
+    return journal_words.reason(text)
 
 
 @register.filter

@@ -10,6 +10,8 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Literal
 
+from django.db.models import Q
+
 from inventory.actors import Actor
 from inventory.models import Pool
 from inventory.periods import Period
@@ -62,14 +64,20 @@ class Row:
         return _rate(self.busy, self.installed)
 
 
-def funnel(*, period: Period, group_by: GroupBy, actor: Actor) -> list[Row]:
+def funnel(
+    *, period: Period, group_by: GroupBy, actor: Actor, within: Q | None = None
+) -> list[Row]:
     """The funnel of the pools that the actor may see, the largest group first.
+
+    `within` narrows them down, by fields of the pool.
 
     Recomputed from rows: nodes, outages, blocks with their journal, allocations, usage hours.
     Nothing measures work inside a lease yet, so `busy` is None.
     """
     pools = list(
-        Pool.objects.visible_to(actor).select_related("chip", "fabric__centre", "provider")
+        Pool.objects.visible_to(actor)
+        .filter(within or Q())
+        .select_related("chip", "fabric__centre", "provider")
     )
     found = levels.of_pools([pool.pk for pool in pools], period)
     groups: dict[tuple[str, str], list[Levels]] = {}

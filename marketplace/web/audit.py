@@ -1,149 +1,192 @@
-"""The card-hour funnel for the operator: by centre and by chip, as bars, table and file."""
+"""The card-hour funnel for the operator: the market, what is in each part, and why."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import Sequence
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from django import forms
 from django.conf import settings
-from django.http import HttpResponse, StreamingHttpResponse
-from django.utils.translation import get_language, gettext_lazy
+from django.db.models import Q, Sum
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from inventory.periods import Period, floor_hour
+from inventory.models import Centre, Chip, Outage, Pool, UsageHour
+from inventory.periods import Period
 from marketplace import utilisation
-from marketplace.web import charts, exports
-from marketplace.web.entry import ConsoleRequest, page, render
-from marketplace.web.forms import ConsoleForm
+from marketplace.models import Lease, Listing
+from marketplace.utilisation import GroupBy, Row
+from marketplace.web import exports, funnels, names
+from marketplace.web.entry import ConsoleRequest, find, page, render
+from marketplace.web.funnels import Asked, Line
 
-LONGEST_DAYS = 400
-DEFAULT_DAYS = 30
-STAGES = ("installed", "serviceable", "listed", "sold", "delivered", "busy")
-
-
-class PeriodForm(ConsoleForm):
-    """Which days, on the market's clock; both are included."""
-
-    first = forms.DateField(
-        label=gettext_lazy("First day"),
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-    )
-    last = forms.DateField(
-        label=gettext_lazy("Last day"),
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-    )
-
-    def clean(self) -> dict[str, Any]:
-        data = self.cleaned_data
-        first, last = data.get("first"), data.get("last")
-        if first and last:
-            if last < first:
-                self.add_error("last", _("The last day lies before the first."))
-            elif (last - first).days > LONGEST_DAYS or not 2000 < first.year <= last.year < 2199:
-                self.add_error("first", _("At most 400 days can be looked at."))
-        return data
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One row of the funnel with its bar."""
-
-    row: utilisation.Row
-    parts: list[charts.Part]
-
-
-def _asked(request: ConsoleRequest) -> tuple[PeriodForm, Period]:
-    """The period asked for; the last thirty days where none or a wrong one is."""
-    zone = ZoneInfo(settings.BILLING_ZONE)
-    today = request.visit.at.astimezone(zone).date()
-    usual = {"first": today - timedelta(days=DEFAULT_DAYS), "last": today}
-    form = PeriodForm(request.GET if "first" in request.GET else None, initial=usual)
-    days = form.cleaned_data if form.is_bound and form.is_valid() else usual
-    start = _midnight(days["first"], zone)
-    end = min(_midnight(days["last"] + timedelta(days=1), zone), floor_hour(request.visit.at))
-    # The future has no deliveries yet; a period wholly in it shows its first hour.
-    return form, Period(start, max(end, start + timedelta(hours=1)))
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=zone)
+MOST_ROWS = 200  # of each kind behind one pool; the file of all leases has the rest
 
 
 @page(scope="audit:read", party="operator")
 def index(request: ConsoleRequest) -> HttpResponse:
-    form, period = _asked(request)
-    actor = request.visit.actor
-    by_centre = utilisation.funnel(period=period, group_by="centre", actor=actor)
-    by_chip = utilisation.funnel(period=period, group_by="chip", actor=actor)
-    whole = utilisation.total(by_centre)
-    context = {
-        "period": period,
-        "zone": settings.BILLING_ZONE,
-        "whole": whole,
-        "stages": _stages(whole),
-        "groups": [
-            (_("By centre"), "centre", [_line(row) for row in by_centre]),
-            (_("By chip"), "chip", [_line(row) for row in by_chip]),
-        ],
-        "definitions": utilisation.definitions(get_language()),
-    }
-    return render(request, "console/audit.html", context, form=form)
-
-
-def _stages(whole: utilisation.Row) -> list[dict[str, Any]]:
-    """Each stage with its share of what is installed."""
-    words = {
-        "installed": _("installed"),
-        "serviceable": _("serviceable"),
-        "listed": _("listed"),
-        "sold": _("sold"),
-        "delivered": _("delivered"),
-        "busy": _("busy"),
-    }
-    result = []
-    for name in STAGES:
-        amount = getattr(whole, name)
-        share = amount / whole.installed if amount is not None and whole.installed else None
-        result.append({"name": words[name], "amount": amount, "share": share})
-    return result
-
-
-def _line(row: utilisation.Row) -> Line:
-    """delivered ⊂ sold ⊂ listed ⊂ serviceable ⊂ installed, side by side."""
-    return Line(
-        row,
-        charts.bar(
-            [
-                ("p-sold", "", row.delivered),
-                ("p-held", "", row.sold - row.delivered),
-                ("p-listed", "", row.listed - row.sold),
-                ("p-unlisted", "", row.serviceable - row.listed),
-                ("p-down", "", row.installed - row.serviceable),
+    asked = funnels.asked(request)
+    context: dict[str, Any] = {"asked": asked, "zone": settings.BILLING_ZONE}
+    if asked.period is not None:
+        by_centre, by_chip = (_rows(request, by, asked.period) for by in ("centre", "chip"))
+        context |= _whole(by_centre) | {
+            "groups": [
+                (_("By centre"), _("Centre"), "centre", _lines(by_centre, "centre", asked)),
+                (_("By chip"), _("Chip"), "chip", _lines(by_chip, "chip", asked)),
             ],
-            whole=row.installed,
-        ),
-    )
+            "definitions": utilisation.definitions(get_language()),
+        }
+    return render(request, "console/audit.html", context, form=asked.form)
 
 
 @page(scope="audit:read", party="operator")
-def index_csv(request: ConsoleRequest) -> StreamingHttpResponse:
-    """The rows behind the bars, in card-hours."""
-    _form, period = _asked(request)
-    by: utilisation.GroupBy = "chip" if request.GET.get("by") == "chip" else "centre"
-    rows = utilisation.funnel(period=period, group_by=by, actor=request.visit.actor)
-    header = [
-        _("Chip") if by == "chip" else _("Centre"), _("From"), _("Until"), _("installed"),
-        _("serviceable"), _("listed"), _("sold"), _("delivered"), _("busy"),
-    ]  # fmt: skip
-    lines = (
-        [
-            row.label, period.start.isoformat(), period.end.isoformat(),
-            *(f"{getattr(row, name):.2f}" for name in STAGES[:-1]),
-            _("not measured") if row.busy is None else f"{row.busy:.2f}",
-        ]
+def index_csv(request: ConsoleRequest) -> HttpResponseBase:
+    """The rows behind the bars, in card-hours; by centre, by chip, or by pool."""
+    asked = funnels.asked(request)
+    if asked.period is None:  # the page says what is wrong with it
+        return HttpResponseRedirect(f"{reverse('audit')}?{request.GET.urlencode()}")
+    by = _group(request.GET.get("by", ""))
+    return _stream(request, by, asked.period, f"funnel-{by}", None)
+
+
+@page(scope="audit:read", party="operator")
+def detail(request: ConsoleRequest, by: str, key: str) -> HttpResponse:
+    """What is in one centre or of one chip, pool by pool; or all the rows behind one pool."""
+    asked = funnels.asked(request)
+    title, note, within = _part(by, key)
+    context: dict[str, Any] = {
+        "asked": asked, "zone": settings.BILLING_ZONE, "by": by, "key": key,
+        "title": title, "note": note,
+    }  # fmt: skip
+    if asked.period is not None:
+        rows = _rows(request, "pool", asked.period, within)
+        context |= _whole(rows)
+        if by == "pool":
+            context |= _behind(request, key, asked.period)
+        else:
+            context["groups"] = [
+                (_("By pool"), _("Pool"), "pool", _lines(rows, "pool", asked)),
+            ]
+    return render(request, "console/audit_part.html", context, form=asked.form)
+
+
+@page(scope="audit:read", party="operator")
+def detail_csv(request: ConsoleRequest, by: str, key: str) -> HttpResponseBase:
+    """The pools of one part, in card-hours."""
+    asked = funnels.asked(request)
+    _title, _note, within = _part(by, key)
+    if asked.period is None:
+        address = reverse("audit_part", args=[by, key])
+        return HttpResponseRedirect(f"{address}?{request.GET.urlencode()}")
+    return _stream(request, "pool", asked.period, f"funnel-{by}-pools", within)
+
+
+def _group(text: str) -> GroupBy:
+    return "chip" if text == "chip" else "pool" if text == "pool" else "centre"
+
+
+def _part(by: str, key: str) -> tuple[str, str, Q]:
+    """Name, note and pools of a part of the market. Raises Http404."""
+    if by == "centre":
+        centre = find(Centre.objects.all(), key)
+        return (
+            names.of(centre),
+            f"{centre.region} · {centre.get_hub_display()}",
+            Q(fabric__centre=centre),
+        )
+    if by == "chip":
+        chip = Chip.objects.filter(code=key[:40]).first() if key.isascii() else None
+        if chip is None:
+            raise Http404
+        return f"{chip.vendor} {chip.model}", "", Q(chip=chip)
+    if by == "pool":
+        pools = Pool.objects.select_related("fabric__centre", "chip")
+        pool = find(pools, key)
+        return pool.name, f"{names.of(pool.fabric.centre)} · {pool.chip.model}", Q(pk=pool.pk)
+    raise Http404
+
+
+def _rows(
+    request: ConsoleRequest, by: GroupBy, period: Period, within: Q | None = None
+) -> list[Row]:
+    return utilisation.funnel(period=period, group_by=by, actor=request.visit.actor, within=within)
+
+
+def _whole(rows: Sequence[Row]) -> dict[str, Any]:
+    whole = utilisation.total(rows)
+    return {"whole": whole, "stages": funnels.stages(whole), "leaks": funnels.leaks(whole)}
+
+
+def _lines(rows: Sequence[Row], by: GroupBy, asked: Asked) -> list[Line]:
+    labels = _labels(rows, by)
+    query = f"?{asked.query}" if asked.query else ""
+    return [
+        funnels.line(
+            row,
+            name=labels[row.key][0],
+            note=" · ".join(labels[row.key][1:]),
+            url=reverse("audit_part", args=[by, row.key]) + query,
+        )
         for row in rows
-    )  # fmt: skip
-    return exports.stream(f"funnel-{by}", header, lines)
+    ]
+
+
+def _labels(rows: Sequence[Row], by: GroupBy) -> dict[str, tuple[str, ...]]:
+    """Names in the reader's language; a pool's with its centre and chip."""
+    keys = [row.key for row in rows]
+    if by == "centre":
+        centres = Centre.objects.filter(public_id__in=keys)
+        return {row.public_id: (names.of(row),) for row in centres}
+    if by == "pool":
+        pools = Pool.objects.filter(public_id__in=keys).select_related("fabric__centre", "chip")
+        return {
+            row.public_id: (row.name, names.of(row.fabric.centre), row.chip.model) for row in pools
+        }
+    return {row.key: (row.label,) for row in rows}
+
+
+def _behind(request: ConsoleRequest, pool_id: str, period: Period) -> dict[str, Any]:
+    """Every row that the figures of one pool were counted from, as far as the period goes."""
+    pool = find(Pool.objects.all(), pool_id)
+    leases = list(
+        Lease.objects.filter(allocation__pool=pool, period__overlap=period.range)
+        .select_related("tenant")
+        .order_by("period", "pk")[: MOST_ROWS + 1]
+    )
+    delivered = dict(
+        UsageHour.objects.filter(
+            allocation_id__in=[row.allocation_id for row in leases],
+            hour__gte=period.start,
+            hour__lt=period.end,
+        )
+        .values_list("allocation_id")
+        .annotate(Sum("card_seconds"))
+    )
+    outages = Outage.objects.filter(pool=pool).filter(
+        Q(period__overlap=period.range)
+        | Q(state=Outage.State.OPEN, period__startswith__lt=period.end)
+    )
+    return {
+        "pool": pool,
+        "leases": [
+            (row, (delivered.get(row.allocation_id) or 0) / 3600) for row in leases[:MOST_ROWS]
+        ],
+        "more_leases": len(leases) > MOST_ROWS,
+        "listings": Listing.objects.filter(pool=pool, block__sellable__overlap=period.range)
+        .select_related("block")
+        .order_by("-pk")[:MOST_ROWS],
+        "outages": outages.select_related("node").order_by("-period")[:MOST_ROWS],
+    }
+
+
+def _stream(
+    request: ConsoleRequest, by: GroupBy, period: Period, name: str, within: Q | None
+) -> HttpResponseBase:
+    rows = _rows(request, by, period, within)
+    labels = _labels(rows, by)
+    first = {"centre": [_("Centre")], "chip": [_("Chip")]}
+    header = funnels.csv_header(first.get(by, [_("Pool"), _("Centre"), _("Chip")]))
+    lines = ([*labels[row.key], *funnels.csv_cells(row, period)] for row in rows)
+    return exports.stream(name, header, lines)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from inventory import pools as verbs
 from inventory.models import Centre, HubNode, Node, OwnerKind, Pool
+from marketplace.web import names
 from marketplace.web.entry import ConsoleRequest, attempt, find, need, page, render
 from marketplace.web.forms import ConsoleForm, count_field
 
@@ -113,7 +114,7 @@ def create(request: ConsoleRequest) -> HttpResponse:
             ),
         )
         if centre is not None:
-            messages.success(request, _("%(name)s was added.") % {"name": centre.name})
+            messages.success(request, _("%(name)s was added.") % {"name": names.of(centre)})
             return redirect("centre", centre.public_id)
     return render(
         request,

@@ -21,16 +21,23 @@ def level(sold: float, capacity: float) -> int | None:
     return 1 + min(int(share * (LEVELS - 2)), LEVELS - 3)
 
 
-def polyline(values: Sequence[float | None], *, width: int, height: int) -> str:
+def scale(values: Sequence[float | None]) -> tuple[float, float]:
+    """From nothing, or from the lowest where that is less, to the highest."""
+    known = [value for value in values if value is not None]
+    return min([0.0, *known]), max([0.0, *known])
+
+
+def polyline(
+    values: Sequence[float | None], *, width: int, height: int, low: float, high: float
+) -> str:
     """The points of an SVG polyline over the values that are known, padded by two units."""
     known = [(index, value) for index, value in enumerate(values) if value is not None]
     if len(known) < 2:
         return ""
-    lowest = min(value for _, value in known)
-    span = (max(value for _, value in known) - lowest) or 1.0
+    span = (high - low) or 1.0
     step = width / (len(values) - 1)
     return " ".join(
-        f"{index * step:.1f},{height - 2 - (value - lowest) / span * (height - 4):.1f}"
+        f"{index * step:.1f},{height - 2 - (value - low) / span * (height - 4):.1f}"
         for index, value in known
     )
 

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
-from django.contrib import messages
-from django.db.models import Model, QuerySet, Sum, prefetch_related_objects
+from django.db.models import Model, QuerySet, prefetch_related_objects
 from django.http import HttpResponse
-from django.shortcuts import redirect
-from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST
 
-from inventory import credentials
-from inventory.errors import DomainError
-from inventory.models import UsageHour
+from inventory.models import JournalEntry
+from marketplace import policy
 from marketplace.models import Lease, Reservation
-from marketplace.web import refusals
-from marketplace.web.entry import ConsoleRequest, find, page, render
+from marketplace.web.entry import ConsoleRequest, page, render
 from marketplace.web.paging import paged
 
 D = TypeVar("D", bound=Model)
 _MACHINES = ("allocation__pool__fabric__centre", "allocation__pool__chip")
 _AHEAD = 8
+_GONE = 20
 
 
 def with_machines(deals: Sequence[D]) -> list[D]:
@@ -38,6 +32,16 @@ def with_machines(deals: Sequence[D]) -> list[D]:
 def leases_of(request: ConsoleRequest) -> QuerySet[Lease]:
     rows = Lease.objects.visible_to(request.visit.actor)
     return rows.select_related(*_MACHINES)
+
+
+def with_parties(numbers: Iterable[int]) -> QuerySet[Lease]:
+    """Leases with what a statement about them reads."""
+    return Lease.objects.filter(pk__in=list(numbers)).select_related(*_MACHINES, "tenant")
+
+
+def with_lease(rows: QuerySet[Reservation]) -> QuerySet[Reservation]:
+    """With what a page about giving them back reads."""
+    return rows.select_related(*_MACHINES, "lease__price", "lease__terms")
 
 
 def _held(request: ConsoleRequest) -> QuerySet[Reservation]:
@@ -66,68 +70,35 @@ def sold(request: ConsoleRequest) -> HttpResponse:
 
 @page(scope="leases:read", party="tenant")
 def rented(request: ConsoleRequest) -> HttpResponse:
-    """What a tenant holds and rents."""
-    organisation = request.visit.organisation
+    """What a tenant holds and rents, and what became of holds that made no lease."""
+    organisation, at = request.visit.organisation, request.visit.at
+    lapsed_count = policy.lapsed_count(organisation.pk, at)
     context = {
         "held": _held(request).filter(tenant=organisation)[:100],
+        "gone": _gone(request),
+        "lapsed_count": lapsed_count,
+        "next_bps": policy.hold_bps(lapsed_count),
         "page": paged(leases_of(request).filter(tenant=organisation), request),
     }
     return render(request, "console/rented.html", context)
 
 
-@page(scope="audit:read", party="operator")
-def everyone(request: ConsoleRequest) -> HttpResponse:
-    """Every lease of the market."""
-    return render(request, "console/all_leases.html", {"page": paged(leases_of(request), request)})
-
-
-@page(scope="leases:read")
-def detail(request: ConsoleRequest, lease_id: str) -> HttpResponse:
-    """One lease: what was agreed, what was delivered, and which nodes serve it."""
-    return _detail(request, lease_id, {})
-
-
-@never_cache
-@require_POST
-@page(scope="credentials:reveal", party="tenant")
-def reveal(request: ConsoleRequest, lease_id: str) -> HttpResponse:
-    """Shows the way in; every look is journalled. Never kept as a stored reply."""
+def _gone(request: ConsoleRequest) -> list[tuple[Reservation, str]]:
+    """The tenant's holds of the last weeks that made no lease, each with the reason given."""
     visit = request.visit
-    lease = find(leases_of(request), lease_id)
-    try:
-        secret = credentials.reveal(
-            allocation_id=lease.allocation_id, at=visit.at, actor=visit.actor
+    rows = list(
+        Reservation.objects.filter(
+            tenant=visit.organisation,
+            state__in=[Reservation.State.EXPIRED, Reservation.State.CANCELLED],
+            lease__isnull=True,
+            created_at__gt=visit.at - policy.LAPSE_MEMORY,
         )
-    except DomainError as error:
-        messages.error(
-            request,
-            _("There is no way in yet, or no more.")
-            if error.status == 404
-            else refusals.explain(error),
-        )
-        return redirect("lease", lease.public_id)
-    return _detail(request, lease_id, {"secret": secret})
-
-
-def _detail(request: ConsoleRequest, lease_id: str, extra: dict[str, Any]) -> HttpResponse:
-    visit = request.visit
-    rows = leases_of(request).select_related("price", "terms", "project", "tenant", "provider")
-    lease = find(rows, lease_id)
-    usage = UsageHour.objects.filter(allocation_id=lease.allocation_id).aggregate(
-        delivered=Sum("card_seconds"), missed=Sum("gap_card_seconds")
+        .select_related(*_MACHINES)
+        .order_by("-pk")[:_GONE]
     )
-    is_provider = visit.organisation.pk == lease.provider_id or visit.actor.sees_everything
-    bindings = lease.allocation.bindings.select_related("node").order_by("during", "node_id")
-    context = {
-        "lease": lease,
-        "zone": lease.allocation.pool.fabric.centre.timezone,
-        "delivered_hours": (usage["delivered"] or 0) / 3600,
-        "missed_hours": (usage["missed"] or 0) / 3600,
-        "bindings": bindings[:100] if is_provider else [],
-        "is_tenant": visit.organisation.pk == lease.tenant_id,
-        "is_provider": is_provider,
-        "can_cancel": lease.state == Lease.State.SCHEDULED
-        and visit.organisation.pk == lease.tenant_id,
-        **extra,
-    }
-    return render(request, "console/lease.html", context)
+    reasons = dict(
+        JournalEntry.objects.filter(
+            object_id__in=[row.public_id for row in rows], event="reservation.cancelled"
+        ).values_list("object_id", "reason")
+    )
+    return [(row, reasons.get(row.public_id, "")) for row in rows]

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 
-from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.forms import Form
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render as render_template
+from django.shortcuts import resolve_url
+from django.urls import reverse
+from django.utils.http import urlencode
 
 from inventory import organisations
 from inventory.actors import Actor
@@ -24,7 +26,7 @@ from inventory.errors import DomainError, NotFound
 from inventory.models import Membership, Organisation, User
 from marketplace.http import authentication
 from marketplace.http.authentication import SESSION_ORGANISATION
-from marketplace.web import refusals
+from marketplace.web import refusals, returns
 
 Party = Literal["provider", "tenant", "operator", "trader", "any"]
 
@@ -70,20 +72,21 @@ class Changing:
 
 
 def page(
-    *, scope: str = "", party: Party = "any", changes: bool = False
+    *, scope: str = "", party: Party = "any", changes: bool = False, posts_only: bool = False
 ) -> Callable[[View[P]], Callable[..., HttpResponseBase]]:
     """Serves the view to members of such an organisation who have the scope.
 
     Others are asked to sign in, told that there is no such page (wrong kind of
     organisation) or that they may not use it (wrong role). A page that `changes` something
-    names an idempotency key in each of its forms.
+    names an idempotency key in each of its forms. With `posts_only` there is nothing to look
+    at under the address: it takes forms, and nobody is sent back to it.
     """
 
     def decorate(view: View[P]) -> Callable[..., HttpResponseBase]:
         @wraps(view)
         def serve(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if not request.user.is_authenticated:
-                return redirect_to_login(request.get_full_path())
+                return returns.to_sign_in(request)
             visit = visit_of(request)
             if visit is None:
                 return render_template(request, "console/no_membership.html", status=403)
@@ -93,16 +96,26 @@ def page(
                 raise Http404
             if scope and not visit.actor.may(scope):
                 raise PermissionDenied
+            if posts_only and request.method != "POST":
+                return _posts_only(console_request)
             return view(console_request, *args, **kwargs)
 
         # Read by the tests that visit every route as every role.
         serve.console_scope = scope  # type: ignore[attr-defined]
         serve.console_party = party  # type: ignore[attr-defined]
+        serve.posts_only = posts_only  # type: ignore[attr-defined]
         if changes:
             serve.view_class = Changing  # type: ignore[attr-defined]
         return serve
 
     return decorate
+
+
+def _posts_only(request: ConsoleRequest) -> HttpResponse:
+    """To somebody who typed the address, or reloaded what a form had answered."""
+    response = render_template(request, "405.html", status=405)
+    response["Allow"] = "POST"
+    return response
 
 
 def visit_of(request: HttpRequest) -> Visit | None:
@@ -142,16 +155,26 @@ def find(rows: QuerySet[M], public_id: str) -> M:
     return row
 
 
-def attempt(form: Form, act: Callable[[], T]) -> T | None:
-    """What the verb returned, or None: then nothing happened and the form says why."""
+def attempt(
+    form: Form, act: Callable[[], T], *, instead: Mapping[str, object] | None = None
+) -> T | None:
+    """What the verb returned, or None: then nothing happened and the form says why.
+
+    `instead` has the page's own words for some codes of refusals.
+    """
     try:
         with transaction.atomic():
             return act()
     except (NotFound, ValidationError) as error:  # the latter: a malformed id
         raise Http404 from error
     except DomainError as error:
-        form.add_error(None, refusals.explain(error))
+        form.add_error(None, str((instead or {}).get(error.code) or refusals.explain(error)))
     return None
+
+
+def done(form: Form, act: Callable[[], object]) -> bool:
+    """Whether a verb that returns nothing did it; else the form says why not."""
+    return attempt(form, lambda: (act(),)) is not None
 
 
 def render(
@@ -162,6 +185,29 @@ def render(
     if form is not None:
         context = {"form": form, **context}
     return render_template(request, template, context, status=422 if refused else 200)
+
+
+def confirmation(
+    request: ConsoleRequest,
+    form: Form,
+    *,
+    title: str,
+    lines: Sequence[object],
+    submit: str,
+    back: str,
+    **context: Any,
+) -> HttpResponse:
+    """A page that says what is about to happen and asks once more.
+
+    `back` is a URL name or a path.
+    """
+    words = {"title": title, "lines": lines, "submit": submit, "back": resolve_url(back)}
+    return render(request, "console/confirm.html", {**words, **context}, form=form)
+
+
+def back_to(name: str, **query: str) -> HttpResponse:
+    """A redirect to a page of the console, with a query."""
+    return HttpResponseRedirect(f"{reverse(name)}?{urlencode(query)}")
 
 
 def fresh_key() -> str:

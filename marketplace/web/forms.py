@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,8 +12,11 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from inventory.periods import Period
+
 # The database counts in 32 bits; anything near it is a slip of the finger.
 LARGEST_COUNT = 1_000_000
+_BETWEEN = re.compile(r"[\s,;、]+")
 
 
 class ConsoleForm(forms.Form):
@@ -30,7 +35,7 @@ class ConsoleForm(forms.Form):
 
 def _class_of(widget: forms.Widget) -> str:
     if isinstance(widget, forms.CheckboxSelectMultiple | forms.RadioSelect):
-        return "form-check-input"
+        return "check-list"  # of the list and of its boxes alike: Django knows one class only
     if isinstance(widget, forms.CheckboxInput):
         return "form-check-input"
     if isinstance(widget, forms.Select):
@@ -77,9 +82,31 @@ class ZonedDateTimeField(forms.DateTimeField):
         return value
 
 
+class WindowForm(ConsoleForm):
+    """A stretch of time on the centre's clock."""
+
+    start = ZonedDateTimeField(label=_("From"))
+    end = ZonedDateTimeField(label=_("Until"))
+
+    def __init__(self, *args: Any, zone: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            if isinstance(field, ZonedDateTimeField):
+                field.zone = zone
+
+    def period(self) -> Period:
+        """Raises InvalidPeriod."""
+        return Period(self.cleaned_data["start"], self.cleaned_data["end"])
+
+
 def count_field(*, minimum: int = 1, **options: Any) -> forms.IntegerField:
     """A whole number that the database can hold."""
     return forms.IntegerField(min_value=minimum, max_value=LARGEST_COUNT, **options)
+
+
+def words(text: str) -> list[str]:
+    """What a person lists: separated by blanks, commas or semicolons, wide ones too."""
+    return [word for word in _BETWEEN.split(unicodedata.normalize("NFKC", text)) if word]
 
 
 def reason_field(**options: Any) -> forms.CharField:

@@ -12,15 +12,17 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.conf import settings
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from inventory import capacity
 from inventory.models import Pool
 from inventory.periods import Period
-from marketplace import money, policy
-from marketplace.listings import FIVE_YEARS_HOURS, PriceInput, TermsInput
+from marketplace import money, money_text, policy
+from marketplace.listings import FIVE_YEARS_HOURS, LEAST_DEPOSIT_BPS, PriceInput, TermsInput
 from marketplace.models import PriceFloor, PriceVersion
 from marketplace.money import Price, Quote
+from marketplace.web import figures, names
 from marketplace.web.forms import ConsoleForm, ZonedDateTimeField, count_field
 from marketplace.web.money_fields import PriceField
 
@@ -47,8 +49,19 @@ class PriceForm(ConsoleForm):
     schedule = forms.ChoiceField(label=_("Payment"), choices=PriceVersion.Schedule.choices)
     deposit_percent = forms.IntegerField(
         label=_("Deposit, %"), min_value=0, max_value=100, initial=30, required=False,
-        help_text=_("Only with deposit and hourly"),
+        help_text=_("Only with deposit and hourly: 10 at the least"),
     )  # fmt: skip
+
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        deposit = data.get("deposit_percent")
+        by_hour = data.get("schedule") == PriceVersion.Schedule.DEPOSIT_HOURLY
+        if by_hour and deposit is not None and deposit * 100 < LEAST_DEPOSIT_BPS:
+            least = LEAST_DEPOSIT_BPS // 100
+            self.add_error(
+                "deposit_percent", gettext("At least %(n)s%% with this payment.") % {"n": least}
+            )
+        return data
 
     def price(self) -> PriceInput:
         data = self.cleaned_data
@@ -59,6 +72,42 @@ class PriceForm(ConsoleForm):
             schedule=data["schedule"],
             deposit_bps=3000 if deposit is None else deposit * 100,
         )
+
+
+class RepriceForm(PriceForm):
+    """A new price, and the version of the one it was set against."""
+
+    version = forms.CharField(widget=forms.HiddenInput, required=False, max_length=20)
+
+    @classmethod
+    def of(cls, newest: PriceVersion | None, data: Any) -> RepriceForm:
+        if newest is None:
+            return cls(data)
+        initial = {
+            "basis": newest.basis,
+            "amount": money_text.format_price(newest.amount_micro),
+            "schedule": newest.schedule,
+            "deposit_percent": newest.deposit_bps // 100,
+            "version": newest.version,
+        }
+        return cls(data, initial=initial)
+
+    def is_up_to_date(self, newest: PriceVersion) -> bool:
+        """Whether nobody has set another price since the form was shown; else it says so."""
+        if self.cleaned_data["version"] == str(newest.version):
+            return True
+        self.add_error(
+            None,
+            gettext(
+                "The price was changed meanwhile: it is %(price)s now (version %(n)s). Look at it;"
+                " setting yours again replaces it."
+            )
+            % {"price": figures.asking(newest), "n": newest.version},
+        )
+        data: Any = self.data
+        self.data = data.copy()
+        self.data["version"] = str(newest.version)  # type: ignore[index]
+        return False
 
 
 class ListingForm(PriceForm):
@@ -87,7 +136,7 @@ class ListingForm(PriceForm):
         choice = self.fields["pool"]
         assert isinstance(choice, forms.ChoiceField)
         choice.choices = [
-            (key, f"{pool.fabric.centre.name} · {pool.name} · {pool.chip.model}")
+            (key, f"{names.of(pool.fabric.centre)} · {pool.name} · {pool.chip.model}")
             for key, pool in self.pools.items()
         ]
         asked = self.data.get("pool") if self.is_bound else self.initial.get("pool")
@@ -124,8 +173,13 @@ class Outlook:
     keeps_micro: int  # of a card-hour, after VAT and fee
     comparison_micro: int
     floor: PriceFloor | None
-    free_units: int | None
+    unit_count: int
+    free_units: int
     card_hours: Decimal
+
+    @property
+    def too_many(self) -> bool:
+        return self.unit_count > self.free_units
 
     @property
     def below_floor(self) -> bool:
@@ -166,7 +220,8 @@ def outlook(
         keeps_micro=int(money.keeps_micro(price=asked, cards_per_node=cards)),
         comparison_micro=money.comparison_micro(price=asked, cards_per_node=cards),
         floor=policy.floor_of(pool.pk),
-        free_units=min((step.free_units for step in steps), default=None),
+        unit_count=unit_count,
+        free_units=max(0, min((step.free_units for step in steps), default=0)),
         card_hours=_decimal(Fraction(quote.card_count * period.seconds, 3600)),
     )
 

@@ -6,25 +6,25 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.shortcuts import render as render_template
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from inventory.errors import DomainError
 from inventory.models import Pool
-from inventory.periods import EARLIEST, LATEST, ceil_hour
+from inventory.periods import EARLIEST, LATEST, Period, ceil_hour
 from marketplace import listings as verbs
-from marketplace.models import Listing
-from marketplace.web import deals, pools, refusals
+from marketplace.models import Listing, PriceVersion
+from marketplace.web import deals, gaps, pools, refusals
 from marketplace.web.entry import ConsoleRequest, attempt, find, need, page, render
 from marketplace.web.forms import ConsoleForm, reason_field
 from marketplace.web.listing_forms import (
     CANCELLATIONS,
     ListingForm,
-    PriceForm,
+    RepriceForm,
     local_midnight,
     outlook,
 )
@@ -53,8 +53,7 @@ def index(request: ConsoleRequest) -> HttpResponse:
 
 @page(scope="listings:write", party="provider", changes=True)
 def create(request: ConsoleRequest) -> HttpResponse:
-    """Form, review, publish; the review and the publishing check the same things."""
-    visit = request.visit
+    """Form, review, publish; the review does what publishing does, and takes it back."""
     sellable = pools.own(request).filter(state=Pool.State.ACTIVE)
     if request.method != "POST":
         form = ListingForm(pools=sellable, initial=_initial(request, sellable))
@@ -64,29 +63,39 @@ def create(request: ConsoleRequest) -> HttpResponse:
     if form.is_valid():
         look = attempt(form, lambda: _outlook(form, request))
         if look is not None and request.POST.get("step") == "publish":
-            listing = attempt(
-                form,
-                lambda: verbs.publish(
-                    pool_id=form.chosen.pk,
-                    unit_count=form.cleaned_data["unit_count"],
-                    sellable=form.period(),
-                    price=form.price(),
-                    terms=form.terms(),
-                    at=visit.at,
-                    actor=visit.actor,
-                ),
-            )
+            listing = attempt(form, lambda: _publish(form, request))
             if listing is not None:
                 messages.success(request, _("Published: the market can see it now."))
                 return redirect("listing", listing.public_id)
         elif look is not None and request.POST.get("step") == "review":
-            return render(request, "console/listing_review.html", _review(form, look), form=form)
+            serves = attempt(form, lambda: _rehearse(form, request))
+            context = _review(form, look) | {"serves": serves}
+            return render(request, "console/listing_review.html", context, form=form)
         context["outlook"] = look
     return render(request, "console/listing_create.html", context, form=form)
 
 
-@require_POST
-@page(scope="listings:write", party="provider")
+def _publish(form: ListingForm, request: ConsoleRequest) -> Listing:
+    return verbs.publish(
+        pool_id=form.chosen.pk,
+        unit_count=form.cleaned_data["unit_count"],
+        sellable=form.period(),
+        price=form.price(),
+        terms=form.terms(),
+        at=request.visit.at,
+        actor=request.visit.actor,
+    )
+
+
+def _rehearse(form: ListingForm, request: ConsoleRequest) -> Period | None:
+    """From the first start to the last end that this would serve. Raises what publishing does."""
+    listing = _publish(form, request)
+    serves = verbs.serves(block=listing.block, grid_seconds=3600)
+    transaction.set_rollback(True)  # of the attempt alone
+    return serves
+
+
+@page(scope="listings:write", party="provider", posts_only=True)
 def preview(request: ConsoleRequest) -> HttpResponse:
     """The live figures beside the form; says what is missing while it is being filled in."""
     form = ListingForm(request.POST, pools=pools.own(request).filter(state=Pool.State.ACTIVE))
@@ -112,19 +121,27 @@ def _outlook(form: ListingForm, request: ConsoleRequest) -> Any:
 
 
 def _initial(request: ConsoleRequest, sellable: QuerySet[Pool]) -> dict[str, Any]:
-    """What a click on the calendar fills in."""
+    """What a click on the calendar fills in: the gap that begins on that day."""
     chosen = request.GET.get("pool", "")
     pool = next((row for row in sellable if row.public_id == chosen), None)
-    zone = pool.fabric.centre.timezone if pool else "Asia/Shanghai"
-    start = local_midnight(request.GET.get("from", ""), zone)
-    at = ceil_hour(request.visit.at) + timedelta(hours=2)
-    if start is None or not EARLIEST < start < LATEST - timedelta(days=40):
-        start = at
-    start = max(start, at)
+    at = ceil_hour(request.visit.at)
+    if pool is not None:
+        start = local_midnight(request.GET.get("from", ""), pool.fabric.centre.timezone)
+        if start is None or not EARLIEST < start < LATEST - timedelta(days=40):
+            start = at
+        gap = gaps.first_gap(pool, start=max(start, at), at=request.visit.at)
+        if gap is not None:
+            return {
+                "pool": chosen,
+                "start": gap.period.start,
+                "end": gap.period.end,
+                "unit_count": gap.unit_count,
+                "minimum_hours": min(24, int(gap.period.hours)),
+            }
     return {
         "pool": chosen if pool else None,
-        "start": start,
-        "end": start + timedelta(days=28),
+        "start": at,
+        "end": at + timedelta(days=28),
         "unit_count": 1,
     }
 
@@ -138,10 +155,9 @@ def _review(form: ListingForm, look: Any) -> dict[str, Any]:
         "period": form.period(),
         "zone": form.zone,
         "data": data,
-        "basis": dict(form.fields["basis"].choices)[data["basis"]],  # type: ignore[attr-defined]
+        "price": form.price(),
         "schedule": dict(form.fields["schedule"].choices)[data["schedule"]],  # type: ignore[attr-defined]
         "cancellation": CANCELLATIONS[data["cancellation"]][0],
-        "price_micro": data["amount"],
         "values": values,
     }
 
@@ -149,21 +165,14 @@ def _review(form: ListingForm, look: Any) -> dict[str, Any]:
 @page(scope="listings:read", party="provider", changes=True)
 def detail(request: ConsoleRequest, listing_id: str) -> HttpResponse:
     """A listing with its prices, terms and deals; a POST asks a new price."""
-    visit = request.visit
     listing = find(own(request), listing_id)
-    newest = listing.prices.order_by("-version").first()
     posted = request.method == "POST"
     if posted:
         need(request, "listings:write")
-    initial = {"basis": newest.basis, "schedule": newest.schedule} if newest else None
-    form = PriceForm(request.POST if posted else None, initial=initial)
+    newest = listing.prices.order_by("-version").first()
+    form = RepriceForm.of(newest, request.POST if posted else None)
     if posted and form.is_valid():
-        version = attempt(
-            form,
-            lambda: verbs.reprice(
-                listing_id=listing.pk, price=form.price(), at=visit.at, actor=visit.actor
-            ),
-        )
+        version = attempt(form, lambda: _reprice(listing, form, request))
         if version is not None:
             messages.success(request, _("New offers carry the new price; no lease changes."))
             return redirect("listing", listing.public_id)
@@ -181,8 +190,16 @@ def detail(request: ConsoleRequest, listing_id: str) -> HttpResponse:
     return render(request, "console/listing.html", context, form=form)
 
 
-@require_POST
-@page(scope="listings:write", party="provider", changes=True)
+def _reprice(listing: Listing, form: RepriceForm, request: ConsoleRequest) -> PriceVersion | None:
+    """None where the form says that another price was set first."""
+    visit = request.visit
+    verbs.lock(listing.pk, visit.actor)
+    if not form.is_up_to_date(listing.prices.latest("version")):
+        return None
+    return verbs.reprice(listing_id=listing.pk, price=form.price(), at=visit.at, actor=visit.actor)
+
+
+@page(scope="listings:write", party="provider", changes=True, posts_only=True)
 def turn(request: ConsoleRequest, listing_id: str, verb: str) -> HttpResponse:
     """Pauses or resumes."""
     visit = request.visit

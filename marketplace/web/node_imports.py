@@ -33,11 +33,30 @@ PROBLEMS = {
     "serial_missing": gettext_lazy("the serial number is missing"),
     "duplicate_serial": gettext_lazy("the serial number stands in the file twice"),
     "formula": gettext_lazy("looks like a spreadsheet formula"),
+    "totals_row": gettext_lazy("this is a row of totals; delete it"),
+    "scientific_notation": gettext_lazy(
+        "the spreadsheet has shortened this number; set the column to text and enter it anew"
+    ),
     "serial_in_other_pool": gettext_lazy("this node belongs to another pool"),
     "card_elsewhere": gettext_lazy("this card is in another node already"),
     "serial_retired": gettext_lazy("this node is retired"),
     "card_count_differs": gettext_lazy("the number of cards differs from the pool's"),
     "row_invalid": gettext_lazy("the row is not acceptable"),
+}
+VERDICTS = {
+    "new": (gettext_lazy("new"), "active"),
+    "changed": (gettext_lazy("known, facts change"), "paused"),
+    "same": (gettext_lazy("known, nothing changes"), "none"),
+}
+NAMES = {
+    "serial": gettext_lazy("Serial number"),
+    "hostname": gettext_lazy("Host name"),
+    "rack": gettext_lazy("Rack"),
+    "leaf": gettext_lazy("Leaf switch"),
+    "card_uuids": gettext_lazy("Card UUIDs, separated by semicolons"),
+    "driver_version": gettext_lazy("Driver"),
+    "runtime_version": gettext_lazy("CUDA or CANN"),
+    "firmware_version": gettext_lazy("Firmware"),
 }
 
 
@@ -47,7 +66,7 @@ class FileForm(ConsoleForm):
     file = forms.FileField(
         label=gettext_lazy("CSV file"),
         allow_empty_file=True,
-        help_text=gettext_lazy("UTF-8 (with or without BOM) or GBK; a serial column is required"),
+        help_text=gettext_lazy("CSV in UTF-8 or GBK with a column of serial numbers, not .xlsx"),
         widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
     )
 
@@ -79,12 +98,14 @@ def preview(request: ConsoleRequest, pool_id: str) -> HttpResponse:
     pool = find(own(request), pool_id)
     posted = request.method == "POST"
     form = FileForm(request.POST if posted else None, request.FILES if posted else None)
-    context: dict[str, Any] = {"pool": pool, "columns": list(node_import.COLUMNS)}
+    context: dict[str, Any] = {"pool": pool, "columns": columns()}
     if posted and form.is_valid():
         upload = form.cleaned_data["file"]
         try:
             if upload.size > node_import.BYTE_LIMIT:
-                raise node_import.Unreadable()
+                raise node_import.Unreadable(
+                    reason="too_large", limit_mib=node_import.BYTE_LIMIT // 2**20
+                )
             content = upload.read()
             context |= describe(node_import.preview(pool=pool, content=content))
             packed = pack(content)
@@ -115,30 +136,55 @@ def apply(request: ConsoleRequest, pool_id: str) -> HttpResponse:
     )
     if done is None:
         return render(request, "console/node_import.html", {**_again(pool, content)}, form=form)
-    messages.success(
-        request,
-        _("%(new)s nodes added, %(known)s known already; %(cards)s cards now.")
-        % {"new": done.new_count, "known": done.known_count, "cards": done.cards_after},
-    )
+    counts = {
+        "new": f"{done.new_count:,}",
+        "changed": f"{done.changed_count:,}",
+        "known": f"{done.known_count:,}",
+        "cards": f"{done.cards_after:,}",
+    }
+    if done.new_count or done.changed_count:
+        messages.success(
+            request,
+            _("%(new)s nodes added, %(changed)s changed; the pool has %(cards)s cards now.")
+            % counts,
+        )
+    else:
+        messages.info(
+            request,
+            _("Nothing to import: all %(known)s nodes of the file are in the pool as they stand.")
+            % counts,
+        )
     return redirect("pool", pool.public_id)
 
 
 def _again(pool: Pool, content: bytes) -> dict[str, Any]:
     """The page again, with what is wrong now: the world may have changed since the preview."""
-    context: dict[str, Any] = {"pool": pool, "columns": list(node_import.COLUMNS)}
+    context: dict[str, Any] = {"pool": pool, "columns": columns()}
     with suppress(DomainError):  # the form carries the reason
         context |= describe(node_import.preview(pool=pool, content=content))
     return context
+
+
+def columns() -> list[tuple[object, bool, list[str]]]:
+    """What a column holds, whether it must be there, and what it may be called."""
+    return [
+        (NAMES[column], column == "serial", list(aliases))
+        for column, aliases in node_import.COLUMNS.items()
+    ]
 
 
 def describe(plan: node_import.Preview) -> dict[str, Any]:
     """A preview as the page shows it."""
     return {
         "plan": plan,
-        "rows": plan.rows[:SHOWN],
+        "rows": [(row, *VERDICTS[plan.verdicts[row.serial]]) for row in plan.rows[:SHOWN]],
         "hidden_rows": max(0, len(plan.rows) - SHOWN),
         "errors": [
-            (error, PROBLEMS.get(error.code, PROBLEMS["row_invalid"]))
+            (
+                error,
+                NAMES.get(error.column, error.column),
+                PROBLEMS.get(error.code, PROBLEMS["row_invalid"]),
+            )
             for error in plan.errors[:SHOWN]
         ],
         "hidden_errors": max(0, len(plan.errors) - SHOWN),

@@ -1,22 +1,18 @@
-"""The operator's view of who trades, and everybody's view of what happened."""
+"""The operator's view of who trades."""
 
 from __future__ import annotations
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from inventory import organisations as verbs
-from inventory.models import JournalEntry, Organisation, Verification
-from marketplace.web import exports
+from inventory.models import Organisation, Verification
 from marketplace.web.entry import ConsoleRequest, attempt, find, page, render
 from marketplace.web.forms import ConsoleForm, reason_field
 from marketplace.web.paging import paged
-
-EXPORT_ROWS = 10_000
 
 
 class DecisionForm(ConsoleForm):
@@ -39,8 +35,7 @@ def organisations(request: ConsoleRequest) -> HttpResponse:
     return render(request, "console/organisations.html", context)
 
 
-@require_POST
-@page(scope="organisations:write", party="operator", changes=True)
+@page(scope="organisations:write", party="operator", changes=True, posts_only=True)
 def decide(request: ConsoleRequest, organisation_id: str) -> HttpResponse:
     visit = request.visit
     organisation = find(Organisation.objects.filter(is_operator=False), organisation_id)
@@ -62,47 +57,3 @@ def decide(request: ConsoleRequest, organisation_id: str) -> HttpResponse:
     for error in form.non_field_errors():
         messages.error(request, str(error))
     return redirect("organisations")
-
-
-@page(scope="journal:read")
-def journal(request: ConsoleRequest) -> HttpResponse:
-    """Who did what, when and why; optionally of one object."""
-    rows = JournalEntry.objects.visible_to(request.visit.actor)
-    subject = _subject(request)
-    if subject:
-        rows = rows.filter(object_id=subject)
-    return render(
-        request,
-        "console/journal.html",
-        {"page": paged(rows, request, key="id"), "subject": subject},
-    )
-
-
-def _subject(request: ConsoleRequest) -> str:
-    text = request.GET.get("object", "").strip()[:40]
-    return text if text.isascii() and text.isprintable() else ""
-
-
-@page(scope="journal:read")
-def journal_csv(request: ConsoleRequest) -> StreamingHttpResponse:
-    """The newest entries as a table."""
-    rows = JournalEntry.objects.visible_to(request.visit.actor)
-    if subject := _subject(request):
-        rows = rows.filter(object_id=subject)
-    header = [
-        _("Instant (UTC)"), _("Event"), _("Object"), _("From state"), _("To state"), _("Who"),
-        _("Reason"),
-    ]  # fmt: skip
-    lines = (
-        [
-            row.at.isoformat(),
-            row.event,
-            row.object_id,
-            row.from_state,
-            row.to_state,
-            row.actor,
-            row.reason,
-        ]
-        for row in rows.order_by("-id")[:EXPORT_ROWS].iterator(chunk_size=1000)
-    )
-    return exports.stream("journal", header, lines)

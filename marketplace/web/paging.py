@@ -20,6 +20,7 @@ class Page(Generic[M]):
     rows: list[M]
     older: int | None
     is_first: bool
+    kept: str = ""  # the rest of the query, such as a filter, ready to be added to
 
 
 def paged(rows: QuerySet[M], request: HttpRequest, *, key: str = "pk", size: int = SIZE) -> Page[M]:
@@ -30,4 +31,7 @@ def paged(rows: QuerySet[M], request: HttpRequest, *, key: str = "pk", size: int
         rows = rows.filter(**{f"{key}__lt": before})
     found = list(rows.order_by(f"-{key}")[: size + 1])
     older = getattr(found[size - 1], key) if len(found) > size else None
-    return Page(rows=found[:size], older=older, is_first=before is None)
+    rest = request.GET.copy()
+    rest.pop("before", None)
+    kept = f"{rest.urlencode()}&" if rest else ""
+    return Page(rows=found[:size], older=older, is_first=before is None, kept=kept)

@@ -1,4 +1,4 @@
-"""What a provider declares about a pool: own use, outages, and what a card-hour costs."""
+"""What becomes of a pool: whether it sells, and what a card-hour of it costs."""
 
 from __future__ import annotations
 
@@ -6,56 +6,23 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
 
 from inventory import capacity
-from inventory.models import Allocation, Outage, Pool
-from inventory.periods import Period
+from inventory.models import Allocation, Node, Pool
 from marketplace import listings, policy
-from marketplace.web import money_fields
+from marketplace.models import Lease, Listing, Reservation
+from marketplace.web import deals, money_fields
 from marketplace.web.entry import ConsoleRequest, attempt, find, page, render
-from marketplace.web.forms import ConsoleForm, ZonedDateTimeField, count_field, reason_field
+from marketplace.web.forms import ConsoleForm, reason_field
 from marketplace.web.pools import own
 
-
-class WindowForm(ConsoleForm):
-    """A stretch of time on the centre's clock."""
-
-    start = ZonedDateTimeField(label=gettext_lazy("From"))
-    end = ZonedDateTimeField(label=gettext_lazy("Until"))
-
-    def __init__(self, *args: Any, zone: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for field in self.fields.values():
-            if isinstance(field, ZonedDateTimeField):
-                field.zone = zone
-
-    def period(self) -> Period:
-        """Raises InvalidPeriod."""
-        return Period(self.cleaned_data["start"], self.cleaned_data["end"])
-
-
-class ExternalForm(WindowForm):
-    """The centre's own use, or a contract made elsewhere."""
-
-    kind = forms.ChoiceField(
-        label=gettext_lazy("Kind"),
-        choices=[(k, k.label) for k in (Allocation.Kind.OWN_USE, Allocation.Kind.ELSEWHERE)],
-    )
-    unit_count = count_field(label=gettext_lazy("Units"))
-    note = forms.CharField(label=gettext_lazy("Contract or use"), max_length=200)
-    field_order = ["kind", "unit_count", "start", "end", "note"]
-
-
-class OutageForm(WindowForm):
-    """Planned maintenance."""
-
-    node_count = count_field(label=gettext_lazy("Nodes"))
-    reason = reason_field()
+State = Pool.State
+_SHOWN = 50
 
 
 class FloorForm(ConsoleForm):
@@ -67,75 +34,11 @@ class FloorForm(ConsoleForm):
     operations = money_fields.cost_field(label=gettext_lazy("Operations"))
 
 
-@page(scope="inventory:write", party="provider", changes=True)
-def external(request: ConsoleRequest, pool_id: str) -> HttpResponse:
-    """Declares units taken outside this market, so that nothing is sold twice."""
-    visit = request.visit
-    pool = find(own(request), pool_id)
-    zone = pool.fabric.centre.timezone
-    form = ExternalForm(request.POST if request.method == "POST" else None, zone=zone)
-    if request.method == "POST" and form.is_valid():
-        data = form.cleaned_data
-        row = attempt(
-            form,
-            lambda: capacity.claim_external(
-                pool_id=pool.pk,
-                kind=data["kind"],
-                unit_count=data["unit_count"],
-                period=form.period(),
-                note=data["note"],
-                at=visit.at,
-                actor=visit.actor,
-            ),
-        )
-        if row is not None:
-            messages.success(request, _("Recorded; these units are no longer offered."))
-            return redirect("pool", pool.public_id)
-    return _form_page(request, form, pool, _("External allocation"), _("Record"), zone)
+class StateForm(ConsoleForm):
+    """Why a pool drains, sells again or is retired."""
 
-
-@page(scope="inventory:write", party="provider", changes=True)
-def outage(request: ConsoleRequest, pool_id: str) -> HttpResponse:
-    """Plans maintenance of some nodes over a period."""
-    visit = request.visit
-    pool = find(own(request), pool_id)
-    zone = pool.fabric.centre.timezone
-    form = OutageForm(request.POST if request.method == "POST" else None, zone=zone)
-    if request.method == "POST" and form.is_valid():
-        data = form.cleaned_data
-        row = attempt(
-            form,
-            lambda: capacity.set_outage(
-                pool_id=pool.pk,
-                kind=Outage.Kind.PLANNED,
-                period=form.period(),
-                node_count=data["node_count"],
-                reason=data["reason"],
-                at=visit.at,
-                actor=visit.actor,
-            ),
-        )
-        if row is not None:
-            messages.success(request, _("The maintenance is planned."))
-            return redirect("pool", pool.public_id)
-    return _form_page(request, form, pool, _("Plan maintenance"), _("Plan"), zone)
-
-
-@require_POST
-@page(scope="inventory:write", party="provider", changes=True)
-def close_outage(request: ConsoleRequest, pool_id: str, outage_id: str) -> HttpResponse:
-    """The nodes serve again."""
-    visit = request.visit
-    pool = find(own(request), pool_id)
-    row = find(pool.outages.all(), outage_id)
-    form = ConsoleForm(request.POST)
-    if attempt(
-        form, lambda: capacity.close_outage(outage_id=row.pk, at=visit.at, actor=visit.actor)
-    ):
-        messages.success(request, _("The outage is over."))
-    for error in form.non_field_errors():
-        messages.error(request, str(error))
-    return redirect("pool", pool.public_id)
+    to = forms.ChoiceField(choices=State.choices, widget=forms.HiddenInput)
+    reason = reason_field(required=False)
 
 
 @page(scope="listings:write", party="provider", changes=True)
@@ -160,13 +63,119 @@ def floor(request: ConsoleRequest, pool_id: str) -> HttpResponse:
             ),
         )
         if row is not None:
-            messages.success(request, _("The floor is set; prices already asked stay."))
+            messages.success(
+                request, _("The floor is set. Listings that ask less are paused; deals stay.")
+            )
             return redirect("pool", pool.public_id)
-    return _form_page(request, form, pool, _("Floor price"), _("Set"), "")
-
-
-def _form_page(
-    request: ConsoleRequest, form: forms.Form, pool: Pool, title: str, submit: str, zone: str
-) -> HttpResponse:
-    context = {"title": title, "pool": pool, "submit": submit, "zone": zone}
+    context = {"title": _("Floor price"), "pool": pool, "submit": _("Set"), "zone": ""}
     return render(request, "console/pool_form.html", context, form=form)
+
+
+@page(scope="inventory:write", party="provider", changes=True)
+def move(request: ConsoleRequest, pool_id: str) -> HttpResponse:
+    """Drains a pool, lets it sell again, or retires it: names what is touched, then does it."""
+    pool = find(own(request), pool_id)
+    posted = request.method == "POST"
+    to = (request.POST if posted else request.GET).get("to", "")
+    if to not in moves_of(pool):
+        if posted and to in State.values:  # a page that is older than the pool's state
+            messages.error(request, _("The pool's state has changed meanwhile; look at it again."))
+            return redirect("pool", pool.public_id)
+        raise Http404
+    form = StateForm(request.POST if posted else None, initial={"to": to})
+    if posted and form.is_valid():
+        turned = attempt(
+            form,
+            lambda: _turn(request, pool, to, form.cleaned_data["reason"]),
+            instead={"capacity_taken": _in_the_way()},
+        )
+        if turned is not None:
+            messages.success(request, str(_DONE[State(to)]))
+            return redirect("pool", pool.public_id)
+    context = _touched(pool, request) | {
+        "pool": pool,
+        "to": to,
+        "title": str(_TITLES[State(to)]),
+        "lines": _lines(pool, to),
+        "back": reverse("pool", args=[pool.public_id]),
+        "about": pool.name,
+    }
+    stands = to == State.RETIRED and (context["deals"] or context["externals"])
+    context["submit"] = "" if stands else context["title"]
+    context["in_the_way"] = _in_the_way() if stands else ""
+    return render(request, "console/pool_move.html", context, form=form)
+
+
+def moves_of(pool: Pool) -> list[str]:
+    """Where its state may go from here; an active pool may be retired at once if it is empty."""
+    ahead = list(Pool.LIFECYCLE.table[pool.state])
+    return [*ahead, State.RETIRED] if pool.state == State.ACTIVE else ahead
+
+
+def _turn(request: ConsoleRequest, pool: Pool, to: str, reason: str) -> Pool:
+    """Retiring ends what is on sale first: the pool knows nothing of listings."""
+    visit = request.visit
+    if to == State.RETIRED:
+        selling = pool.listings.exclude(state=Listing.State.WITHDRAWN).order_by("pk")
+        keys = list(selling.values_list("pk", flat=True))
+        for key in keys:  # all listings before the pool: the order in which everybody locks
+            listings.lock(key, visit.actor)
+        for key in keys:
+            listings.withdraw(listing_id=key, at=visit.at, actor=visit.actor, reason=reason)
+    return capacity.turn_pool(pool_id=pool.pk, to=to, at=visit.at, actor=visit.actor, reason=reason)
+
+
+def _touched(pool: Pool, request: ConsoleRequest) -> dict[str, Any]:
+    """What is on sale, dealt or taken in the pool and not over."""
+    over = [state for state in Lease.State.values if Lease.LIFECYCLE.is_final(state)]
+    held = Reservation.objects.filter(
+        allocation__pool=pool, state=Reservation.State.HELD, expires_at__gt=request.visit.at
+    )
+    leases = Lease.objects.filter(allocation__pool=pool).exclude(state__in=over)
+    live = [Allocation.State.SCHEDULED, Allocation.State.ACTIVE]
+    return {
+        "listings": pool.listings.exclude(state=Listing.State.WITHDRAWN)
+        .select_related("block")
+        .order_by("pk")[:_SHOWN],
+        "deals": deals.with_machines(
+            [*held.order_by("pk")[:_SHOWN], *leases.order_by("pk")[:_SHOWN]]
+        ),
+        "externals": pool.allocations.exclude(kind=Allocation.Kind.SALE)
+        .filter(state__in=live)
+        .order_by("period", "pk")[:_SHOWN],
+        "zone": pool.fabric.centre.timezone,
+    }
+
+
+def _in_the_way() -> str:
+    return _(
+        "These deals and external allocations have to be over first. Let the pool drain meanwhile:"
+        " it sells nothing new then."
+    )
+
+
+_TITLES = {
+    State.DRAINING: gettext_lazy("Drain the pool"),
+    State.ACTIVE: gettext_lazy("Let the pool sell again"),
+    State.RETIRED: gettext_lazy("Retire the pool"),
+}
+_DONE = {
+    State.DRAINING: gettext_lazy("The pool drains: it serves what is sold and sells nothing new."),
+    State.ACTIVE: gettext_lazy("The pool sells again."),
+    State.RETIRED: gettext_lazy("The pool is retired."),
+}
+
+
+def _lines(pool: Pool, to: str) -> list[str]:
+    if to == State.DRAINING:
+        return [
+            _("From now on it sells nothing new: its listings find no tenants. Deals are served to"
+              " their end, and it can sell again at any time."),
+        ]  # fmt: skip
+    if to == State.ACTIVE:
+        return [_("What is listed and not sold is on the market again.")]
+    count = pool.nodes.exclude(state=Node.State.RETIRED).count()
+    return [
+        _("Its listings are withdrawn and its %(nodes)s nodes retired, for good.")
+        % {"nodes": f"{count:,}"}
+    ]

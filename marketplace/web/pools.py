@@ -7,19 +7,16 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
 
-from inventory import capacity
 from inventory import pools as verbs
-from inventory.models import Allocation, Chip, Fabric, Outage, Pool
-from marketplace import policy
-from marketplace.web import exports, idle
+from inventory.models import Chip, Fabric, Pool
+from marketplace.web import exports, idle, names
 from marketplace.web.entry import ConsoleRequest, attempt, find, page, render
-from marketplace.web.forms import ConsoleForm, count_field, reason_field
+from marketplace.web.forms import ConsoleForm, count_field
 
 _SLICES = [
     ("", gettext_lazy("a whole node")),
@@ -60,7 +57,9 @@ class PoolForm(ConsoleForm):
         self.fabrics = {fabric.public_id: fabric for fabric in fabrics}
         choice = self.fields["fabric"]
         assert isinstance(choice, forms.ChoiceField)
-        choice.choices = [(key, f"{f.centre.name} · {f.name}") for key, f in self.fabrics.items()]
+        choice.choices = [
+            (key, f"{names.of(f.centre)} · {f.name}") for key, f in self.fabrics.items()
+        ]
         chip = self.fields["chip_code"]
         assert isinstance(chip, forms.ChoiceField)
         chip.choices = [
@@ -80,13 +79,6 @@ class PoolForm(ConsoleForm):
             "lead_seconds": data["lead_hours"] * 3600,
             "turnaround_seconds": data["turnaround_hours"] * 3600,
         }
-
-
-class StateForm(ConsoleForm):
-    """Why a pool drains, sells again or is retired."""
-
-    to = forms.ChoiceField(choices=Pool.State.choices)
-    reason = reason_field(required=False)
 
 
 def own(request: ConsoleRequest) -> QuerySet[Pool]:
@@ -134,55 +126,9 @@ def create(request: ConsoleRequest) -> HttpResponse:
 
 
 @page(scope="inventory:read", party="provider")
-def detail(request: ConsoleRequest, pool_id: str) -> HttpResponse:
-    """Calendar, availability, nodes, external allocations, outages and floor of one pool."""
-    visit = request.visit
-    pool = find(own(request), pool_id)
-    (row,) = idle.calendar([pool], at=visit.at)
-    nodes = pool.nodes.order_by("rack", "serial", "pk")
-    context = {
-        "pool": pool,
-        "row": row,
-        "row_list": [row],
-        "lead_hours": f"{pool.lead_seconds / 3600:g}",
-        "turnaround_hours": f"{pool.turnaround_seconds / 3600:g}",
-        "zone": pool.fabric.centre.timezone,
-        "nodes": nodes[:200],
-        "externals": pool.allocations.exclude(kind=Allocation.Kind.SALE)
-        .filter(period__endswith__gt=visit.at)
-        .order_by("period", "pk")[:100],
-        "outages": pool.outages.filter(state=Outage.State.OPEN).select_related("node")[:100],
-        "floor": policy.floor_of(pool.pk),
-        "moves": [(to, Pool.State(to).label) for to in Pool.LIFECYCLE.table[pool.state]],
-    }
-    return render(request, "console/pool.html", context)
-
-
-@page(scope="inventory:read", party="provider")
 def detail_csv(request: ConsoleRequest, pool_id: str) -> StreamingHttpResponse:
     pool = find(own(request), pool_id)
     return calendar_csv(f"pool-{pool.name}", idle.calendar([pool], at=request.visit.at))
-
-
-@require_POST
-@page(scope="inventory:write", party="provider", changes=True)
-def move(request: ConsoleRequest, pool_id: str) -> HttpResponse:
-    """Drains a pool, lets it sell again, or retires it."""
-    visit = request.visit
-    pool = find(own(request), pool_id)
-    form = StateForm(request.POST)
-    if not form.is_valid():
-        raise Http404
-    moved = attempt(
-        form,
-        lambda: capacity.turn_pool(
-            pool_id=pool.pk, at=visit.at, actor=visit.actor, **form.cleaned_data
-        ),
-    )
-    if moved is None:
-        for error in form.non_field_errors():
-            messages.error(request, str(error))
-    return redirect("pool", pool.public_id)
 
 
 def calendar_csv(name: str, rows: list[idle.Row]) -> StreamingHttpResponse:
@@ -193,7 +139,7 @@ def calendar_csv(name: str, rows: list[idle.Row]) -> StreamingHttpResponse:
     ]  # fmt: skip
     lines = (
         [
-            row.pool.fabric.centre.name, row.pool.name, row.pool.chip_id, day.date.isoformat(),
+            names.of(row.pool.fabric.centre), row.pool.name, row.pool.chip_id, day.date.isoformat(),
             *(f"{value:.2f}" for value in (
                 day.installed, day.sold, day.held, day.external, day.listed, day.unlisted, day.down
             )),

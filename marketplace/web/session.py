@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
-from django.core.cache import cache
-from django.core.exceptions import ValidationError
-from django.db import connection, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from django.views.i18n import set_language
+from django_htmx.http import HttpResponseClientRefresh
 
 from inventory.models import User
 from marketplace.http.authentication import SESSION_ORGANISATION, address_of
+from marketplace.web import guesses, returns
 from marketplace.web.entry import ConsoleRequest, page
 from marketplace.web.forms import ConsoleForm
-
-FAILURE_LIMIT = 5
-FAILURE_MEMORY_SECONDS = 15 * 60
 
 
 class SignInForm(ConsoleForm, AuthenticationForm):
@@ -33,7 +29,6 @@ class SignInForm(ConsoleForm, AuthenticationForm):
     error_messages = {
         "invalid_login": _("The e-mail address or the password is wrong."),
         "inactive": _("The e-mail address or the password is wrong."),
-        "throttled": _("Too many failed attempts; try again in 15 minutes."),
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -45,34 +40,15 @@ class SignInForm(ConsoleForm, AuthenticationForm):
         return str(self.cleaned_data["username"]).strip().lower()
 
     def clean(self) -> dict[str, Any]:
-        """Attempts on the same pair queue up on an advisory lock, so that a burst of parallel
-        guesses is counted like any other."""
-        email = self.cleaned_data.get("username")
-        if email is None or self.request is None:
-            return self.cleaned_data
-        key = _throttle_key(email, self.request)
-        refusal: ValidationError | None = None
-        with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
-            failures = cache.get(key, 0)
-            if failures >= FAILURE_LIMIT:
-                refusal = ValidationError(self.error_messages["throttled"], code="throttled")
-            else:
-                try:
-                    super().clean()
-                except ValidationError as error:
-                    cache.set(key, failures + 1, FAILURE_MEMORY_SECONDS)
-                    refusal = error
-        if refusal is not None:
-            raise refusal  # after the commit, which keeps the count
-        cache.delete(key)
+        email, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if email and password and self.request is not None:  # else no try, and no success
+            guesses.attempt(sign_in_key(email, self.request), super().clean)
         return self.cleaned_data
 
 
-def _throttle_key(email: str, request: HttpRequest) -> str:
-    pair = f"{email}|{address_of(request)}"
-    return f"sign-in:{hashlib.sha256(pair.encode()).hexdigest()}"
+def sign_in_key(email: str, request: HttpRequest) -> str:
+    """Failures are counted per account and address: nobody can lock out somebody elsewhere."""
+    return guesses.key("sign-in", email, address_of(request))
 
 
 class SignIn(LoginView):
@@ -81,6 +57,11 @@ class SignIn(LoginView):
     template_name = "console/sign_in.html"
     authentication_form = SignInForm
     redirect_authenticated_user = True
+
+    def get_redirect_url(self, request: HttpRequest | None = None) -> str:
+        """Where one came from, if one can look at it; else the first page."""
+        address = super().get_redirect_url()
+        return address if address and returns.can_be_opened(address) else ""
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         response = super().form_invalid(form)
@@ -95,13 +76,23 @@ class SignIn(LoginView):
         return response
 
 
+def stale(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """The form is older than the last signing in, or stands on another site (CSRF)."""
+    if getattr(request, "htmx", False):
+        return HttpResponseClientRefresh()
+    return render(request, "console/stale.html", status=403)
+
+
 @require_POST
 def choose_language(request: HttpRequest) -> HttpResponseBase:
     """This browser shows that language from now on; a signed-in person's next one does too."""
     language = request.POST.get("language", "")
     if isinstance(request.user, User) and language in dict(settings.LANGUAGES):
         User.objects.filter(pk=request.user.pk).update(language=language)
-    return set_language(request)
+    response = set_language(request)
+    if response.has_header("Location") and not returns.can_be_opened(response["Location"]):
+        response["Location"] = reverse("home")  # one chose it on what a form had answered
+    return response
 
 
 @page()
@@ -115,8 +106,7 @@ def home(request: ConsoleRequest) -> HttpResponse:
     return redirect("rented" if visit.is_party("tenant") else "members")
 
 
-@require_POST
-@page()
+@page(posts_only=True)
 def switch(request: ConsoleRequest) -> HttpResponse:
     """From now on the person acts for another of their organisations."""
     chosen = request.POST.get("organisation", "")

@@ -81,8 +81,17 @@ def test_every_page_reads_well(market: Market, reader: Reader, party: str) -> No
     if party == "provider":
         addresses += [
             reverse(name, args=[market.pool.public_id])
-            for name in ("pool", "node_import", "external", "floor")
+            for name in ("pool", "nodes", "node_import", "external", "outage", "floor")
         ]
+        addresses += [
+            reverse(name, args=[market.pool.public_id, market.pool.nodes.all()[0].public_id])
+            for name in ("node", "node_fail", "node_retire")
+        ]
+        addresses += [
+            reverse("pool_move", args=[market.pool.public_id]) + f"?to={to}"
+            for to in ("draining", "retired")
+        ]
+        addresses += [reverse("lease", args=[lease.public_id])]
         addresses += [
             reverse(name, args=[listing.public_id]) for name in ("listing", "listing_withdraw")
         ]

@@ -56,6 +56,59 @@ def test_a_known_serial_takes_the_new_facts() -> None:
     assert (node.hostname, node.rack, node.leaf) == ("h9", "r9", "l9")
 
 
+def test_a_column_that_is_not_in_the_file_leaves_what_is_known() -> None:
+    pool = world.pool(nodes=0)
+    actor = world.actor(world.provider())
+    node_import.apply(pool=pool, content=_csv("SN1,h1,r1,l1").encode(), at=T0, actor=actor)
+
+    plan = node_import.apply(
+        pool=pool, content=_csv("SN1,r2", header="serial,rack").encode(), at=T0, actor=actor
+    )
+
+    node = pool.nodes.get()
+    assert (node.hostname, node.rack, node.leaf) == ("h1", "r2", "l1")
+    assert (plan.new_count, plan.known_count, plan.changed_count) == (0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["serial", "SERIAL", "ＳＮ", " Serial Number ", "serial-no", "S/N", "序列号*", "设备序列号："],
+)
+def test_headers_are_read_in_any_case_and_width(name: str) -> None:
+    pool = world.pool(nodes=0)
+
+    plan = node_import.preview(pool=pool, content=_csv("SN1", header=name).encode())
+
+    assert [row.serial for row in plan.rows] == ["SN1"]
+    assert plan.ignored_columns == []
+
+
+@pytest.mark.parametrize(
+    ("serial", "code"),
+    [
+        ("合计", "totals_row"), ("总计：12", "totals_row"), ("TOTAL", "totals_row"),
+        ("Grand total:", "totals_row"), ("Sum", "totals_row"),
+        ("1.23E+15", "scientific_notation"), ("２.1e+08", "scientific_notation"),
+        ("", "serial_missing"),
+    ],
+)  # fmt: skip
+def test_flags_what_is_no_serial(serial: str, code: str) -> None:
+    pool = world.pool(nodes=0)
+
+    plan = node_import.preview(pool=pool, content=_csv(f"{serial},h,r,l").encode())
+
+    assert [(error.column, error.code) for error in plan.errors] == [("serial", code)]
+
+
+@pytest.mark.parametrize("serial", ["2102310XXE15", "1.23", "totaliser-7", "SUM-2026-1", "1E15"])
+def test_takes_what_may_be_a_serial(serial: str) -> None:
+    pool = world.pool(nodes=0)
+
+    plan = node_import.preview(pool=pool, content=_csv(f"{serial},h,r,l").encode())
+
+    assert plan.errors == []
+
+
 def test_names_every_bad_row_and_changes_nothing() -> None:
     pool = world.pool(nodes=0)
     other = world.pool(nodes=1)
@@ -120,22 +173,26 @@ def test_a_card_is_in_one_node() -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "reason"),
     [
-        b"",
-        b"hostname,rack\r\nh,r\r\n",
-        b"PK\x03\x04 a workbook renamed",
-        b"serial\r\nSN\x001\r\n",
-        b'serial\r\n"SN1\r\n',
-        b"\xff\xff\x81\x20\xff",
-        b"x" * (node_import.BYTE_LIMIT + 1),
+        (b"", "empty"),
+        (b"hostname,rack\r\nh,r\r\n", "serial_column"),
+        (b"serial;rack\r\nSN1;r\r\n", "separator"),
+        (b"serial\r\n", "no_rows"),
+        (b"PK\x03\x04 a workbook renamed", "workbook"),
+        (b"serial\r\nSN\x001\r\n", "binary"),
+        (b'serial\r\n"SN1\r\n', "not_csv"),
+        (b"\xff\xff\x81\x20\xff", "encoding"),
+        (b"x" * (node_import.BYTE_LIMIT + 1), "too_large"),
     ],
 )
-def test_refuses_what_is_no_list_of_nodes(content: bytes) -> None:
+def test_refuses_what_is_no_list_of_nodes(content: bytes, reason: str) -> None:
     pool = world.pool(nodes=0)
 
-    with pytest.raises(node_import.Unreadable):
+    with pytest.raises(node_import.Unreadable) as refusal:
         node_import.preview(pool=pool, content=content)
+
+    assert refusal.value.fields()["reason"] == reason
 
 
 def test_a_preview_takes_the_same_statements_for_any_number_of_rows() -> None:

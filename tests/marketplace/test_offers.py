@@ -53,6 +53,18 @@ def test_the_first_of_many_are_the_cheapest_of_all() -> None:
     assert len(shelves) == 10
 
 
+def test_how_many_fit_is_counted_beyond_those_shown() -> None:
+    for amount in (7.0, 5.0, 9.0):
+        scene.listing(amount=amount)
+
+    found = scene.search(limit=2)
+
+    assert (len(found.offers), found.match_count) == (2, 3)
+    assert scene.search(units=10_000).match_count == 0
+    dear = scene.search(max_card_hour_micro=6_000_000)
+    assert (len(dear.offers), dear.match_count) == (1, 1)
+
+
 def test_what_nobody_has_proved_reads_unknown() -> None:
     scene.listing()
 

@@ -55,3 +55,10 @@ def test_refuses_one_role_for_both(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _ids(checks.roles_are_apart()) == ["cardhour.E005"]
     monkeypatch.setitem(configured.DATABASES, "owner", {"USER": "another"})
     assert _ids(checks.roles_are_apart()) == []
+
+
+def test_wants_a_mail_server(settings: Any) -> None:
+    settings.EMAIL_HOST = ""
+    assert _ids(checks.mail_is_sent()) == ["cardhour.E006"]
+    settings.EMAIL_HOST = "mail.example"
+    assert _ids(checks.mail_is_sent()) == []

@@ -13,13 +13,16 @@ from django.core.cache import cache
 from django.test import Client
 
 from billing import checkout, payments
+from billing.models import BankReceipt
+from inventory import provisioning
 from inventory.models import Organisation, Pool, User
 from inventory.periods import Period, ceil_hour
-from marketplace import listings, offers
+from marketplace import leases, listings, offers
 from marketplace.listings import PriceInput, TermsInput
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.offers import OfferRequest
 from tests import world
+from tests.delivery import scene as delivery
 
 Post = Callable[..., Any]
 _KEYS = iter(range(10**9))
@@ -65,11 +68,9 @@ class Market:
             actor=world.actor(self.provider),
         )
 
-    def fund(self, amount_minor: int = 10_000_000) -> None:
-        """The tenant has money, seen by two people."""
-        first, second = world.member(self.operator), world.member(self.operator, "finance")
-        actor = world.actor(self.operator)
-        receipt = payments.record_receipt(
+    def receipt(self, amount_minor: int = 10_000_000) -> BankReceipt:
+        """A transfer to the tenant's wallet that waits for a second person."""
+        return payments.record_receipt(
             tenant_id=self.tenant.pk,
             bank_reference=f"ref-{next(_KEYS)}",
             payer_name="Borealis",
@@ -77,11 +78,17 @@ class Market:
             currency="CNY",
             received_date=date(2026, 1, 1),
             at=self.at,
-            actor=actor,
-            user=first,
+            actor=world.actor(self.operator),
+            user=world.member(self.operator),
         )
+
+    def fund(self, amount_minor: int = 10_000_000) -> None:
+        """The tenant has money, seen by two people."""
         payments.approve_receipt(
-            receipt_public_id=receipt.public_id, at=self.at, actor=actor, user=second
+            receipt_public_id=self.receipt(amount_minor).public_id,
+            at=self.at,
+            actor=world.actor(self.operator),
+            user=world.member(self.operator, "finance"),
         )
 
     def reservation(self, listing: Listing) -> Reservation:
@@ -110,6 +117,26 @@ class Market:
             at=self.at,
             actor=world.actor(self.tenant),
         )
+
+    def running(self, *, stuck: bool = False) -> Lease:
+        """A lease that was delivered two hours ago; `stuck`: its machine cannot be wiped."""
+        now = self.at
+        self.pool.driver_options = {
+            "deadlines": {"release_seconds": 60},
+            "fail": {"release": {"permanent": True}} if stuck else {},
+        }
+        self.pool.save(update_fields=["driver_options"])
+        self.at = now - timedelta(hours=32)
+        lease = self.lease(self.listing(units=1))
+        self.at = now
+        start = lease.period.lower
+        delivery.run(start, start + timedelta(minutes=5))
+        if stuck:
+            machine = lease.allocation.instances.get()
+            at = start + timedelta(minutes=5)
+            provisioning.replace(instance_id=machine.pk, at=at, actor=world.SYSTEM, reason="x")
+            delivery.run(at, at + timedelta(minutes=50))
+        return leases.follow(lease_id=lease.pk, at=now)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,9 +11,8 @@ from django.test import Client
 from django.urls import reverse
 
 from billing import ledger
-from billing.models import BankReceipt
 from inventory import organisations
-from inventory.models import ApiKey, Centre, Fabric, JournalEntry, Membership, Node, Pool
+from inventory.models import Centre, Fabric, JournalEntry, Pool
 from inventory.periods import ceil_hour
 from marketplace.models import Lease, Listing, PriceVersion, Reservation
 from tests import world
@@ -65,56 +63,6 @@ def test_a_centre_its_fabric_and_its_pool(market: Market) -> None:
     assert (pool.unit_cards, pool.lead_seconds, pool.turnaround_seconds) == (8, 3600, 7200)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk"])
-def test_a_node_list_is_looked_at_and_then_applied(market: Market, encoding: str) -> None:
-    client = market.client(market.provider)
-    text = "序列号,主机名,机柜\r\nSN-1,甲机,A01\r\nSN-2,乙机,A01\r\n"
-    address = reverse("node_import", args=[market.pool.public_id])
-
-    look = client.post(address, {"file": io.BytesIO(text.encode(encoding))})
-    assert look.status_code == 200
-    assert look.context["plan"].cards_before == 32
-    assert look.context["plan"].cards_after == 48
-    assert not Node.objects.filter(serial="SN-1").exists()
-    packed = look.context["packed"]
-    for _time in range(2):
-        done = client.post(
-            reverse("node_import_apply", args=[market.pool.public_id]), keyed(content=packed)
-        )
-        assert done.status_code == 302
-
-    assert Node.objects.filter(serial__in=["SN-1", "SN-2"]).count() == 2
-    assert Node.objects.get(serial="SN-1").hostname == "甲机"
-
-
-def test_wrong_rows_are_named_and_nothing_is_taken(market: Market) -> None:
-    client = market.client(market.provider)
-    text = b"serial,hostname\nSN-1,a\nSN-1,b\n,c\n=1+1,d\n"
-
-    look = client.post(
-        reverse("node_import", args=[market.pool.public_id]), {"file": io.BytesIO(text)}
-    )
-
-    assert [(error.line, error.code) for error in look.context["plan"].errors] == [
-        (3, "duplicate_serial"),
-        (4, "serial_missing"),
-        (5, "formula"),
-    ]
-    assert "Apply" not in look.content.decode()
-    assert Node.objects.filter(pool=market.pool).count() == 4
-
-
-@pytest.mark.parametrize("content", ["", "AAAA", "%%%", "eJwDAAAAAAE=", "é", "x" * 2_000_000])
-def test_a_mangled_second_step_changes_nothing(market: Market, content: str) -> None:
-    client = market.client(market.provider)
-    address = reverse("node_import_apply", args=[market.pool.public_id])
-
-    reply = client.post(address, keyed(content=content))
-
-    assert reply.status_code in (302, 422)
-    assert Node.objects.filter(pool=market.pool).count() == 4
-
-
 def test_idle_capacity_is_reviewed_and_published_once(market: Market) -> None:
     client = market.client(market.provider)
     address = reverse("listing_create")
@@ -143,7 +91,9 @@ def test_a_price_below_the_floor_is_refused_in_the_form(market: Market) -> None:
     reply = client.post(reverse("listing_create"), keyed(step="publish", **listing_fields(market)))
 
     assert reply.status_code == 422
-    assert "below the floor" in reply.content.decode()
+    text = reply.content.decode()
+    assert "a card-hour would leave ¥5.901886 after VAT and fee, and costs ¥7.00" in text
+    assert "power ¥3.00, depreciation ¥3.00, network ¥1.00, operations ¥0.00" in text
     assert Listing.objects.count() == 0
 
 
@@ -152,7 +102,7 @@ def test_a_price_below_the_floor_is_refused_in_the_form(market: Market) -> None:
     [
         {"unit_count": "0"}, {"unit_count": "-1"}, {"unit_count": "1.5"}, {"unit_count": "9" * 30},
         {"unit_count": "5"}, {"amount": "NaN"}, {"amount": "-1"}, {"amount": "1e9"},
-        {"amount": "0"}, {"amount": "9" * 60}, {"amount": "６.８"}, {"amount": "\x00"},
+        {"amount": "0"}, {"amount": "9" * 60}, {"amount": "6,80"}, {"amount": "\x00"},
         {"pool": "nothing"}, {"start": "yesterday"}, {"start": "0001-01-01T00:00"},
         {"start": "9999-12-31T23:59"}, {"end": "2020-01-01T00:00"}, {"basis": "egg"},
         {"cancellation": "x"}, {"minimum_hours": "0"}, {"minimum_units": "3"},
@@ -181,7 +131,10 @@ def test_a_listing_is_repriced_paused_resumed_and_withdrawn(market: Market) -> N
     market.fund()
     lease = market.lease(listing)
 
-    fields = {"basis": "card_hour", "amount": "7.20", "schedule": "prepaid", "deposit_percent": ""}
+    fields = {
+        "basis": "card_hour", "amount": "7.20", "schedule": "prepaid", "deposit_percent": "",
+        "version": "1",
+    }  # fmt: skip
     client.post(reverse("listing", args=[listing.public_id]), keyed(**fields))
     assert PriceVersion.objects.filter(listing=listing).count() == 2
     for verb, state in (("pause", "paused"), ("resume", "published")):
@@ -195,24 +148,6 @@ def test_a_listing_is_repriced_paused_resumed_and_withdrawn(market: Market) -> N
     listing.refresh_from_db()
     lease.refresh_from_db()
     assert (listing.state, lease.state) == ("withdrawn", "scheduled")
-
-
-def test_own_use_is_declared(market: Market) -> None:
-    client = market.client(market.provider)
-    start = (ceil_hour(market.at) + timedelta(hours=2)).astimezone(SHANGHAI)
-    fields = {
-        "kind": "own_use",
-        "unit_count": "3",
-        "start": start.strftime("%Y-%m-%dT%H:%M"),
-        "end": (start + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M"),
-        "note": "in-house training",
-    }
-    address = reverse("external", args=[market.pool.public_id])
-
-    assert client.post(address, keyed(**fields)).status_code == 302
-    assert client.post(address, keyed(**fields)).status_code == 422  # one unit is left
-
-    assert market.pool.allocations.get().unit_count == 3
 
 
 def test_a_tenant_searches_holds_pays_and_gives_back(market: Market) -> None:
@@ -260,55 +195,6 @@ def test_an_offer_that_is_not_ours_is_refused(market: Market) -> None:
     assert Reservation.objects.count() == 0
 
 
-def test_a_receipt_needs_two_people(market: Market) -> None:
-    first, second = market.client(market.operator), market.client(market.operator, "finance")
-    fields = keyed(
-        tenant=market.tenant.public_id, amount="1200.50", received_date="2026-01-02",
-        bank_reference="ICBC-7", payer_name="Borealis", payer_account="",
-    )  # fmt: skip
-    assert first.post(reverse("receipts"), fields).status_code == 302
-    receipt = BankReceipt.objects.get()
-    address = reverse("receipt_decide", args=[receipt.public_id])
-
-    same = first.post(address, keyed(verdict="approve"))
-    assert same.status_code == 422
-    assert ledger.balance(market.tenant).posted_minor == 0
-    assert second.post(address, keyed(verdict="approve")).status_code == 302
-
-    assert ledger.balance(market.tenant).posted_minor == 120_050
-
-
-def test_a_key_is_shown_once_and_its_reply_is_not_kept(market: Market) -> None:
-    client = market.client(market.tenant)
-
-    reply = client.post(
-        reverse("keys"), {"name": "ci", "scopes": ["offers:read"], "ip_allow": "10.0.0.0/8"}
-    )
-
-    key = ApiKey.objects.get()
-    assert reply.context["text"].startswith(f"ck_live_{key.lookup}_")
-    assert reply.context["text"] in reply.content.decode()
-    assert "no-store" in reply["Cache-Control"]
-    assert reply.context["text"] not in client.get(reverse("keys")).content.decode()
-    client.post(reverse("key_revoke", args=[key.public_id]), keyed())
-    key.refresh_from_db()
-    assert key.revoked_at is not None
-
-
-def test_members_come_and_go_but_the_last_owner_stays(market: Market) -> None:
-    client = market.client(market.provider)
-    owner = Membership.objects.get(organisation=market.provider)
-
-    fields = {"email": "new@aurora.example", "name": "", "role": "viewer", "expires_on": ""}
-    reply = client.post(reverse("members"), fields)
-    assert len(reply.context["password"]) >= 12
-    added = Membership.objects.get(user__email="new@aurora.example")
-    client.post(reverse("member_remove", args=[owner.user.public_id]), keyed())
-    client.post(reverse("member_remove", args=[added.user.public_id]), keyed())
-
-    assert list(Membership.objects.filter(organisation=market.provider)) == [owner]
-
-
 def test_an_operator_verifies_an_organisation(market: Market) -> None:
     newcomer = organisations.register(
         name="Elara", is_tenant=True, at=market.at, actor=world.SYSTEM
@@ -335,6 +221,8 @@ def test_a_post_from_another_site_is_refused(market: Market) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(world.member(market.provider))
 
+    client.cookies["django_language"] = "zh-hans"
     reply = client.post(reverse("centre_create"), keyed(name="x"))
 
     assert reply.status_code == 403
+    assert "页面已过期" in reply.content.decode()

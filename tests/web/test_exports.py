@@ -43,6 +43,24 @@ def test_levels_keep_their_ends_for_nothing_and_all() -> None:
     assert charts.level(0, 0) is None
 
 
+def test_a_line_stands_on_a_scale_from_nothing() -> None:
+    assert charts.scale([0.4, None, 0.2]) == (0.0, 0.4)
+    assert charts.scale([-5, 3]) == (-5, 3)
+    assert charts.scale([None]) == (0.0, 0.0)
+    flat = charts.polyline([0.5, 0.5], width=160, height=32, low=0, high=1)
+    assert flat == "0.0,16.0 160.0,16.0"
+    assert charts.polyline([1], width=160, height=32, low=0, high=1) == ""
+
+
+def test_the_overview_writes_the_scale_beside_its_lines(market: Market) -> None:
+    market.listing()
+
+    page = market.client(market.provider).get(reverse("overview")).content.decode()
+
+    assert '<div class="spark-scale"' in page
+    assert "Listed rate by week: 0.0% – " in page
+
+
 def test_the_parts_of_a_day_add_up_to_what_is_installed(market: Market) -> None:
     market.fund()
     listing = market.listing(units=2)

@@ -17,8 +17,12 @@ PROVIDER_PAGES = [
     "listings", "listing_create", "deals", "earnings", "earnings_csv",
 ]  # fmt: skip
 TENANT_PAGES = ["search", "rented", "wallet", "wallet_csv"]
-OPERATOR_PAGES = ["audit", "audit_csv", "organisations", "all_leases", "receipts", "settlements"]
-ANYBODYS_PAGES = ["members", "keys", "journal", "journal_csv"]
+OPERATOR_PAGES = [
+    "audit", "audit_csv", "organisations", "all_leases", "all_leases_csv", "receipts",
+    "receipts_csv", "settlements", "settlements_csv",
+]  # fmt: skip
+ANYBODYS_PAGES = ["members", "keys", "journal", "journal_csv", "password_change"]
+AT_THE_DOOR = {"sign_in", "sign_out", "set_language", "password_ask", "password_set"}
 WRITING = {"centre_create", "pool_create", "listing_create"}
 
 
@@ -40,11 +44,19 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "lease_id": market.lease_id,  # type: ignore[attr-defined]
         "reservation_id": market.reservation_id,  # type: ignore[attr-defined]
         "organisation_id": market.stranger.public_id,
+        "node_id": market.pool.nodes.all()[0].public_id,
+        "allocation_id": "alc_" + "0" * 32,
+        "instance_id": "ins_" + "0" * 32,
         "outage_id": "out_" + "0" * 32,
         "user_id": "usr_" + "0" * 32,
         "key_id": "key_" + "0" * 32,
         "receipt_id": "rcp_" + "0" * 32,
+        "settlement_id": "stl_" + "0" * 32,
         "verb": "pause",
+        "by": "centre",
+        "key": market.pool.fabric.centre.public_id,
+        "uidb64": "usr_" + "0" * 32,
+        "token": "x",
     }
     return {name: ids[name] for name in pattern.pattern.regex.groupindex}
 
@@ -101,7 +113,7 @@ def test_a_viewer_reads_and_changes_nothing(market: Market) -> None:
 
 def test_nobody_signed_in_is_asked_to(market: Market) -> None:
     for pattern in _patterns():
-        if pattern.name in {"sign_in", "sign_out", "set_language"}:
+        if pattern.name in AT_THE_DOOR:
             continue
         names = pattern.pattern.regex.groupindex
         address = reverse(str(pattern.name), kwargs=dict.fromkeys(names, "x"))
@@ -115,7 +127,7 @@ def test_another_organisation_sees_nothing(dealing: Market) -> None:
     addresses = [
         reverse(str(pattern.name), kwargs=arguments)
         for pattern in _patterns()
-        if (arguments := _arguments(pattern, dealing))
+        if pattern.name not in AT_THE_DOOR and (arguments := _arguments(pattern, dealing))
     ]
     assert len(addresses) > 15
 
@@ -134,6 +146,16 @@ def test_rows_of_a_page_do_not_multiply_its_statements(dealing: Market) -> None:
             connection,
         ) as statements:
             assert client.get(reverse(name)).status_code == 200
+        assert len(statements) <= budget, (name, len(statements))
+    pool, node = dealing.pool.public_id, dealing.pool.nodes.all()[0].public_id
+    for name, arguments, budget in (
+        ("pool", [pool], 24),
+        ("nodes", [pool], 10),
+        ("node", [pool, node], 12),
+        ("pool_move", [pool], 20),
+    ):
+        with CaptureQueriesContext(connection) as statements:
+            assert client.get(reverse(name, args=arguments), {"to": "draining"}).status_code == 200
         assert len(statements) <= budget, (name, len(statements))
     with CaptureQueriesContext(connection) as statements:
         assert tenant.get(reverse("rented")).status_code == 200

@@ -46,6 +46,15 @@ def test_a_success_forgets_earlier_failures(market: Market) -> None:
         assert sign_in(Client(), user.email) == 302
 
 
+def test_an_empty_password_is_no_success(market: Market) -> None:
+    user = world.member(market.provider)
+
+    for password in ["wrong"] * 4 + [""] + ["wrong"]:
+        sign_in(Client(), user.email, password)
+
+    assert sign_in(Client(), user.email) == 422
+
+
 @pytest.mark.parametrize("email", ["", "x", "\x00", "a" * 5000, "nobody@nowhere.example"])
 def test_strange_names_are_refused(market: Market, email: str) -> None:
     assert sign_in(Client(), email) == 422

@@ -28,7 +28,7 @@ def _sources() -> Iterator[tuple[str, bytes]]:
         for path in sorted((ROOT / package).rglob("*.py")):
             if not {"migrations", "demo", "management"} & set(path.parts):
                 yield str(path), path.read_bytes()
-        for path in sorted((ROOT / package).rglob("templates/**/*.html")):
+        for path in sorted((ROOT / package).rglob("templates/**/*.*")):
             yield str(path), templatize(path.read_text(encoding="utf-8")).encode()
 
 

@@ -1,0 +1,198 @@
+"""One lease: what was agreed and delivered, what it was charged, and what happens next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib import messages
+from django.db.models import Q, QuerySet, Sum
+from django.db.models.functions import TruncDate
+from django.http import HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+
+from billing.models import Charge, LeaseTally
+from billing.web import cancelling
+from inventory import credentials
+from inventory.errors import DomainError
+from inventory.models import UsageHour
+from marketplace import money_text
+from marketplace.models import Lease, PriceVersion
+from marketplace.money import Amounts
+from marketplace.web import deals, exports, refusals, troubles
+from marketplace.web.entry import ConsoleRequest, find, page, render
+
+SHOWN_DAYS = 31
+State = Lease.State
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The charges of one day at the centre, corrections counted with the day they correct."""
+
+    date: date
+    card_seconds: int
+    gross_minor: int
+    vat_minor: int
+    fee_minor: int
+    provider_minor: int
+
+    @property
+    def card_hours(self) -> float:
+        return self.card_seconds / 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a lease has been charged so far, in minor units."""
+
+    currency: str
+    gross_minor: int
+    vat_minor: int
+    fee_minor: int
+    provider_minor: int
+    owed_minor: int  # of it, what the tenant's wallet could not pay at the time
+    kept: Amounts  # of it, for a cancellation
+    deposit_left_minor: int
+    returned_minor: int  # of what was paid at confirmation, given back
+    days: list[Day]
+    day_count: int
+
+
+@page(scope="leases:read")
+def detail(request: ConsoleRequest, lease_id: str) -> HttpResponse:
+    return _detail(request, find(_rows(request), lease_id), {})
+
+
+@never_cache
+@page(scope="credentials:reveal", party="tenant", posts_only=True)
+def reveal(request: ConsoleRequest, lease_id: str) -> HttpResponse:
+    """Shows the way in; every look is journalled. Never kept as a stored reply."""
+    visit = request.visit
+    lease = find(_rows(request), lease_id)
+    try:
+        secret = credentials.reveal(
+            allocation_id=lease.allocation_id, at=visit.at, actor=visit.actor
+        )
+    except DomainError as error:
+        messages.error(
+            request,
+            _("There is no way in yet, or no more.")
+            if error.status == 404
+            else refusals.explain(error),
+        )
+        return redirect("lease", lease.public_id)
+    return _detail(request, lease, {"secret": secret})
+
+
+@page(scope="leases:read")
+def charges_csv(request: ConsoleRequest, lease_id: str) -> StreamingHttpResponse:
+    """Every charge of the lease, hour by hour."""
+    lease = find(_rows(request), lease_id)
+    header = [
+        _("Charge"), _("Kind"), _("Hour (UTC)"), _("Revision"), _("Card-seconds"), _("Currency"),
+        _("Gross"), _("VAT"), _("Fee"), _("Net"),
+    ]  # fmt: skip
+    lines = (
+        [
+            row.public_id, row.get_kind_display(), row.hour.isoformat(), row.revision,
+            row.card_seconds, row.currency,
+            *(
+                money_text.plain_money(amount, row.currency)
+                for amount in (
+                    row.gross_minor, row.vat_minor, row.fee_minor, row.provider_minor
+                )
+            ),
+        ]
+        for row in lease.charges.order_by("hour", "revision", "pk").iterator(chunk_size=1000)
+    )  # fmt: skip
+    return exports.stream(f"charges-{lease.public_id[-8:]}", header, lines)
+
+
+def _rows(request: ConsoleRequest) -> QuerySet[Lease]:
+    return deals.leases_of(request).select_related(
+        "price", "terms", "project", "tenant", "provider", "reservation"
+    )
+
+
+def _detail(request: ConsoleRequest, lease: Lease, extra: dict[str, Any]) -> HttpResponse:
+    visit = request.visit
+    zone = lease.allocation.pool.fabric.centre.timezone
+    usage = UsageHour.objects.filter(allocation_id=lease.allocation_id).aggregate(
+        delivered=Sum("card_seconds"), missed=Sum("gap_card_seconds")
+    )
+    is_tenant = visit.organisation.pk == lease.tenant_id
+    is_provider = visit.organisation.pk == lease.provider_id or visit.actor.sees_everything
+    runs_it = visit.organisation.pk == lease.provider_id
+    bindings = lease.allocation.bindings.select_related("node", "instance")
+    can_cancel = lease.state == State.SCHEDULED and visit.at < lease.period.lower
+    context = {
+        "lease": lease,
+        "pool": lease.allocation.pool,
+        "zone": zone,
+        "delivered_hours": (usage["delivered"] or 0) / 3600,
+        "missed_hours": (usage["missed"] or 0) / 3600,
+        "bindings": bindings.order_by("during", "node_id")[:100] if is_provider else [],
+        "runs_it": runs_it,
+        "may_remedy": runs_it and visit.actor.may("inventory:write"),
+        "failure": troubles.FAILURES.get(lease.allocation.failure_code, ""),
+        "is_tenant": is_tenant,
+        "is_provider": is_provider,
+        "can_cancel": can_cancel and is_tenant,
+        "steps": cancelling.steps(lease, at=visit.at) if can_cancel else [],
+        "prepared_at": _prepared_at(lease),
+        "by_hour": lease.price.schedule == PriceVersion.Schedule.DEPOSIT_HOURLY,
+        "bill": _bill(lease, zone),
+        **extra,
+    }
+    return render(request, "console/lease.html", context)
+
+
+def _prepared_at(lease: Lease) -> datetime:
+    """From when on its nodes are made ready."""
+    start: datetime = lease.period.lower
+    return start - timedelta(seconds=lease.allocation.lead_seconds)
+
+
+def _bill(lease: Lease, zone: str) -> Bill:
+    usage = _days(lease, zone)
+    sums = lease.charges.aggregate(
+        **{f"sum_{name}": Sum(name, default=0) for name in _AMOUNTS},
+        owed=Sum("receivable_minor", default=0),
+        **{
+            f"kept_{name}": Sum(name, filter=Q(kind=Charge.Kind.CANCELLATION), default=0)
+            for name in _AMOUNTS
+        },
+        from_deposit=Sum("deposit_minor", default=0),
+    )
+    left = LeaseTally.objects.values_list("deposit_left_minor", flat=True).get(lease=lease)
+    return Bill(
+        currency=lease.currency,
+        **{name: sums[f"sum_{name}"] for name in _AMOUNTS},
+        owed_minor=sums["owed"],
+        kept=Amounts(**{name: sums[f"kept_{name}"] for name in _AMOUNTS}),
+        deposit_left_minor=left,
+        returned_minor=lease.due_minor - left - sums["from_deposit"],
+        days=usage[:SHOWN_DAYS],
+        day_count=len(usage),
+    )
+
+
+_AMOUNTS = ("gross_minor", "vat_minor", "fee_minor", "provider_minor")
+
+
+def _days(lease: Lease, zone: str) -> list[Day]:
+    """By day at the centre, the newest first."""
+    rows = (
+        lease.charges.filter(kind=Charge.Kind.USAGE)
+        .annotate(day=TruncDate("hour", tzinfo=ZoneInfo(zone)))
+        .values("day")
+        .annotate(seconds=Sum("card_seconds"), **{f"sum_{name}": Sum(name) for name in _AMOUNTS})
+        .order_by("-day")
+        .values_list("day", "seconds", *(f"sum_{name}" for name in _AMOUNTS))
+    )
+    return [Day(*row) for row in rows]

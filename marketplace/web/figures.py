@@ -1,0 +1,52 @@
+"""Amounts and prices as the console writes them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from django.utils.translation import gettext as _
+
+from marketplace import money_text
+from marketplace.money import MICRO
+
+SYMBOLS = {"CNY": "¥", "USD": "$", "EUR": "€", "HKD": "HK$", "JPY": "JP¥"}
+
+
+class Asking(Protocol):
+    """A price version, or what a form asks."""
+
+    @property
+    def basis(self) -> str: ...
+    @property
+    def amount_micro(self) -> int: ...
+    @property
+    def currency(self) -> str: ...
+
+
+def amount(amount_minor: int, currency: str) -> str:
+    """¥1,284,560.00; a currency without a symbol of its own keeps its code."""
+    text = money_text.plain_money(abs(amount_minor), currency, separator=",")
+    return _signed(amount_minor, text, currency)
+
+
+def price(amount_micro: int, currency: str) -> str:
+    """¥34,000.00 or ¥0.012345: at least two decimals, at most six."""
+    whole = f"{abs(amount_micro) // MICRO:,}"
+    _whole, _point, decimals = money_text.format_price(amount_micro).partition(".")
+    return _signed(amount_micro, f"{whole}.{decimals}", currency)
+
+
+def asking(row: Asking) -> str:
+    """A price with what it is for: ¥2.10/卡时, ¥34,000.00/台/月."""
+    figure = {"amount": price(row.amount_micro, row.currency)}
+    if row.basis == "card_hour":
+        return _("%(amount)s per card-hour") % figure
+    if row.basis == "node_hour":
+        return _("%(amount)s per node-hour") % figure
+    return _("%(amount)s per node and month") % figure
+
+
+def _signed(value: int, text: str, currency: str) -> str:
+    sign = "−" if value < 0 else ""
+    symbol = SYMBOLS.get(currency)
+    return f"{sign}{symbol}{text}" if symbol else f"{sign}{text} {currency}"

@@ -1,0 +1,148 @@
+"""What the journal records, in the reader's words."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from inventory.models import JournalEntry
+from marketplace.web import states
+
+# By the prefix of the public id.
+KINDS = {
+    "org": _("Organisation"),
+    "usr": _("Person"),
+    "prj": _("Project"),
+    "key": _("API key"),
+    "ctr": _("Centre"),
+    "fab": _("Fabric"),
+    "pool": _("Pool"),
+    "nod": _("Node"),
+    "blk": _("Block"),
+    "alc": _("Allocation"),
+    "clm": _("Claim"),
+    "out": _("Outage"),
+    "ins": _("Machine"),
+    "crd": _("Credential"),
+    "lst": _("Listing"),
+    "rsv": _("Reservation"),
+    "lse": _("Lease"),
+    "rcp": _("Bank receipt"),
+    "stl": _("Settlement"),
+}
+
+# Events that are more than a change of state.
+EVENTS = {
+    "allocation.bound": _("nodes chosen"),
+    "allocation.extended": _("end moved later"),
+    "allocation.held": _("units held"),
+    "allocation.rebound": _("node replaced"),
+    "allocation.shortened": _("end moved earlier"),
+    "api_key.issued": _("key made"),
+    "api_key.revoked": _("key revoked"),
+    "auditor.read": _("read by an auditor"),
+    "bankreceipt.recorded": _("transfer recorded"),
+    "block.resized": _("units changed"),
+    "books.differ": _("books do not agree"),
+    "centre.created": _("centre added"),
+    "credential.issued": _("way in prepared"),
+    "credential.revealed": _("way in looked at"),
+    "credential.revoked": _("way in closed"),
+    "fabric.created": _("fabric added"),
+    "instance.corrected": _("delivered time corrected"),
+    "lease.closed": _("money settled to the end"),
+    "lease.end_ordered": _("end ordered"),
+    "listing.published": _("listing published"),
+    "listing.repriced": _("price changed"),
+    "membership.added": _("member added"),
+    "membership.removed": _("member removed"),
+    "organisation.registered": _("organisation registered"),
+    "outage.closed": _("outage over"),
+    "outage.open": _("outage recorded"),
+    "outage.overdue": _("node not back in time"),
+    "outage.started": _("maintenance begun"),
+    "outage.waiting": _("maintenance waits for nodes"),
+    "pool.created": _("pool added"),
+    "pool.floor_set": _("floor price set"),
+    "pool.nodes_changed": _("nodes imported"),
+    "pool.overcommitted": _("too few nodes for what is promised"),
+    "project.created": _("project added"),
+    "records.at_fault": _("records do not agree"),
+    "settlement.carried": _("settlement carried over"),
+    "user.password_changed": _("password changed"),
+    "wallet.credit_limit_set": _("credit limit set"),
+}
+
+# What sweeps and verbs give as a reason; people write their own.
+REASONS = {
+    "a node could not be wiped": _("a node could not be wiped"),
+    "a node is overdue": _("a node is overdue"),
+    "below the floor": _("below the floor"),
+    "cancelled": _("cancelled"),
+    "deadline exceeded": _("not ready in time"),
+    "deadline_exceeded": _("not ready in time"),
+    "given back before confirming": _("given back before confirming"),
+    "never started": _("never started"),
+    "no_node_available": _("too few nodes were free, healthy and clean"),
+    "not confirmed in time": _("not confirmed in time"),
+    "over": _("its time is over"),
+    "period over": _("its time is over"),
+    "provision failed": _("could not be set up"),
+    "provision_failed": _("could not be set up"),
+    "release failed": _("could not be wiped"),
+    "released": _("given back"),
+    "started": _("its time has come"),
+    "the net is not positive": _("the net is not positive"),
+    "the node is retired": _("the node is retired"),
+    "too few nodes are empty": _("too few nodes are empty"),
+    "unpaid": _("not paid for"),
+}
+
+# Sweeps, by the name under which they act.
+SYSTEM = {
+    "arrears": _("arrears"),
+    "capacity.sweep": _("calendar of the pools"),
+    "closing": _("closing of leases"),
+    "demo": _("demo world"),
+    "holds": _("holds"),
+    "leases": _("leases"),
+    "provisioning": _("delivery"),
+    "rating": _("charging"),
+    "settlement": _("settlement"),
+    "verification": _("verification"),
+}
+
+
+def kind(public_id: str) -> str:
+    return str(KINDS.get(public_id.partition("_")[0], ""))
+
+
+def event(entry: JournalEntry) -> str:
+    if words := EVENTS.get(entry.event):
+        return str(words)
+    return gettext("state changed") if entry.to_state else entry.event
+
+
+def change(entry: JournalEntry) -> str:
+    """From which state to which; empty where the state stayed, or the event says it all."""
+    if not entry.to_state or entry.from_state == entry.to_state or entry.event in EVENTS:
+        return ""
+    before, after = (
+        states.word(entry.object_id, state) for state in (entry.from_state, entry.to_state)
+    )
+    return f"{before} → {after}" if before else f"→ {after}"
+
+
+def reason(text: str) -> str:
+    """The system's own words translated, with what an engine added to them."""
+    if text in REASONS:
+        return str(REASONS[text])
+    head, colon, tail = text.partition(": ")
+    if colon and head in REASONS:
+        return gettext("%(what)s: %(detail)s") % {"what": REASONS[head], "detail": reason(tail)}
+    return text
+
+
+def system(name: str) -> str:
+    words = SYSTEM.get(name)
+    return gettext("System (%(what)s)") % {"what": words} if words else gettext("System")
