@@ -87,7 +87,14 @@ def create_fabric(
     site_count: int | None = None,
     oversubscription: Decimal | None = None,
 ) -> Fabric:
-    """A network of the centre exists; what is not given is unknown. Raises NameTaken, NotFound."""
+    """A network of the centre exists; what is not given is unknown.
+
+    Raises NameTaken, NotFound, Invalid.
+    """
+    if oversubscription is not None and not 1 <= oversubscription <= 100:
+        raise Invalid("An oversubscription lies between 1 (none) and 100")
+    if site_count is not None and site_count < 1:
+        raise Invalid("A network stands in at least one site")
     centre = Centre.objects.visible_to(actor).filter(pk=centre_id).first()
     if centre is None:
         raise NotFound("No such centre")

@@ -193,12 +193,12 @@ class PublicId(serializers.CharField):
         return str(data)
 
 
-@extend_schema_field({"type": "string", "pattern": r"^[0-9]{1,8}(\.[0-9]{1,4})?$"})
+@extend_schema_field({"type": "string", "pattern": r"^[0-9]{1,8}(\.[0-9]{1,2})?$"})
 class DecimalText(serializers.Field[Any, Any, Any, Any]):
     """An exact decimal, written as a string so that no reader makes a binary fraction of it."""
 
     default_error_messages = {"invalid": _('A decimal in a string was expected, like "1.25".')}
-    _shape = re.compile(r"^[0-9]{1,8}(\.[0-9]{1,4})?$")
+    _shape = re.compile(r"^[0-9]{1,8}(\.[0-9]{1,2})?$")
 
     def to_internal_value(self, data: Any) -> Decimal:
         if not isinstance(data, str) or not self._shape.match(data) or not data.isascii():

@@ -127,6 +127,7 @@ class Fabric(models.Model):
     site_count = models.PositiveSmallIntegerField(null=True, blank=True)
     proved_node_count = models.PositiveIntegerField(null=True, blank=True)  # in one collective run
     proved_on_date = models.DateField(null=True, blank=True)
+    # n in n:1, of the uplinks; 1 is without any.
     oversubscription = models.DecimalField(max_digits=5, decimal_places=2, null=True, blank=True)
     created_at = models.DateTimeField()
 
@@ -139,6 +140,15 @@ class Fabric(models.Model):
                 condition=Q(proved_node_count__isnull=True, proved_on_date__isnull=True)
                 | Q(proved_node_count__gt=0, proved_on_date__isnull=False),
                 name="fabric_proof_has_a_date",
+            ),
+            models.CheckConstraint(
+                condition=Q(oversubscription__isnull=True)
+                | Q(oversubscription__gte=1, oversubscription__lte=100),
+                name="fabric_oversubscription_possible",
+            ),
+            models.CheckConstraint(
+                condition=Q(site_count__isnull=True) | Q(site_count__gte=1),
+                name="fabric_stands_somewhere",
             ),
         ]
 

@@ -21,6 +21,8 @@ DETAILS = (
     # machines
     _("More racks are occupied than built"),
     _("A PUE lies between 1 and 5"),
+    _("An oversubscription lies between 1 (none) and 100"),
+    _("A network stands in at least one site"),
     _("No such chip in the catalogue"),
     _("A unit is a whole node or a slice of 1, 2 or 4 cards that divides it"),
     _("The pool is retired"),

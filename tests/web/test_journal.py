@@ -29,7 +29,13 @@ def test_every_event_has_words() -> None:
         if path.suffix in {".py", ".sql"} and "demo" not in path.parts
         for event in _EVENT.findall(Path(path).read_text(encoding="utf-8"))
     }
-    states = {"block.open", "reservation.held", "reservation.cancelled", "lease.scheduled"}
+    states = {
+        "bankreceipt.rejected",
+        "block.open",
+        "lease.scheduled",
+        "reservation.cancelled",
+        "reservation.held",
+    }
 
     assert len(found) > 30
     assert found - states - set(journal_words.EVENTS) - {"settlement.settled"} == set()

@@ -83,7 +83,7 @@ def test_amounts_are_read_as_people_write_them(market: Market, written: str, min
     [
         ({"amount": "-5"}, "cannot be negative"),
         ({"amount": "0"}, "more than zero"),
-        ({"amount": "1,20"}, "A comma parts thousands"),
+        ({"amount": "1,20"}, "A comma separates thousands"),
         ({"amount": "1.234"}, "At most 2 decimals"),
         ({"amount": "a lot"}, "This is not a number"),
         ({"tenant": ""}, "required"),
