@@ -29,7 +29,9 @@ def _sources() -> Iterator[tuple[str, bytes]]:
             if not {"migrations", "demo", "management"} & set(path.parts):
                 yield str(path), path.read_bytes()
         for path in sorted((ROOT / package).rglob("templates/**/*.*")):
-            yield str(path), templatize(path.read_text(encoding="utf-8")).encode()
+            calls = templatize(path.read_text(encoding="utf-8"))
+            # It is read as Python, to which the indentation of HTML would mean something.
+            yield str(path), re.sub(r"^[ \t]+", "", calls, flags=re.MULTILINE).encode()
 
 
 def _wanted() -> set[str]:
