@@ -13,7 +13,7 @@ from inventory.models import Membership, Organisation, User
 from inventory.periods import Period, ceil_hour
 from inventory.pools import NodeRow
 from marketplace import listings
-from marketplace.listings import PriceInput, TermsInput
+from marketplace.asking import PriceInput, TermsInput
 
 NODES = 1_000  # a pool; more than clients could hold at once
 WALLET_MINOR = 10**14

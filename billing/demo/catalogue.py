@@ -182,10 +182,11 @@ CENTRES = (
         "cloud",
         "1.15",
         (1100, 390),
-        "RoCE v2 200G",
-        None,
+        "RoCE v2 400G",
+        192,
         (
-            DemoPool("F1", "ascend-910b-64g", 128, "3.60", demand=0.2, listed_share=0.55),
+            # Large and idle: where a cluster of 128 nodes in one fabric is found.
+            DemoPool("F1", "ascend-910b-64g", 192, "3.60", demand=0.12, listed_share=0.95),
             DemoPool("F2", "a100-40g", 48, "4.90", demand=0.45),
         ),
     ),

@@ -25,7 +25,7 @@ from inventory.models import Allocation, Instance, Organisation, Pool
 from inventory.organisations import ROLE_SCOPES
 from inventory.periods import Period, floor_hour
 from marketplace import leases, listings, money_text, offers
-from marketplace.listings import PriceInput, TermsInput
+from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Lease, Listing
 from marketplace.offers import OfferClaim
 

@@ -18,7 +18,7 @@ from inventory.api.fields import (
     Text,
 )
 from inventory.models import HubNode
-from marketplace.listings import FIVE_YEARS_HOURS
+from marketplace.asking import FIVE_YEARS_HOURS
 from marketplace.models import Lease, Listing, PriceVersion, Reservation
 from marketplace.money import VAT_BPS
 from marketplace.offers.model import MOST_OFFERS

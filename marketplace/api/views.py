@@ -17,7 +17,7 @@ from inventory.models import Pool
 from inventory.periods import Period
 from marketplace import listings, offers
 from marketplace.api import serializers as shapes
-from marketplace.listings import PriceInput, TermsInput
+from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Lease, Listing, PriceFloor, Reservation
 from marketplace.offers import OfferRequest
 

@@ -19,7 +19,7 @@ from inventory import capacity
 from inventory.models import Pool
 from inventory.periods import Period
 from marketplace import money, money_text, policy
-from marketplace.listings import FIVE_YEARS_HOURS, LEAST_DEPOSIT_BPS, PriceInput, TermsInput
+from marketplace.asking import FIVE_YEARS_HOURS, LEAST_DEPOSIT_BPS, PriceInput, TermsInput
 from marketplace.models import PriceFloor, PriceVersion
 from marketplace.money import Price, Quote
 from marketplace.web import figures, names

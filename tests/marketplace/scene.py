@@ -15,7 +15,7 @@ from inventory.models import Allocation, Organisation, Pool
 from inventory.periods import Period
 from inventory.transitions import advance
 from marketplace import leases, listings, offers, reservations
-from marketplace.listings import PriceInput, TermsInput
+from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.offers import OfferClaim, OfferRequest
 from tests import world

@@ -8,8 +8,8 @@ from django.db import DatabaseError
 from inventory import transitions
 from inventory.errors import Invalid, NotFound
 from inventory.models import Block, JournalEntry, Organisation, Verification
-from marketplace import listings, policy
-from marketplace.listings import PriceInput, TermsInput
+from marketplace import asking, listings, policy
+from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Listing, PriceVersion
 from tests import world
 from tests.marketplace import scene
@@ -135,7 +135,7 @@ def test_a_price_that_cannot_be_counted_is_refused(changes) -> None:
 def test_terms_that_contradict_themselves_are_refused(changes) -> None:
     pool = world.pool()
 
-    with refused(listings.InvalidTerms):
+    with refused(asking.InvalidTerms):
         publish(pool, world.actor(pool.provider), terms=TermsInput(**changes))
 
     assert not Listing.objects.exists()

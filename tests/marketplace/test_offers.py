@@ -9,7 +9,7 @@ from django.core import signing
 
 from inventory.errors import Invalid
 from marketplace import offers, policy, reservations
-from marketplace.listings import TermsInput
+from marketplace.asking import TermsInput
 from marketplace.offers import OfferExpired, OfferInvalid
 from tests import world
 from tests.marketplace import scene

@@ -11,7 +11,7 @@ from inventory import capacity, organisations
 from inventory.errors import Forbidden, Invalid, NotFound
 from inventory.models import Allocation, JournalEntry, Organisation, Verification
 from inventory.transitions import IllegalTransition
-from marketplace import listings, offers, policy, reservations
+from marketplace import asking, listings, offers, policy, reservations
 from marketplace.models import Lease, Reservation
 from marketplace.offers import OfferClaim
 from tests import database, world
@@ -209,7 +209,7 @@ def test_a_project_of_another_tenant_does_not_exist() -> None:
     ("start", "end", "units"), [(10.5, 20, 1), (10, 20.5, 1), (10, 11, 2), (10, 90, 2), (10, 20, 1)]
 )
 def test_an_offer_made_by_hand_is_held_to_the_terms(start, end, units) -> None:
-    terms = listings.TermsInput(minimum_hours=2, maximum_hours=48, minimum_units=2)
+    terms = asking.TermsInput(minimum_hours=2, maximum_hours=48, minimum_units=2)
     listing = scene.listing(terms=terms)
 
     with refused(Invalid):

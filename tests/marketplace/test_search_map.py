@@ -14,7 +14,7 @@ from inventory import capacity
 from inventory.errors import DomainError
 from inventory.models import Node, Outage
 from inventory.periods import Period
-from marketplace import listings, search_map
+from marketplace import asking, listings, search_map
 from marketplace.models import Lease, Reservation
 from marketplace.search_map import SearchMap
 from tests import world
@@ -192,7 +192,7 @@ def test_new_blocks_prices_pauses_and_withdrawals_are_seen() -> None:
     assert [stall.ware.public_id for stall in kept.stalls] == [first.public_id, second.public_id]
     listings.reprice(
         listing_id=first.pk,
-        price=listings.PriceInput("card_hour", 7_000_000),
+        price=asking.PriceInput("card_hour", 7_000_000),
         at=T0,
         actor=actor,
     )

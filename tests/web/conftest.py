@@ -18,7 +18,7 @@ from inventory import provisioning
 from inventory.models import Organisation, Pool, User
 from inventory.periods import Period, ceil_hour
 from marketplace import leases, listings, offers
-from marketplace.listings import PriceInput, TermsInput
+from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.offers import OfferRequest
 from tests import world

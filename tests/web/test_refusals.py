@@ -16,7 +16,7 @@ from inventory.errors import Busy, DomainError, Forbidden, Invalid
 from inventory.periods import InvalidPeriod
 from inventory.provisioning import NothingToRemedy
 from inventory.transitions import IllegalTransition
-from marketplace import listings, money_text, policy
+from marketplace import asking, money_text, policy
 from marketplace.web import refusal_details, refusals
 from tests.web.test_translations import PACKAGES, ROOT, _refusals
 
@@ -90,7 +90,7 @@ REFUSALS = [
     (keys.ScopeEscalation(missing=["a:b"]), "密钥的权限不能超过其创建者；你没有以下权限：a:b"),
     (InvalidPeriod("The end must lie after the start"), "结束时间须晚于开始时间"),
     (
-        listings.InvalidPrice("A deposit lies between 1000 and 10000 basis points"),
+        asking.InvalidPrice("A deposit lies between 1000 and 10000 basis points"),
         "押金比例应在 1000 至 10000（万分之一）之间",
     ),
     (money_text.InvalidAmount("At most 2 decimals are possible here"), "小数最多 2 位"),

@@ -12,7 +12,7 @@ from django.urls import reverse
 from billing import ledger, settlement
 from billing.models import Settlement
 from marketplace import listings, money
-from marketplace.listings import PriceInput
+from marketplace.asking import PriceInput
 from marketplace.models import Lease
 from tests import world
 from tests.billing import books

@@ -1,0 +1,115 @@
+"""What a provider asks: a price and the terms of the deals, checked before anything is sold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.conf import settings
+
+from inventory.errors import Invalid
+from inventory.models import Pool
+from marketplace import money, policy
+from marketplace.models import PriceVersion
+from marketplace.money import Price
+from marketplace.money_text import LARGEST_PRICE_MICRO
+
+FIVE_YEARS_HOURS = 24 * 366 * 5
+# The deposit serves for as long as an empty wallet is looked for: it is never nothing.
+LEAST_DEPOSIT_BPS = 1_000
+
+
+class InvalidPrice(Invalid):
+    """The price cannot be counted: currency, basis, share or zone."""
+
+    code = "invalid_price"
+    title = "The price is not acceptable"
+
+
+class InvalidTerms(Invalid):
+    """The terms contradict themselves or leave nothing that could be sold."""
+
+    code = "invalid_terms"
+    title = "The terms are not acceptable"
+
+
+@dataclass(frozen=True, slots=True)
+class PriceInput:
+    """What a provider asks; see `PriceVersion` for the words. The fee is the operator's to set."""
+
+    basis: str
+    amount_micro: int
+    currency: str = "CNY"
+    tax_inclusive: bool = True
+    vat_code: str = "cn-6"
+    schedule: str = PriceVersion.Schedule.PREPAID
+    deposit_bps: int = 3000
+    billing_zone: str = settings.BILLING_ZONE
+
+
+@dataclass(frozen=True, slots=True)
+class TermsInput:
+    """The rules of the deals; see `TermsVersion` for the words."""
+
+    minimum_hours: int = 1
+    maximum_hours: int = FIVE_YEARS_HOURS
+    minimum_units: int = 1
+    start_grid_seconds: int = 3600
+    cancellation: Sequence[Sequence[int]] = ((168, 10_000), (72, 5_000), (24, 2_000))
+
+
+def check_price(price: PriceInput, pool: Pool) -> None:
+    """Raises InvalidPrice, UnknownCurrency, BelowFloor, FloorCurrency."""
+    money.exponent(price.currency)
+    if price.basis not in PriceVersion.Basis.values:
+        raise InvalidPrice("The basis is card_hour, node_hour or node_month", basis=price.basis)
+    if price.schedule not in PriceVersion.Schedule.values:
+        raise InvalidPrice("The schedule is prepaid or deposit_hourly", schedule=price.schedule)
+    if not 0 < price.amount_micro <= LARGEST_PRICE_MICRO:
+        raise InvalidPrice("The amount must be more than zero, and a possible price")
+    if price.vat_code not in money.VAT_BPS:
+        raise InvalidPrice("The VAT code is not known", vat_code=price.vat_code)
+    least = LEAST_DEPOSIT_BPS if price.schedule == PriceVersion.Schedule.DEPOSIT_HOURLY else 0
+    if not least <= price.deposit_bps <= money.WHOLE_BPS:
+        raise InvalidPrice(f"A deposit lies between {least} and 10000 basis points")
+    _check_zone(price.billing_zone)
+    policy.check_floor(_as_price(price), pool)
+
+
+def _check_zone(name: str) -> None:
+    """Usage is counted by UTC hours, so a month has to turn on one: no half-hour zones."""
+    try:
+        zone = ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidPrice("The billing zone is not known", billing_zone=name) from None
+    for month in (1, 7):
+        offset = datetime(2026, month, 1, tzinfo=zone).utcoffset() or timedelta(0)
+        if offset % timedelta(hours=1):
+            raise InvalidPrice("The billing zone is not whole hours from UTC", billing_zone=name)
+
+
+def _as_price(price: PriceInput) -> Price:
+    facts = asdict(price)
+    vat_bps = money.VAT_BPS[facts.pop("vat_code")]
+    return Price(fee_bps=settings.OPERATOR_FEE_BPS, vat_bps=vat_bps, **facts)
+
+
+def check_terms(terms: TermsInput, unit_count: int) -> None:
+    """Raises InvalidTerms."""
+    if not 1 <= terms.minimum_hours <= terms.maximum_hours <= FIVE_YEARS_HOURS:
+        raise InvalidTerms("Lengths run from one hour to five years, the shortest first")
+    if not 1 <= terms.minimum_units <= unit_count:
+        raise InvalidTerms("The minimum lies between one unit and the units listed")
+    # A day is the widest grid; whole parts of it keep the grid the same every day.
+    if terms.start_grid_seconds < 60 or 86_400 % terms.start_grid_seconds:
+        raise InvalidTerms("The start grid divides a day, and is a minute at least")
+    last_hours, last_bps = 10**6, money.WHOLE_BPS
+    for step in terms.cancellation:
+        if len(step) != 2:
+            raise InvalidTerms("A cancellation step is [hours before the start, basis points]")
+        hours, bps = step
+        if not 0 <= hours < last_hours or not 0 <= bps <= last_bps:
+            raise InvalidTerms("Cancellation steps go down, in hours and in what is refunded")
+        last_hours, last_bps = hours, bps
