@@ -81,7 +81,7 @@ def detail(request: ConsoleRequest, organisation_id: str) -> HttpResponse:
         "member_count": members.count(),
         "members": _people(organisation) if visit.actor.may("organisations:write") else None,
         "pools": _pools(organisation),
-        "centres": Centre.objects.filter(provider=organisation).order_by("name", "pk")[:SHOWN],
+        "bare_centres": _bare_centres(organisation),
         "sides": list(_sides(organisation)),
         "wallets": _wallets(organisation),
         "payable": settlement.payable(provider_id=organisation.pk),
@@ -112,6 +112,12 @@ def _pools(organisation: Organisation) -> list[Pool]:
         .annotate(node_count=Count("nodes", filter=~Q(nodes__state=Node.State.RETIRED)))
         .order_by("fabric__centre__name", "name", "pk")[:SHOWN]
     )
+
+
+def _bare_centres(organisation: Organisation) -> list[Centre]:
+    """Those without a pool, which the pools do not name."""
+    rows = Centre.objects.filter(provider=organisation).exclude(fabrics__pools__isnull=False)
+    return list(rows.order_by("name", "pk")[:SHOWN])
 
 
 def _sides(organisation: Organisation) -> Iterator[Side]:

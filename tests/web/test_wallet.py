@@ -60,14 +60,11 @@ def test_a_transfer_is_shown_until_it_is_decided(market: Market) -> None:
 
 def test_a_credit_limit_is_said(market: Market) -> None:
     client = market.client(market.tenant)
-    assert "None: deals are paid from what is in the wallet." in plain(
-        client.get(reverse("wallet"))
-    )
+    assert "no credit limit" in plain(client.get(reverse("wallet")))
     ledger.set_credit_limit(
         market.tenant, currency="CNY", limit_minor=5_000_000, at=market.at, actor=world.SYSTEM
     )
 
     text = plain(client.get(reverse("wallet")))
 
-    assert "¥50,000.00 The wallet may go this far below zero" in text
-    assert "of it ¥50,000.00 credit" in text
+    assert "¥50,000.00 with a credit limit of ¥50,000.00" in text
