@@ -110,7 +110,7 @@ def _trusted(organisation: Organisation) -> list[str]:
 def _distrusted(organisation: Organisation) -> list[str]:
     lines = []
     if organisation.is_provider:
-        lines += [_("It can list nothing new, and no paused listing of its sells again.")]
+        lines += [_("It can list nothing new, and none of its paused listings sells again.")]
         lines += _still_on_sale(organisation)
     if organisation.is_tenant:
         lines += [_("It can hold nothing new.")]
@@ -126,8 +126,8 @@ def _distrusted(organisation: Organisation) -> list[str]:
 def _still_on_sale(organisation: Organisation) -> list[str]:
     count = Listing.objects.filter(provider=organisation, state=Listing.State.PUBLISHED).count()
     text = ngettext(
-        "%(n)s listing of its stays on sale until it is paused or withdrawn.",
-        "%(n)s listings of its stay on sale until they are paused or withdrawn.",
+        "%(n)s of its listings stays on sale until it is paused or withdrawn.",
+        "%(n)s of its listings stay on sale until they are paused or withdrawn.",
         count,
     )
     return [text % {"n": f"{count:,}"}] if count else []
@@ -137,8 +137,8 @@ def _still_held(organisation: Organisation) -> list[str]:
     rows = Reservation.objects.filter(tenant=organisation, state=Reservation.State.HELD)
     count = rows.count()
     text = ngettext(
-        "%(n)s hold of its can still be confirmed until it expires.",
-        "%(n)s holds of its can still be confirmed until they expire.",
+        "%(n)s of its holds can still be confirmed until it expires.",
+        "%(n)s of its holds can still be confirmed until they expire.",
         count,
     )
     return [text % {"n": f"{count:,}"}] if count else []
@@ -149,8 +149,8 @@ def _still_running(organisation: Organisation) -> list[str]:
     own = Q(provider=organisation) | Q(tenant=organisation)
     count = Lease.objects.filter(own).exclude(state__in=over).count()
     text = ngettext(
-        "%(n)s lease of its is not over: it is delivered, charged and settled to its end.",
-        "%(n)s leases of its are not over: they are delivered, charged and settled to their end.",
+        "%(n)s of its leases is not over: it is delivered, charged and settled to its end.",
+        "%(n)s of its leases are not over: they are delivered, charged and settled to their end.",
         count,
     )
     return [text % {"n": f"{count:,}"}] if count else []
