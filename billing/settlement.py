@@ -203,6 +203,12 @@ def earnings(*, provider_id: int, period: Period) -> Earnings:
             MonthEarned(money.month_of(hour, settings.BILLING_ZONE), currency, *map(int, sums))
             for hour, currency, *sums in cursor.fetchall()
         ]
+    return Earnings(months, payable(provider_id=provider_id))
+
+
+def payable(*, provider_id: int) -> list[Payable]:
+    """What a provider is owed now, by currency. One statement."""
+    with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT a.currency,
@@ -214,11 +220,10 @@ def earnings(*, provider_id: int, period: Period) -> Earnings:
             """,
             [provider_id],
         )
-        payable = [
+        return [
             Payable(currency, int(accrued), int(settling))
             for currency, accrued, settling in cursor.fetchall()
         ]
-    return Earnings(months, payable)
 
 
 def _lock_provider(provider_id: int) -> Organisation:

@@ -51,6 +51,15 @@ _OTHER_SEPARATORS = (";", "\t", "|", chr(0xFF0C), chr(0xFF1B), "、")
 _TOTALS = re.compile(r"合计|总计|小计|汇总|总数|((grand |sub)?totals?|sum)\W*$", re.IGNORECASE)
 # What a spreadsheet makes of a long number: the digits are lost.
 _SCIENTIFIC = re.compile(r"\d(\.\d+)?e\+\d+", re.IGNORECASE)
+# What shows as nothing, or as a blank that is none: two serials that look alike would be two
+# nodes. Control and format characters, blanks of other widths (the wide one of Chinese texts is
+# seen), fillers and selectors of variants: Cc, Cf and Zs, and Default_Ignorable_Code_Point of
+# Unicode's DerivedCoreProperties.txt.
+_INVISIBLE = re.compile(
+    r"[\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f"
+    r"\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    r"\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 
 Verdict = Literal["new", "changed", "same"]
 
@@ -252,7 +261,7 @@ def _read(content: bytes) -> _File:
 def _name(cell: str) -> str:
     """A column's name as `COLUMNS` spells it: narrow, small, without what marks it as needed."""
     text = unicodedata.normalize("NFKC", cell).strip().rstrip("*:").strip().casefold()
-    return re.sub(r"[\s_-]+", "_", text)
+    return _INVISIBLE.sub("", re.sub(r"[\s_-]+", "_", text))
 
 
 def _header(cells: list[str]) -> dict[str, int]:
@@ -297,6 +306,11 @@ def _row(line: int, columns: dict[str, int], cells: list[str]) -> tuple[NodeRow,
     ]
     if wrong := _wrong_serial(values["serial"], cells):
         errors.append(RowError(line, "serial", wrong, values["serial"][:60]))
+    errors += [
+        RowError(line, column, "invisible_character", _shown(value, found))
+        for column, value in values.items()
+        if (found := _INVISIBLE.search(value))
+    ]
     # A cell that a spreadsheet would run as a formula is a broken export or an attack.
     errors += [
         RowError(line, column, "formula", value[:60])
@@ -305,6 +319,17 @@ def _row(line: int, columns: dict[str, int], cells: list[str]) -> tuple[NodeRow,
     ]
     uuids = tuple(u for u in values.pop("card_uuids", "").replace("|", ";").split(";") if u.strip())
     return NodeRow(card_uuids=tuple(u.strip() for u in uuids), **values), errors
+
+
+def _shown(text: str, found: re.Match[str]) -> str:
+    """The text around what cannot be seen, which is named: "SN[U+200B ZERO WIDTH SPACE]1"."""
+    start = max(0, found.start() - 30)
+    return _INVISIBLE.sub(_named, text[start : found.end() + 30])
+
+
+def _named(found: re.Match[str]) -> str:
+    name = unicodedata.name(found[0], "")  # control characters have none
+    return f"[U+{ord(found[0]):04X}{' ' if name else ''}{name}]"
 
 
 def _wrong_serial(serial: str, cells: list[str]) -> str:

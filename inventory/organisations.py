@@ -139,13 +139,18 @@ def decide(
 ) -> Organisation:
     """The operator's decision on an organisation's papers. Locks the organisation.
 
-    Raises IllegalTransition where the decision was already taken, NotFound.
+    One that was taken can be taken back: a rejected organisation that hands in its papers
+    again is pending for that moment. A rejection needs a reason. Raises IllegalTransition
+    where the same was decided before, Invalid, NotFound.
     """
+    if not verified and not reason.strip():
+        raise Invalid("Say why the organisation is rejected")
+    to = Verification.VERIFIED if verified else Verification.REJECTED
     with transaction.atomic():
         organisation = _lock(organisation_id)
-        if not verified and organisation.state == Verification.UNVERIFIED:
+        anew = Verification.REJECTED if verified else Verification.UNVERIFIED
+        if organisation.state == anew:
             transitions.advance(organisation, to=Verification.PENDING, at=at, actor=actor)
-        to = Verification.VERIFIED if verified else Verification.REJECTED
         transitions.advance(organisation, to=to, at=at, actor=actor, reason=reason)
     return organisation
 

@@ -339,6 +339,14 @@ SPECTACULAR_SETTINGS = {
 
 # The market
 DEMO = env_bool("DEMO", False)  # a world with known passwords may be made here
+# Where tenants transfer money to, as the wallet's page tells them. All three, or it says to ask.
+OPERATOR_ACCOUNT_NAME = env_str(
+    "OPERATOR_ACCOUNT_NAME", "卡时运营 演示账户 请勿汇款" if DEMO else ""
+)
+OPERATOR_BANK_NAME = env_str("OPERATOR_BANK_NAME", "示例银行北京中关村支行" if DEMO else "")
+OPERATOR_ACCOUNT_NUMBER = env_str(
+    "OPERATOR_ACCOUNT_NUMBER", "0000 1234 5678 9012 345" if DEMO else ""
+)
 DEFAULT_CURRENCY = "CNY"
 BILLING_ZONE = "Asia/Shanghai"
 OPERATOR_FEE_BPS = env_int("OPERATOR_FEE_BPS", 800)  # of the net price, frozen in each version

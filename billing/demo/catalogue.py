@@ -73,7 +73,6 @@ NEWCOMER = ("昆仑算力", "Kunlun Compute")
 # The first provider and the first tenant are the ones whose log-ins and keys are printed.
 PROVIDER, TENANT = next(iter(PROVIDERS)), next(iter(TENANTS))
 OPERATOR = ("卡时运营", "Cardhour Operations")
-BANK = ("示例银行北京中关村支行", "0000 1234 5678 9012 345")  # where tenants transfer to
 
 # By pool. Nobody draws these by lot: chance sells to the other tenants only.
 OWN_DEALS = {

@@ -12,7 +12,6 @@ from django.contrib.auth.hashers import make_password
 
 from billing import payments
 from billing.demo.catalogue import (
-    BANK,
     DOMAIN,
     NEWCOMER,
     OPERATOR,
@@ -94,8 +93,8 @@ def _operator(at: datetime) -> Organisation:
         name_en=OPERATOR[1],
         is_operator=True,
         state="verified",
-        bank_name=BANK[0],
-        bank_account=BANK[1],
+        bank_name=settings.OPERATOR_BANK_NAME,
+        bank_account=settings.OPERATOR_ACCOUNT_NUMBER,
         created_at=at,
     )
 

@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from billing.web import checkout, earnings, leases, overview, receipts, settlements, wallet
+from billing.web import (
+    checkout,
+    earnings,
+    leases,
+    organisations,
+    overview,
+    receipts,
+    settlements,
+    wallet,
+)
 
 urlpatterns = [
     path("overview/", overview.index, name="overview"),
@@ -29,4 +38,10 @@ urlpatterns = [
     path("receipts/", receipts.index, name="receipts"),
     path("receipts/all.csv", receipts.index_csv, name="receipts_csv"),
     path("receipts/<str:receipt_id>/", receipts.detail, name="receipt"),
+    path("organisations/<str:organisation_id>/", organisations.detail, name="organisation"),
+    path(
+        "organisations/<str:organisation_id>/credit/",
+        organisations.credit,
+        name="organisation_credit",
+    ),
 ]

@@ -9,13 +9,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing import ledger
-from billing.models import LedgerEntry, LedgerTransaction
+from billing.models import BankReceipt, LedgerEntry, LedgerTransaction
 from marketplace import money_text
 from marketplace.web import exports
 from marketplace.web.entry import ConsoleRequest, page, render
 from marketplace.web.paging import paged
 
 EXPORT_ROWS = 50_000
+SHOWN_RECEIPTS = 20
 Kind = LedgerTransaction.Kind
 MOVEMENTS = {
     Kind.BANK_RECEIPT_APPROVED: gettext_lazy("bank transfer"),
@@ -35,7 +36,7 @@ def _entries(request: ConsoleRequest) -> QuerySet[LedgerEntry]:
 
 @page(scope="wallet:read", party="tenant")
 def index(request: ConsoleRequest) -> HttpResponse:
-    """Balance, what is held, and the movements, the newest first."""
+    """Balance, what is held, how to top up, and the movements, the newest first."""
     organisation, currency = request.visit.organisation, settings.DEFAULT_CURRENCY
     found = paged(_entries(request), request)
     context = {
@@ -43,6 +44,8 @@ def index(request: ConsoleRequest) -> HttpResponse:
         "deposit_minor": ledger.posted(ledger.deposit(organisation, currency)) or 0,
         "owed_minor": ledger.posted(ledger.receivable(organisation, currency)) or 0,
         "currency": currency,
+        "bank": _bank(),
+        "receipts": _on_their_way(request),
         "page": found,
         "rows": [
             (entry, MOVEMENTS.get(Kind(entry.transaction.kind), entry.transaction.kind))
@@ -50,6 +53,23 @@ def index(request: ConsoleRequest) -> HttpResponse:
         ],
     }
     return render(request, "console/wallet.html", context)
+
+
+def _bank() -> dict[str, str] | None:
+    """Where a transfer goes to; None unless all of it is known: half an account misleads."""
+    found = {
+        "account_name": settings.OPERATOR_ACCOUNT_NAME,
+        "bank_name": settings.OPERATOR_BANK_NAME,
+        "account_number": settings.OPERATOR_ACCOUNT_NUMBER,
+    }
+    return found if all(found.values()) else None
+
+
+def _on_their_way(request: ConsoleRequest) -> QuerySet[BankReceipt]:
+    """The tenant's transfers that the operator has seen, and a second person not yet approved."""
+    visit = request.visit
+    rows = BankReceipt.objects.visible_to(visit.actor).filter(tenant=visit.organisation)
+    return rows.filter(state=BankReceipt.State.RECORDED).order_by("-pk")[:SHOWN_RECEIPTS]
 
 
 @page(scope="wallet:read", party="tenant")

@@ -178,7 +178,8 @@ class NodeImport(Resource):
         """Says what a CSV file would change; with `apply=true` changes it, all rows or none.
 
         UTF-8 or GBK, with a header that names at least `serial` (序列号). Repeating an import
-        changes nothing twice: nodes are known by their serial.
+        changes nothing twice: nodes are known by their serial. A cell with a character that
+        cannot be seen is refused, and the character named.
         """
         apply = query(request, ImportQuery).get("apply", False)
         actor = actor_of(request)

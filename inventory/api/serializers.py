@@ -63,7 +63,7 @@ class OrganisationIn(StrictSerializer):
 
 class DecisionIn(StrictSerializer):
     verified = Flag()
-    reason = Text(max_length=500, required=False)
+    reason = Text(max_length=500, required=False, help_text="Needed to reject.")
 
 
 class ProjectOut(Shape):

@@ -10,10 +10,13 @@ from zoneinfo import ZoneInfo
 
 from django import template
 from django.conf import settings
+from django.template import Context
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from inventory.models import Organisation
 from marketplace.web import charts, figures, journal_words, names
 from marketplace.web.entry import Visit, fresh_key
 
@@ -73,6 +76,16 @@ def count(value: float | Decimal | None) -> str:
 @register.filter
 def hours(seconds: int) -> float:
     return seconds / 3600
+
+
+@register.simple_tag(takes_context=True)
+def organisation(context: Context, row: Organisation) -> SafeString | str:
+    """Its name in the reader's language; for the operator's people a link to its page."""
+    visit: Visit = context["visit"]
+    if row.is_operator or not (visit.is_party("operator") and visit.actor.may("audit:read")):
+        return names.of(row)
+    address = reverse("organisation", args=[row.public_id])
+    return format_html('<a href="{}">{}</a>', address, names.of(row))
 
 
 @register.filter

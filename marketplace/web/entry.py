@@ -172,9 +172,11 @@ def attempt(
     return None
 
 
-def done(form: Form, act: Callable[[], object]) -> bool:
+def done(
+    form: Form, act: Callable[[], object], *, instead: Mapping[str, object] | None = None
+) -> bool:
     """Whether a verb that returns nothing did it; else the form says why not."""
-    return attempt(form, lambda: (act(),)) is not None
+    return attempt(form, lambda: (act(),), instead=instead) is not None
 
 
 def render(

@@ -86,6 +86,7 @@ REASONS = {
     "no_node_available": _("too few nodes were free, healthy and clean"),
     "not confirmed in time": _("not confirmed in time"),
     "over": _("its time is over"),
+    "papers seen": _("papers seen"),
     "period over": _("its time is over"),
     "provision failed": _("could not be set up"),
     "provision_failed": _("could not be set up"),

@@ -37,6 +37,9 @@ PROBLEMS = {
     "scientific_notation": gettext_lazy(
         "the spreadsheet has shortened this number; set the column to text and enter it anew"
     ),
+    "invisible_character": gettext_lazy(
+        "an invisible character stands here, named in brackets; delete the text and type it anew"
+    ),
     "serial_in_other_pool": gettext_lazy("this node belongs to another pool"),
     "card_elsewhere": gettext_lazy("this card is in another node already"),
     "serial_retired": gettext_lazy("this node is retired"),

@@ -1,59 +1,117 @@
-"""The operator's view of who trades."""
+"""The operator's list of who trades, narrowed down, and as a file."""
 
 from __future__ import annotations
 
-from django import forms
-from django.contrib import messages
-from django.http import Http404, HttpResponse
-from django.shortcuts import redirect
-from django.utils.translation import gettext as _
+import re
+from typing import Any
 
-from inventory import organisations as verbs
+from django import forms
+from django.db.models import Q, QuerySet
+from django.http import HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from inventory.models import Organisation, Verification
-from marketplace.web.entry import ConsoleRequest, attempt, find, page, render
-from marketplace.web.forms import ConsoleForm, reason_field
+from marketplace.web import exports
+from marketplace.web.entry import ConsoleRequest, page, render
+from marketplace.web.forms import ConsoleForm
 from marketplace.web.paging import paged
 
+EXPORT_ROWS = 50_000
+ROLES = {
+    "provider": gettext_lazy("provider"),
+    "tenant": gettext_lazy("tenant"),
+    "reseller": gettext_lazy("reseller"),
+}
+_WAITING = (Verification.UNVERIFIED, Verification.PENDING)
+_ID = re.compile(r"org_[0-9a-f]{32}")
 
-class DecisionForm(ConsoleForm):
-    """The operator's verdict on an organisation's papers."""
 
-    verdict = forms.ChoiceField(choices=[("verify", ""), ("reject", "")])
-    reason = reason_field(required=False)
+class FilterForm(ConsoleForm):
+    """Which organisations; what is left open takes all."""
+
+    text = forms.CharField(
+        label=gettext_lazy("Name, credit code or id"), max_length=100, required=False
+    )
+    state = forms.ChoiceField(label=gettext_lazy("State"), required=False)
+    role = forms.ChoiceField(label=gettext_lazy("Trades as"), required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, choices in (("state", Verification.choices), ("role", list(ROLES.items()))):
+            field = self.fields[name]
+            assert isinstance(field, forms.ChoiceField)
+            field.choices = [("", _("any")), *choices]
+
+    def narrow(self, rows: QuerySet[Organisation]) -> QuerySet[Organisation]:
+        data = self.cleaned_data
+        if text := data["text"]:
+            rows = rows.filter(_called(text))
+        if data["state"]:
+            rows = rows.filter(state=data["state"])
+        if data["role"]:
+            rows = rows.filter(**{f"is_{data['role']}": True})
+        return rows
+
+    @property
+    def is_narrow(self) -> bool:
+        return self.is_valid() and any(self.cleaned_data.values())
+
+
+def _called(text: str) -> Q:
+    if _ID.fullmatch(text):
+        return Q(public_id=text)
+    return Q(name__icontains=text) | Q(name_en__icontains=text) | Q(credit_code__icontains=text)
+
+
+def traders() -> QuerySet[Organisation]:
+    """Everybody but the operator, who never trades."""
+    return Organisation.objects.filter(is_operator=False)
+
+
+def roles_of(organisation: Organisation) -> list[str]:
+    """The words of what an organisation trades as."""
+    return [str(word) for role, word in ROLES.items() if getattr(organisation, f"is_{role}")]
+
+
+def _asked(request: ConsoleRequest) -> tuple[FilterForm, QuerySet[Organisation] | None]:
+    """The filter, and the rows it leaves; None where it makes no sense."""
+    form = FilterForm(request.GET)
+    return form, form.narrow(traders()) if form.is_valid() else None
 
 
 @page(scope="audit:read", party="operator")
-def organisations(request: ConsoleRequest) -> HttpResponse:
-    """Who trades; those who wait for a decision first."""
-    waiting = Organisation.objects.filter(
-        is_operator=False, state__in=[Verification.UNVERIFIED, Verification.PENDING]
-    ).order_by("created_at", "pk")
+def index(request: ConsoleRequest) -> HttpResponse:
+    """Who trades, narrowed down; those who wait for a decision first."""
+    form, rows = _asked(request)
+    found = paged(traders().none() if rows is None else rows, request)
     context = {
-        "waiting": waiting[:100],
-        "page": paged(Organisation.objects.filter(is_operator=False), request),
+        "waiting": traders().filter(state__in=_WAITING).order_by("created_at", "pk")[:100],
+        "page": found,
+        "rows": [(row, roles_of(row)) for row in found.rows],
+        "is_narrow": form.is_narrow,
+        "query": request.GET.urlencode(),
     }
-    return render(request, "console/organisations.html", context)
+    return render(request, "console/organisations.html", context, form=form)
 
 
-@page(scope="organisations:write", party="operator", changes=True, posts_only=True)
-def decide(request: ConsoleRequest, organisation_id: str) -> HttpResponse:
-    visit = request.visit
-    organisation = find(Organisation.objects.filter(is_operator=False), organisation_id)
-    form = DecisionForm(request.POST)
-    if not form.is_valid():
-        raise Http404
-    done = attempt(
-        form,
-        lambda: verbs.decide(
-            organisation_id=organisation.pk,
-            verified=form.cleaned_data["verdict"] == "verify",
-            reason=form.cleaned_data["reason"],
-            at=visit.at,
-            actor=visit.actor,
-        ),
-    )
-    if done is not None:
-        messages.success(request, _("Decided: %(name)s.") % {"name": done.name})
-    for error in form.non_field_errors():
-        messages.error(request, str(error))
-    return redirect("organisations")
+@page(scope="audit:read", party="operator")
+def index_csv(request: ConsoleRequest) -> HttpResponseBase:
+    """The organisations the page shows, all of them, in UTC."""
+    _form, rows = _asked(request)
+    if rows is None:  # the page says what is wrong with the filter
+        return HttpResponseRedirect(f"{reverse('organisations')}?{request.GET.urlencode()}")
+    header = [
+        _("Organisation"), _("Name"), _("Name in English"), _("Credit code"), _("Trades as"),
+        _("State"), _("Since"),
+    ]  # fmt: skip
+    lines = (
+        [
+            row.public_id, row.name, row.name_en, row.credit_code or "",
+            ", ".join(roles_of(row)), row.get_state_display(), row.created_at.isoformat(),
+        ]
+        for row in rows.order_by("-pk")[:EXPORT_ROWS].iterator(chunk_size=1000)
+    )  # fmt: skip
+    return exports.stream("organisations", header, lines)

@@ -52,6 +52,7 @@ DETAILS = (
     _("An organisation provides, rents or resells"),
     _("A unified social credit code has 18 characters without I, O, S, V and Z"),
     _("The check digit of the unified social credit code is wrong"),
+    _("Say why the organisation is rejected"),
     _("No such role"),
     _("An auditor's membership ends on a date in the future"),
     _("A project of this name exists already"),

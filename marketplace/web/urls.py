@@ -24,6 +24,7 @@ from marketplace.web import (
     search,
     session,
     troubles,
+    verdicts,
 )
 
 urlpatterns = [
@@ -83,10 +84,11 @@ urlpatterns = [
     path("keys/<str:key_id>/revoke/", api_keys.revoke_key, name="key_revoke"),
     path("journal/", journal.index, name="journal"),
     path("journal/entries.csv", journal.index_csv, name="journal_csv"),
-    path("organisations/", oversight.organisations, name="organisations"),
+    path("organisations/", oversight.index, name="organisations"),
+    path("organisations/all.csv", oversight.index_csv, name="organisations_csv"),
     path(
         "organisations/<str:organisation_id>/decide/",
-        oversight.decide,
+        verdicts.decide,
         name="organisation_decide",
     ),
     path("audit/", audit.index, name="audit"),

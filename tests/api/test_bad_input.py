@@ -211,14 +211,16 @@ def test_a_bad_file_is_refused(market: Market, raw: bytes) -> None:
 
 def test_bad_rows_are_named_and_nothing_is_taken(market: Market) -> None:
     path = f"/pools/{market.pool.public_id}/nodes/import"
-    raw = b"serial,rack\nA-1,R1\nA-1,R2\n=cmd(),R3\n"
+    raw = "serial,rack\nA-1,R1\nA-1,R2\n=cmd(),R3\nA-\u200b2,R4\n".encode()
     before = everything()
 
     preview = market.as_provider.send("POST", path, raw=raw, content_type="text/csv")
     assert [(e["line"], e["code"]) for e in preview.json["errors"]] == [
         (3, "duplicate_serial"),
         (4, "formula"),
+        (5, "invisible_character"),
     ]
+    assert preview.json["errors"][2]["value"] == "A-[U+200B ZERO WIDTH SPACE]2"
     applied = market.as_provider.send(
         "POST", f"{path}?apply=true", raw=raw, content_type="text/csv"
     )
@@ -226,6 +228,7 @@ def test_bad_rows_are_named_and_nothing_is_taken(market: Market) -> None:
     assert [error["pointer"] for error in applied.json["errors"]] == [
         "/lines/3/serial",
         "/lines/4/serial",
+        "/lines/5/serial",
     ]
     now = everything()
     del before["marketplace_idempotencyrecord"], now["marketplace_idempotencyrecord"]

@@ -95,6 +95,13 @@ def test_every_page_reads_well(market: Market, reader: Reader, party: str) -> No
         addresses += [
             reverse(name, args=[listing.public_id]) for name in ("listing", "listing_withdraw")
         ]
+    if party == "operator":
+        for row in (market.provider, market.tenant):
+            addresses += [reverse("organisation", args=[row.public_id])]
+        addresses += [
+            reverse("organisation_decide", args=[market.tenant.public_id]) + "?verdict=reject",
+            reverse("organisation_credit", args=[market.tenant.public_id]),
+        ]
     if party == "tenant":
         addresses += [reverse("lease", args=[lease.public_id])]
         addresses += [reverse("reservation_cancel", args=[lease.reservation.public_id])]

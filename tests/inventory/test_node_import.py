@@ -109,6 +109,53 @@ def test_takes_what_may_be_a_serial(serial: str) -> None:
     assert plan.errors == []
 
 
+@pytest.mark.parametrize(
+    ("character", "shown"),
+    [
+        ("\u200b", "[U+200B ZERO WIDTH SPACE]"),
+        ("\ufeff", "[U+FEFF ZERO WIDTH NO-BREAK SPACE]"),
+        ("\u202e", "[U+202E RIGHT-TO-LEFT OVERRIDE]"),
+        ("\u2066", "[U+2066 LEFT-TO-RIGHT ISOLATE]"),
+        ("\xad", "[U+00AD SOFT HYPHEN]"),
+        ("\xa0", "[U+00A0 NO-BREAK SPACE]"),
+        ("\u3164", "[U+3164 HANGUL FILLER]"),
+        ("\ufe0f", "[U+FE0F VARIATION SELECTOR-16]"),
+        ("\x07", "[U+0007]"),
+    ],
+)
+@pytest.mark.parametrize("column", list(node_import.COLUMNS))
+def test_refuses_what_cannot_be_seen(column: str, character: str, shown: str) -> None:
+    pool = world.pool(nodes=0, cards_per_node=1)
+    cells = {"serial": "SN1", column: f"A{character}1"}
+    content = _csv(",".join(cells.values()), header=",".join(cells)).encode()
+
+    plan = node_import.preview(pool=pool, content=content)
+
+    assert [(e.line, e.column, e.code, e.value) for e in plan.errors] == [
+        (2, column, "invisible_character", f"A{shown}1")
+    ]
+    assert plan.rows == []
+
+
+def test_blanks_that_are_seen_stay_and_those_around_a_text_go() -> None:
+    pool = world.pool(nodes=0)
+    content = _csv("\xa0SN 1\u3000,主机　一", header="\u200bserial,host\xadname").encode()
+
+    plan = node_import.preview(pool=pool, content=content)
+
+    assert plan.errors == []
+    assert [(row.serial, row.hostname) for row in plan.rows] == [("SN 1", "主机　一")]
+
+
+def test_an_error_shows_the_place_in_a_long_text() -> None:
+    pool = world.pool(nodes=0)
+    content = _csv("SN1," + "x" * 100 + "\u200b" + "y" * 10, header="serial,hostname").encode()
+
+    plan = node_import.preview(pool=pool, content=content)
+
+    assert plan.errors[0].value == "x" * 30 + "[U+200B ZERO WIDTH SPACE]" + "y" * 10
+
+
 def test_names_every_bad_row_and_changes_nothing() -> None:
     pool = world.pool(nodes=0)
     other = world.pool(nodes=1)

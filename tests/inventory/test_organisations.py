@@ -66,7 +66,9 @@ def test_the_operator_verifies_and_takes_back() -> None:
 
     assert row.state == Verification.REJECTED
     with pytest.raises(IllegalTransition):
-        organisations.decide(organisation_id=row.pk, verified=True, at=T0, actor=SYSTEM)
+        organisations.decide(
+            organisation_id=row.pk, verified=False, at=T0, actor=SYSTEM, reason="again"
+        )
     events = JournalEntry.objects.filter(object_id=row.public_id).order_by("id")
     assert [entry.event for entry in events] == [
         "organisation.registered",
@@ -74,6 +76,38 @@ def test_the_operator_verifies_and_takes_back() -> None:
         "organisation.rejected",
     ]
     assert events[2].reason == "papers forged"
+
+
+def test_a_rejected_organisation_may_hand_in_again() -> None:
+    row = organisations.register(name="Fresh", is_tenant=True, at=T0, actor=SYSTEM)
+    organisations.decide(
+        organisation_id=row.pk, verified=False, at=T0, actor=SYSTEM, reason="unreadable scan"
+    )
+
+    row = organisations.decide(
+        organisation_id=row.pk, verified=True, at=T0, actor=SYSTEM, reason="new papers"
+    )
+
+    assert row.is_verified
+    with pytest.raises(IllegalTransition):
+        organisations.decide(organisation_id=row.pk, verified=True, at=T0, actor=SYSTEM)
+    states = JournalEntry.objects.filter(object_id=row.public_id).order_by("id")
+    assert [entry.to_state for entry in states][1:] == [
+        "pending", "rejected", "pending", "verified",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_a_rejection_says_why(reason: str) -> None:
+    row = organisations.register(name="Fresh", is_tenant=True, at=T0, actor=SYSTEM)
+
+    with pytest.raises(Invalid):
+        organisations.decide(
+            organisation_id=row.pk, verified=False, at=T0, actor=SYSTEM, reason=reason
+        )
+
+    row.refresh_from_db()
+    assert row.state == Verification.UNVERIFIED
 
 
 def test_a_new_member_gets_a_password_once() -> None:

@@ -193,7 +193,11 @@ def _forms(market: Market) -> dict[str, Good]:
         ),
         "organisation_decide": Good(
             "operator", reverse("organisation_decide", args=[market.stranger.public_id]),
-            {"verdict": "verify", "reason": "r"},
+            {"verdict": "reject", "reason": "r"},
+        ),
+        "organisation_credit": Good(
+            "operator", reverse("organisation_credit", args=[market.stranger.public_id]),
+            {"currency": "CNY", "limit": "5", "reason": "r"},
         ),
         "hold": Good("tenant", reverse("hold"), {"offer_token": "x.y"}),
         "reservation_confirm": Good(
@@ -260,7 +264,8 @@ def test_every_form_is_here(market: Market) -> None:
         "all_leases_csv", "lease", "lease_charges_csv", "audit_part", "audit_part_csv",
         "receipts_csv",
         "search", "journal", "journal_csv",
-        "organisations", "audit", "audit_csv", "wallet", "wallet_csv", "earnings", "earnings_csv",
+        "organisations", "organisations_csv", "organisation",
+        "audit", "audit_csv", "wallet", "wallet_csv", "earnings", "earnings_csv",
         "settlements_csv", "settlement", "settlement_csv",
     }  # fmt: skip
 
@@ -276,7 +281,8 @@ def test_every_form_is_here(market: Market) -> None:
         "outage_close", "node_fail", "node_retire", "remedy", "key_revoke", "floor",
         "listing_create", "listing_preview", "listing",
         "listing_withdraw", "listing_turn",
-        "lease_reveal", "members", "member_remove", "keys", "organisation_decide", "hold",
+        "lease_reveal", "members", "member_remove", "keys", "organisation_decide",
+        "organisation_credit", "hold",
         "reservation_confirm", "reservation_cancel", "receipts", "receipt",
         "settlements",
     ],

@@ -118,6 +118,16 @@ def test_totals_and_shortened_numbers_are_named_by_row(market: Market) -> None:
     assert text.count("this is a row of totals; delete it") == 2
 
 
+def test_a_character_nobody_sees_is_named_by_row(market: Market) -> None:
+    reply = look(market, "序列号,主机名\nSN-1,gpu\u200b-1\nSN\xa02,gpu-2\n")
+
+    text = reply.content.decode()
+    assert "gpu[U+200B ZERO WIDTH SPACE]-1" in text
+    assert "SN[U+00A0 NO-BREAK SPACE]2" in text
+    assert text.count("an invisible character stands here, named in brackets") == 2
+    assert "Apply" not in text
+
+
 def test_what_is_known_already_is_no_success(market: Market) -> None:
     client = market.client(market.provider)
     serial = market.pool.nodes.order_by("pk")[0].serial

@@ -18,8 +18,8 @@ PROVIDER_PAGES = [
 ]  # fmt: skip
 TENANT_PAGES = ["search", "rented", "wallet", "wallet_csv"]
 OPERATOR_PAGES = [
-    "audit", "audit_csv", "organisations", "all_leases", "all_leases_csv", "receipts",
-    "receipts_csv", "settlements", "settlements_csv",
+    "audit", "audit_csv", "organisations", "organisations_csv", "all_leases",
+    "all_leases_csv", "receipts", "receipts_csv", "settlements", "settlements_csv",
 ]  # fmt: skip
 ANYBODYS_PAGES = ["members", "keys", "journal", "journal_csv", "password_change"]
 AT_THE_DOOR = {"sign_in", "sign_out", "set_language", "password_ask", "password_set"}
