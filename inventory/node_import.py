@@ -96,6 +96,7 @@ class Preview:
     rows: list[NodeRow]
     errors: list[RowError]
     verdicts: dict[str, Verdict]  # by serial
+    lines: dict[str, int]  # of the file, by serial
     ignored_columns: list[str]
     cards_before: int
     cards_after: int
@@ -144,6 +145,7 @@ def preview(*, pool: Pool, content: bytes) -> Preview:
     file = _read(content)
     errors = file.errors + list(_taken(pool, file.rows))
     bad = {error.line for error in errors}
+    lines = {row.serial: line for line, row in file.rows if line not in bad}
     rows = [row for line, row in file.rows if line not in bad]
     known = {
         node.serial: node
@@ -156,6 +158,7 @@ def preview(*, pool: Pool, content: bytes) -> Preview:
         rows=rows,
         errors=sorted(errors, key=lambda error: (error.line, error.column)),
         verdicts={row.serial: _verdict(row, known.get(row.serial)) for row in rows},
+        lines=lines,
         ignored_columns=file.ignored_columns,
         cards_before=before * pool.cards_per_node,
         cards_after=(before + fresh) * pool.cards_per_node,

@@ -82,7 +82,11 @@ def populate(*, at: datetime, now: datetime) -> dict[str, Organisation]:
     for name in TENANTS:
         _top_up(rows[name], rows[OPERATOR[0]], at)
     _record(
-        rows[TENANT], rows[OPERATOR[0]], TOP_UP_MINOR // 8, "DEMO-LATEST", now - timedelta(hours=3)
+        rows[TENANT],
+        rows[OPERATOR[0]],
+        TOP_UP_MINOR // 8,
+        _bank_line(rows[TENANT].pk, now),
+        now - timedelta(hours=3),
     )
     return rows
 
@@ -142,7 +146,7 @@ def _login(
 
 def _top_up(tenant: Organisation, operator: Organisation, at: datetime) -> None:
     """As in life: one person records the bank's line, another approves it."""
-    receipt = _record(tenant, operator, TOP_UP_MINOR, f"DEMO-{tenant.name}", at)
+    receipt = _record(tenant, operator, TOP_UP_MINOR, _bank_line(tenant.pk, at), at)
     approver = User.objects.get(email=f"finance@{DOMAIN}")
     payments.approve_receipt(
         receipt_public_id=receipt.public_id,
@@ -150,6 +154,11 @@ def _top_up(tenant: Organisation, operator: Organisation, at: datetime) -> None:
         actor=_person(approver, operator),
         user=approver,
     )
+
+
+def _bank_line(number: int, at: datetime) -> str:
+    """As a bank numbers its lines: the day and a serial number."""
+    return f"{at:%Y%m%d}{number:08d}"
 
 
 def _record(

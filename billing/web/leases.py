@@ -61,6 +61,7 @@ class Bill:
     returned_minor: int  # of what was paid at confirmation, given back
     days: list[Day]
     day_count: int
+    card_hours: float  # of all days; the hours delivered last are charged a little later
 
 
 @page(scope="leases:read")
@@ -179,6 +180,7 @@ def _bill(lease: Lease, zone: str) -> Bill:
         returned_minor=lease.due_minor - left - sums["from_deposit"],
         days=usage[:SHOWN_DAYS],
         day_count=len(usage),
+        card_hours=sum(day.card_hours for day in usage),
     )
 
 

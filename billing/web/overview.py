@@ -16,7 +16,7 @@ from inventory.models import Node, Pool
 from inventory.periods import Period, floor_hour
 from marketplace import money, utilisation
 from marketplace.models import Lease, PriceFloor
-from marketplace.web import idle, pools
+from marketplace.web import idle, names, pools
 from marketplace.web.entry import ConsoleRequest, Visit, page, render
 
 PAST_DAYS = 28
@@ -86,7 +86,7 @@ def _things(visit: Visit, rows: list[idle.Row]) -> list[Thing]:
     gap = max(rows, key=lambda row: row.unlisted, default=None)
     if gap is not None and gap.unlisted >= 1:
         words = _("%(pool)s has %(n)s card-hours that nobody can see.") % {
-            "pool": gap.pool.name,
+            "pool": _named(gap.pool),
             "n": f"{gap.unlisted:,.0f}",
         }
         can = visit.actor.may("listings:write")
@@ -113,9 +113,14 @@ def _things(visit: Visit, rows: list[idle.Row]) -> list[Thing]:
     )
     for row in rows:
         if row.pool.pk not in known:
-            words = _("%(pool)s has no floor price.") % {"pool": row.pool.name}
+            words = _("%(pool)s has no floor price.") % {"pool": _named(row.pool)}
             can = visit.actor.may("listings:write")
             url = reverse("floor" if can else "pool", args=[row.pool.public_id])
             things.append(Thing(words, url, _("Set it") if can else _("Look")))
             break
     return things
+
+
+def _named(pool: Pool) -> str:
+    """With its centre: two may have a pool of the same name."""
+    return f"{names.of(pool.fabric.centre)} · {pool.name}"

@@ -35,6 +35,7 @@ def price(amount_micro: int, currency: str) -> str:
 
 register.filter("asking", figures.asking)
 register.filter("named", names.of)
+register.filter("place", names.place)
 
 
 @register.filter
@@ -147,6 +148,11 @@ def sparkline(
         "low": write(low),
         "high": write(high),
     }
+
+
+@register.simple_tag
+def centre_of(offer: Any) -> str:
+    return names.choose(offer.centre_name, offer.centre_name_en)
 
 
 @register.simple_tag

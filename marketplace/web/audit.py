@@ -93,7 +93,7 @@ def _part(by: str, key: str) -> tuple[str, str, Q]:
         centre = find(Centre.objects.all(), key)
         return (
             names.of(centre),
-            f"{centre.region} · {centre.get_hub_display()}",
+            names.place(centre),
             Q(fabric__centre=centre),
         )
     if by == "chip":

@@ -180,7 +180,10 @@ def describe(plan: node_import.Preview) -> dict[str, Any]:
     """A preview as the page shows it."""
     return {
         "plan": plan,
-        "rows": [(row, *VERDICTS[plan.verdicts[row.serial]]) for row in plan.rows[:SHOWN]],
+        "rows": [
+            (row, plan.lines[row.serial], *VERDICTS[plan.verdicts[row.serial]])
+            for row in plan.rows[:SHOWN]
+        ],
         "hidden_rows": max(0, len(plan.rows) - SHOWN),
         "errors": [
             (

@@ -35,7 +35,7 @@ class MemberForm(ConsoleForm):
     """A person and what they may do here."""
 
     email = forms.EmailField(label=gettext_lazy("E-mail address"), max_length=254)
-    name = forms.CharField(label=gettext_lazy("Name"), max_length=100, required=False)
+    name = forms.CharField(label=gettext_lazy("Full name"), max_length=100, required=False)
     role = forms.ChoiceField(
         label=gettext_lazy("Role"),
         choices=Membership.Role.choices,

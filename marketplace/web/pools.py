@@ -104,9 +104,14 @@ def index_csv(request: ConsoleRequest) -> StreamingHttpResponse:
 def create(request: ConsoleRequest) -> HttpResponse:
     visit = request.visit
     fabrics = Fabric.objects.visible_to(visit.actor).select_related("centre")
+    fabrics = fabrics.order_by("centre__name", "name")
+    centre_id = request.GET.get("centre", "")  # where one came from
     form = PoolForm(
         request.POST if request.method == "POST" else None,
-        fabrics=fabrics.order_by("centre__name", "name"),
+        fabrics=fabrics,
+        initial={
+            "fabric": next((f.public_id for f in fabrics if f.centre.public_id == centre_id), None)
+        },
     )
     if request.method == "POST" and form.is_valid():
         pool = attempt(
@@ -135,7 +140,7 @@ def calendar_csv(name: str, rows: list[idle.Row]) -> StreamingHttpResponse:
     """The numbers behind a calendar, in card-hours."""
     header = [
         _("Centre"), _("Pool"), _("Chip"), _("Date"), _("Installed"), _("Sold"), _("Held"),
-        _("External"), _("Listed, free"), _("Not listed"), _("Out of service"),
+        _("External"), _("Listed, free"), _("Not listed"), _("Spare or out of service"),
     ]  # fmt: skip
     lines = (
         [

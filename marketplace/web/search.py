@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.http import HttpResponse
 from django.utils.translation import gettext_lazy as _
 
@@ -14,7 +17,8 @@ from inventory.errors import DomainError
 from inventory.models import Chip, HubNode
 from inventory.periods import ceil_hour
 from marketplace import offers
-from marketplace.offers import OfferRequest
+from marketplace.models import PriceVersion
+from marketplace.offers import Offer, OfferRequest
 from marketplace.web import refusals
 from marketplace.web.entry import ConsoleRequest, page, render
 from marketplace.web.forms import ConsoleForm, ZonedDateTimeField, count_field
@@ -47,6 +51,16 @@ CHANGES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An offer with the words of its codes."""
+
+    offer: Offer
+    chip: str
+    schedule: str
+    changed: str  # what of the search it does not meet
+
+
 class SearchForm(ConsoleForm):
     """Cards for some hours, somewhere in a window of time."""
 
@@ -66,7 +80,8 @@ class SearchForm(ConsoleForm):
         chip = self.fields["chip"]
         assert isinstance(chip, forms.ChoiceField)
         rows = Chip.objects.filter(pools__isnull=False).distinct().order_by("vendor", "model")
-        chip.choices = [("", _("any")), *((row.code, f"{row.vendor} {row.model}") for row in rows)]
+        self.chips = {row.code: f"{row.vendor} {row.model}" for row in rows}
+        chip.choices = [("", _("any")), *self.chips.items()]
 
     def request(self) -> OfferRequest:
         """Raises InvalidRequest, InvalidPeriod."""
@@ -99,16 +114,26 @@ def index(request: ConsoleRequest) -> HttpResponse:
         else:
             context = {
                 "found": found,
+                "offers": [_shown(offer, form.chips) for offer in found.offers],
                 "rejections": [
                     (REASONS.get(row.code, row.code), row.listing_count) for row in found.rejections
                 ],
                 "alternatives": [
-                    (", ".join(str(CHANGES.get(name, name)) for name in row.changed), row.offer)
-                    for row in found.alternatives
+                    _shown(row.offer, form.chips, row.changed) for row in found.alternatives
                 ],
                 "curl": as_curl(wanted, request.build_absolute_uri("/api/v1/offers/search")),
             }
+    context["zone"] = settings.BILLING_ZONE
     return render(request, "console/search.html", context, form=form)
+
+
+def _shown(offer: Offer, chips: dict[str, str], changed: Sequence[str] = ()) -> Shown:
+    return Shown(
+        offer=offer,
+        chip=chips.get(offer.chip, offer.chip),
+        schedule=str(PriceVersion.Schedule(offer.schedule).label),
+        changed=", ".join(str(CHANGES.get(name, name)) for name in changed),
+    )
 
 
 def as_curl(wanted: OfferRequest, url: str) -> str:

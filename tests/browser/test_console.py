@@ -131,3 +131,20 @@ def test_every_page_reads_well(market: Market, reader: Reader, party: str) -> No
 
     assert wrong == []
     assert reader.complaints == []
+
+
+def test_a_printed_page_is_light_and_cuts_no_column_off(market: Market, reader: Reader) -> None:
+    market.fund()
+    market.lease(market.listing())
+    reader.sign_in(world.member(market.provider).email)
+    reader.page.context.add_cookies([{"name": "theme", "value": "dark", "url": reader.address}])
+
+    reader.page.emulate_media(media="print")
+    reader.page.set_viewport_size({"width": 703, "height": 1000})  # A4 within its margins
+    for name in ("deals", "earnings"):
+        reader.go(reverse(name))
+        right = "Math.max(...[...document.querySelectorAll('table')].map(t => t.scrollWidth))"
+        assert reader.page.evaluate(right) <= 703, name
+        paper = "getComputedStyle(document.body).backgroundColor"
+        assert reader.page.evaluate(paper) == "rgb(255, 255, 255)"
+    assert reader.complaints == []

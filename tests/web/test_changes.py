@@ -164,6 +164,7 @@ def test_a_tenant_searches_holds_pays_and_gives_back(market: Market) -> None:
         },
     )  # fmt: skip
     offer = found.context["found"].offers[0]
+    assert "<h2>NVIDIA H100 SXM 80GB · 1 × 8 cards</h2>" in found.content.decode()
     curl = found.context["curl"]
     assert curl.startswith("curl -s http://testserver/api/v1/offers/search ")
     by_api = client.post(
@@ -226,3 +227,12 @@ def test_a_post_from_another_site_is_refused(market: Market) -> None:
 
     assert reply.status_code == 403
     assert "页面已过期" in reply.content.decode()
+
+
+def test_a_pool_is_begun_in_the_centre_one_comes_from(market: Market) -> None:
+    other = world.pool(owner=market.provider).fabric
+    client = market.client(market.provider)
+
+    for fabric in (market.pool.fabric, other):
+        begun = client.get(reverse("pool_create"), {"centre": fabric.centre.public_id})
+        assert begun.context["form"]["fabric"].value() == fabric.public_id

@@ -244,3 +244,9 @@ def test_a_page_of_a_long_lease_makes_as_many_statements(
 
     with django_assert_max_num_queries(20):
         page(client, lived)
+
+
+def test_the_total_is_that_of_the_days_above_it(market: Market, lived: Lease) -> None:
+    bill = page(market.client(market.tenant), lived).context["bill"]
+
+    assert bill.card_hours == sum(day.card_hours for day in bill.days) == 76

@@ -149,3 +149,11 @@ def test_columns_that_are_not_read_are_named(market: Market) -> None:
 
     assert "Not read: 备注, 型号" in reply.content.decode()
     assert reply.context["plan"].new_count == 1
+
+
+def test_every_row_of_the_preview_has_its_line(market: Market) -> None:
+    reply = look(market, "serial,hostname\nSN-1,a\n,b\nSN-3,c\n")
+
+    assert [(row.serial, line) for row, line, *_ in reply.context["rows"]] == [
+        ("SN-1", 2), ("SN-3", 4),
+    ]  # fmt: skip

@@ -150,3 +150,15 @@ def test_rows_do_not_multiply_statements(
 
     with django_assert_max_num_queries(14):
         client.get(reverse("receipts"))
+
+
+def test_the_first_page_says_what_waits_and_never_offers_ones_own(market: Market) -> None:
+    recorder, approver = market.client(market.operator), market.client(market.operator, "finance")
+    waits = "1 bank receipt waits for a second person: until then the money is in no wallet."
+    assert "Waiting for the operator" not in plain(approver.get(reverse("audit")))
+
+    recorder.post(reverse("receipts"), line(market))
+
+    assert f"{waits} Decide" in plain(approver.get(reverse("audit")))
+    assert waits not in plain(recorder.get(reverse("audit")))
+    assert f"{waits} Look" in plain(market.client(market.operator, "viewer").get(reverse("audit")))

@@ -69,6 +69,15 @@ def test_every_text_is_translated(catalogue: dict[str, str]) -> None:
     assert not missing
 
 
+def test_no_text_is_translated_twice() -> None:
+    """A reader of catalogues keeps the last silently, and two meanings of a word collide."""
+    texts = re.findall(
+        r'^msgid "(.+)"\nmsgstr', CATALOGUE.read_text(encoding="utf-8"), re.MULTILINE
+    )
+
+    assert sorted(texts) == sorted(set(texts))
+
+
 def test_a_translation_names_the_same_particulars(catalogue: dict[str, str]) -> None:
     for text, translation in catalogue.items():
         assert set(_PLACE.findall(text)) == set(_PLACE.findall(translation)), text
