@@ -19,6 +19,7 @@ from billing import closing, rating, settlement
 from billing.demo import people, places
 from billing.demo.catalogue import (
     CENTRES,
+    FIRST_POOLS,
     OPERATOR,
     TENANT,
     TENANTS,
@@ -36,7 +37,7 @@ ZONE = settings.BILLING_ZONE
 
 
 def lay_ground(*, seed: int, now: datetime, progress: Progress) -> None:
-    """Everybody and everything exists; the first pool has its past, and is charged for."""
+    """Everybody and everything exists; the first pools have their past, and are charged for."""
     at = floor_hour(now) - timedelta(days=DAYS + 15)
     if not Organisation.objects.filter(name=OPERATOR[0]).exists():
         with transaction.atomic(durable=True):
@@ -45,8 +46,7 @@ def lay_ground(*, seed: int, now: datetime, progress: Progress) -> None:
             rows = people.populate(at=at, now=now)
             places.build(owners=rows, at=at, seed=seed)
         progress(f"{len(rows)} organisations, {len(CENTRES)} centres with their nodes")
-    first = CENTRES[0].pools[0].name
-    if _play(Pool.objects.filter(name=first), seed, now, progress):
+    if _play(Pool.objects.filter(name__in=FIRST_POOLS), seed, now, progress):
         _charge_all(now, progress)
 
 

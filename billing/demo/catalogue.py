@@ -22,6 +22,7 @@ class DemoPool:
     unit_cards: int | None = None  # a slice; None: whole nodes
     listed_share: float = 0.85  # of the units, at the start
     demand: float = 0.6  # of the listed capacity, roughly
+    grid_seconds: int = 3600  # starts lie on it
     parts: int = 8  # a usual deal takes one of so many parts of what is listed
 
 
@@ -74,6 +75,12 @@ NEWCOMER = ("昆仑算力", "Kunlun Compute")
 PROVIDER, TENANT = next(iter(PROVIDERS)), next(iter(TENANTS))
 OPERATOR = ("卡时运营", "Cardhour Operations")
 
+# What the printed lines reserve: slices of a card, from the next minutes on, so that whoever
+# follows them sees machines arrive.
+TOUR_POOL, TOUR_CHIP = "A3", "l40s-48g"
+# Their past is played before the first page is shown: what the printed log-ins look at first.
+FIRST_POOLS = ("A1", TOUR_POOL)
+
 # By pool. Nobody draws these by lot: chance sells to the other tenants only.
 OWN_DEALS = {
     "A1": (
@@ -103,7 +110,7 @@ CENTRES = (
             # In a few large deals: its hours are charged while somebody waits for the first page.
             DemoPool("A1", "h800-80g", 64, "11.20", demand=0.75, parts=4),
             DemoPool("A2", "ascend-910b-64g", 96, "4.10", demand=0.35),
-            DemoPool("A3", "l40s-48g", 24, "3.20", unit_cards=1, demand=0.5),
+            DemoPool(TOUR_POOL, TOUR_CHIP, 24, "3.20", unit_cards=1, demand=0.5, grid_seconds=60),
         ),
     ),
     DemoCentre(

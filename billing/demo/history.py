@@ -146,7 +146,9 @@ class PoolHistory:
                 schedule=self.plan.schedule,
             ),
             terms=TermsInput(
-                minimum_hours=6, cancellation=((168, 10_000), (24, 8_000), (0, 5_000))
+                minimum_hours=6,
+                start_grid_seconds=self.plan.grid_seconds,
+                cancellation=((168, 10_000), (24, 8_000), (0, 5_000)),
             ),
             at=self.start,
             actor=provider,

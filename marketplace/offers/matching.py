@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from inventory.periods import LATEST, Period
-from marketplace import money
+from marketplace import money, policy
 from marketplace.money import Price, Quote
 from marketplace.offers.model import Code, OfferRequest
 from marketplace.search_map import NO_START, Ints, SearchMap, Stall, instant, micros
@@ -61,7 +61,7 @@ def match(
     starts = map_.first_starts(
         units=np.where(units > 0, units, np.iinfo(np.int64).max),
         duration=request.hours * _HOUR,
-        earliest=max(micros(request.earliest_start), micros(at)),
+        earliest=micros(_earliest(request, at)),
         latest_end=micros(request.latest_end),
         not_before=micros(at),
     )
@@ -71,6 +71,11 @@ def match(
         code = _why_not(request, map_, row, int(units[row]), at)
         reasons.add(code, int(map_.units[row]) if code == "too_many_units" else None)
     return _best(request, map_, fitting, units, starts, reasons), reasons
+
+
+def _earliest(request: OfferRequest, at: datetime) -> datetime:
+    """No offer starts before it could be held and confirmed."""
+    return max(request.earliest_start, at + policy.SHORTEST_HOLD)
 
 
 def _units_of(request: OfferRequest, stall: Stall, buyer_id: int | None, reasons: Reasons) -> int:
@@ -117,7 +122,7 @@ def _excluded(request: OfferRequest, stall: Stall, buyer_id: int | None) -> Code
 
 def _why_not(request: OfferRequest, map_: SearchMap, row: int, units: int, at: datetime) -> Code:
     """Why a stall that sells such units has no start for them."""
-    earliest = max(request.earliest_start, at)
+    earliest = _earliest(request, at)
     if request.latest_end - earliest < request.duration:
         return "window_too_short"
     if units > map_.units[row]:

@@ -11,16 +11,16 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from billing.demo.catalogue import PASSWORD, TENANT
+from billing.demo.catalogue import PASSWORD, TENANT, TOUR_CHIP
 from billing.demo.people import LOGINS, SEED
 from inventory import keys
 from inventory.actors import Actor
 from inventory.models import ApiKey, Organisation
 from inventory.organisations import ROLE_SCOPES
-from inventory.periods import ceil_hour
 
 KEY_NAME = "tour"
 KEY_DAYS = 7
+READING_TIME = timedelta(minutes=3)  # until the first start: the lines want to be copied
 OFFER, IDENTITY = '["data"][0]["token"]', '["id"]'  # where an answer keeps it
 
 
@@ -73,10 +73,11 @@ def _logins() -> str:
 
 def _curls(url: str, key: str, now: datetime) -> str:
     """Search, hold, confirm: each line takes what it needs from the one before."""
-    start = ceil_hour(now + timedelta(hours=2))
+    start = now.replace(second=0, microsecond=0) + READING_TIME
     end = start + timedelta(days=7)
     stamp = f"{now:%H%M%S}"
     search = {
+        "chips": [TOUR_CHIP],
         "units": 2,
         "hours": 24,
         "earliest_start": f"{start:%Y-%m-%dT%H:%M:%SZ}",
@@ -93,6 +94,7 @@ def _curls(url: str, key: str, now: datetime) -> str:
             f""" -d "{{\\"offer\\": \\"$OFFER\\"}}" | {_pick(IDENTITY)})""",
             f'  {post} -H "Idempotency-Key: confirm-{stamp}"'
             f" {url}/api/v1/reservations/$RSV/confirm -d '{{}}'",
+            f"Its machines arrive within a minute of the start: {url}/leases/",
             "",
         ]
     )
