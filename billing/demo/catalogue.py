@@ -110,7 +110,9 @@ CENTRES = (
             # In a few large deals: its hours are charged while somebody waits for the first page.
             DemoPool("A1", "h800-80g", 64, "11.20", demand=0.75, parts=4),
             DemoPool("A2", "ascend-910b-64g", 96, "4.10", demand=0.35),
-            DemoPool(TOUR_POOL, TOUR_CHIP, 24, "3.20", unit_cards=1, demand=0.5, grid_seconds=60),
+            DemoPool(
+                TOUR_POOL, TOUR_CHIP, 24, "3.20", unit_cards=1, demand=0.5, parts=3, grid_seconds=60
+            ),
         ),
     ),
     DemoCentre(
