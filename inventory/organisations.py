@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from inventory import journal, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid, NotFound
-from inventory.models import Membership, Organisation, Project, User, Verification
+from inventory.models import JournalEntry, Membership, Organisation, Project, User, Verification
 
 Role = Membership.Role
 
@@ -153,6 +153,16 @@ def decide(
             transitions.advance(organisation, to=Verification.PENDING, at=at, actor=actor)
         transitions.advance(organisation, to=to, at=at, actor=actor, reason=reason)
     return organisation
+
+
+def rejection(organisation: Organisation) -> str:
+    """Why its papers were rejected, in the operator's words; empty where they were not."""
+    if organisation.state != Verification.REJECTED:
+        return ""
+    entries = JournalEntry.objects.filter(
+        object_id=organisation.public_id, to_state=Verification.REJECTED
+    )
+    return entries.order_by("-at", "-id").values_list("reason", flat=True).first() or ""
 
 
 def _lock(organisation_id: int) -> Organisation:

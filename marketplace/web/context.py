@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from inventory import organisations
 from marketplace.web import navigation
 from marketplace.web.entry import Visit
 
@@ -20,4 +21,5 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "visit": visit,
         "theme": theme if theme in THEMES else "",
         "navigation": navigation.sections(visit, request.path) if visit else [],
+        "rejection": organisations.rejection(visit.organisation) if visit else "",
     }

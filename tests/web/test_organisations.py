@@ -114,6 +114,21 @@ def test_one_page_says_all_of_an_organisation(
     assert "As provider" not in plain(tenant)
 
 
+def test_a_rejected_organisation_reads_why(market: Market) -> None:
+    page = reverse("members")
+    why = "The licence <expired> in May"
+    organisations.decide(
+        organisation_id=market.tenant.pk, verified=False, reason=why, at=market.at,
+        actor=world.actor(market.operator),
+    )  # fmt: skip
+
+    told = market.client(market.tenant).get(page).content.decode()
+    others = market.client(market.provider).get(page).content.decode()
+
+    assert "“The licence &lt;expired&gt; in May”" in told
+    assert "expired" not in others
+
+
 def test_settlements_and_what_is_owed_are_the_providers(market: Market) -> None:
     now = market.at
     in_last_month(market)
