@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from django.db.models import Model, QuerySet, prefetch_related_objects
+from django.db.models import Count, F, Model, QuerySet, Sum, prefetch_related_objects
+from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 
 from inventory.models import JournalEntry
@@ -73,12 +74,19 @@ def rented(request: ConsoleRequest) -> HttpResponse:
     """What a tenant holds and rents, and what became of holds that made no lease."""
     organisation, at = request.visit.organisation, request.visit.at
     lapsed_count = policy.lapsed_count(organisation.pk, at)
+    leases = leases_of(request).filter(tenant=organisation)
+    scheduled = leases.filter(state=Lease.State.SCHEDULED)
     context = {
+        "running": leases.filter(state=Lease.State.ACTIVE).aggregate(
+            leases=Count("pk"),
+            cards=Coalesce(Sum(F("unit_count") * F("allocation__pool__unit_cards")), 0),
+        ),
+        "next_start": scheduled.order_by("period__startswith", "pk").first(),
         "held": _held(request).filter(tenant=organisation)[:100],
         "gone": _gone(request),
         "lapsed_count": lapsed_count,
         "next_bps": policy.hold_bps(lapsed_count),
-        "page": paged(leases_of(request).filter(tenant=organisation), request),
+        "page": paged(leases, request),
     }
     return render(request, "console/rented.html", context)
 

@@ -214,6 +214,29 @@ def test_a_hold_is_given_back_for_nothing_and_without_a_word(market: Market) -> 
         assert market.client(other).get(address).status_code == 404
 
 
+def test_a_tenants_first_page_says_what_runs_what_comes_and_what_is_left(
+    market: Market, lived: Lease, django_assert_max_num_queries: Any
+) -> None:
+    listing = market.listing()
+    market.fund()
+    market.lease(listing)
+    client = market.client(market.tenant)
+    client.get(reverse("rented"))
+
+    with django_assert_max_num_queries(16):
+        reply = client.get(reverse("rented"))
+
+    text = plain(reply)
+    left = ledger.balance(market.tenant).available_minor
+    assert f"¥{left / 100:,.2f}" in text
+    assert "Next start –" not in text
+    running = Lease.objects.filter(state="active")
+    assert reply.context["running"] == {
+        "leases": running.count(),
+        "cards": sum(row.unit_count * row.allocation.pool.unit_cards for row in running),
+    }
+
+
 def test_a_hold_that_lapsed_says_why_and_what_it_costs(market: Market) -> None:
     market.at -= timedelta(hours=2)
     market.fund()
