@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from launcher import ground
@@ -151,6 +152,8 @@ def measured(command: str) -> Callable[[Command], int]:
     """bench and replay: a Django command on an empty database with durable settings."""
 
     def measure(words: Command) -> int:
+        # The command runs in the checkout; a file is named from where the caller stands.
+        words = [str(Path(word).resolve()) if Path(word).is_file() else word for word in words]
         with locked("bench", wait="waiting for another measurement of this checkout"):
             ground.prepare()
             with Family() as family:

@@ -78,8 +78,9 @@ OPERATOR = ("卡时运营", "Cardhour Operations")
 # What the printed lines reserve: slices of a card, from the next minutes on, so that whoever
 # follows them sees machines arrive.
 TOUR_POOL, TOUR_CHIP = "A3", "l40s-48g"
-# Their past is played before the first page is shown: what the printed log-ins look at first.
-FIRST_POOLS = ("A1", TOUR_POOL)
+# Their past is played before the first page is shown: what the printed log-ins look at first,
+# and all that the first tenant has, so that what follows them never makes it wait.
+FIRST_POOLS = ("A1", TOUR_POOL, "C3")
 
 # By pool. Nobody draws these by lot: chance sells to the other tenants only.
 OWN_DEALS = {

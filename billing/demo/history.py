@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from billing import checkout
+from billing import checkout, ledger
 from billing.demo.catalogue import OWN_DEALS, DemoPool, OwnDeal
 from billing.demo.people import SEED
 from inventory import capacity, metering, provisioning
@@ -29,6 +29,7 @@ from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Lease, Listing
 from marketplace.offers import OfferClaim
 
+CURRENCY = "CNY"
 DAYS = 60
 AHEAD_DAYS = 45  # how far the listings reach into the future
 LENGTHS_HOURS = (24, 72, 168, 336, 720, 720, 1080)
@@ -77,6 +78,7 @@ class PoolHistory:
     def play(self) -> int:
         """The pool has its past; returns how many deals it holds. Not idempotent."""
         with transaction.atomic(), capacity.replaying():
+            self._lock_purses()
             self._set_engine(PAST_ENGINE)
             self.listing = self._list()
             for deal in OWN_DEALS.get(self.plan.name, ()):
@@ -94,6 +96,16 @@ class PoolHistory:
             metering.sweep(at=self.now)
             self._set_engine(ENGINE)
         return self.deal_count
+
+    def _lock_purses(self) -> None:
+        """Every row its deals will lock, in the order in which the workers lock them."""
+        tenants = [*self.tenants, *([self.own_tenant] if self.plan.name in OWN_DEALS else [])]
+        rows = Organisation.objects.filter(pk__in=[row.pk for row in tenants])
+        list(rows.select_for_update(of=("self",), no_key=True).order_by("pk"))
+        codes = {ledger.wallet(row, CURRENCY) for row in tenants}
+        codes |= {ledger.deposit(row, CURRENCY) for row in tenants}
+        codes |= {ledger.receivable(row, CURRENCY) for row in tenants}
+        ledger.lock(sorted(codes | {ledger.provider_accrued(self.pool.provider, CURRENCY)}))
 
     def _set_engine(self, options: dict[str, int]) -> None:
         self.pool.driver_options = options
@@ -130,7 +142,7 @@ class PoolHistory:
         listings.set_floor(
             pool_id=self.pool.pk,
             **{name: hourly * share // 100 for name, share in COSTS},
-            currency="CNY",
+            currency=CURRENCY,
             at=self.start,
             actor=provider,
         )
@@ -140,7 +152,7 @@ class PoolHistory:
             unit_count=max(1, int(units * self.plan.listed_share)),
             sellable=Period(self.start, self.start + timedelta(days=DAYS + AHEAD_DAYS)),
             price=PriceInput(
-                currency="CNY",
+                currency=CURRENCY,
                 basis=self.plan.basis,
                 amount_micro=micro,
                 schedule=self.plan.schedule,

@@ -29,7 +29,7 @@ _TEXT = re.compile(TEXT_PATTERN)
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _ZONELESS = re.compile(r"^\d{4}-\d{2}-\d{2}[Tt ][\d:.]+$")
 _INSTANT = re.compile(
-    r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})$"
+    r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})$", re.ASCII
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -55,24 +55,42 @@ def read(
 
     `end` may be a `duration_seconds` or `duration_hours` instead, `nodes` may be `cards`,
     rounded up to whole nodes. Instants are ISO 8601 (UTC unless they say so) or seconds since
-    1970. Rows that want nothing for no time are left out. Raises UnreadableTrace.
+    1970. Rows that want nothing, or for no time, are left out. Raises UnreadableTrace.
     """
     names = _names(columns or {})
     opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        absent = sorted(name for name in names.values() if name not in (reader.fieldnames or ()))
-        if absent:
-            raise UnreadableTrace(
-                f"No column {', '.join(absent)}; there are {', '.join(reader.fieldnames or ())}"
-            )
-        rows = []
+    try:
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+            return list(_demands(csv.DictReader(file, restval=""), names, cards_per_node))
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+        raise UnreadableTrace(f"{path.name} is not a table in UTF-8: {error}") from error
+
+
+def _demands(
+    reader: csv.DictReader[str], names: Mapping[str, str], cards_per_node: int
+) -> Iterator[Demand]:
+    """Row by row; whatever is wrong with one is said with its line."""
+    there = reader.fieldnames or ()
+    absent = sorted(name for name in names.values() if name not in there)
+    if absent:
+        raise UnreadableTrace(
+            f"No column {', '.join(absent)}; there are {', '.join(there)}."
+            " --columns says what they are called"
+        )
+    lines: dict[str, int] = {}
+    try:
         for number, row in enumerate(reader):
-            try:
-                rows.append(_demand(row, names, number, cards_per_node))
-            except (ValueError, ArithmeticError, Invalid) as error:
-                raise UnreadableTrace(f"Line {number + 2}: {error}") from error
-        return [demand for demand in rows if demand is not None]
+            demand = _demand(row, names, number, cards_per_node)
+            if demand is None:
+                continue
+            if demand.id in lines:
+                raise UnreadableTrace(f"the id {demand.id} is that of line {lines[demand.id]} too")
+            lines[demand.id] = reader.line_num
+            yield demand
+    except UnicodeDecodeError:
+        raise  # it is the file's fault, not a line's
+    except (ValueError, ArithmeticError, OSError, csv.Error, Invalid) as error:
+        raise UnreadableTrace(f"Line {reader.line_num}: {error}") from error
 
 
 def _names(given: Mapping[str, str]) -> dict[str, str]:
@@ -100,9 +118,9 @@ def _demand(
     else:
         end = start + timedelta(hours=float(row[names["duration_hours"]]))
     if "nodes" in names:
-        node_count = int(float(row[names["nodes"]]))
+        node_count = _whole(row[names["nodes"]])
     else:
-        node_count = -(-int(float(row[names["cards"]])) // cards_per_node)
+        node_count = -(-_whole(row[names["cards"]]) // cards_per_node)
     if end <= start or node_count < 1:
         return None
     return Demand(
@@ -111,6 +129,14 @@ def _demand(
         period=Period(start, end),
         node_count=node_count,
     )
+
+
+def _whole(text: str) -> int:
+    """A count, which some tables write as 2.0."""
+    count = float(text)
+    if count % 1:
+        raise ValueError(f"{text} is no whole number")
+    return int(count)
 
 
 def _instant(text: str) -> datetime:

@@ -195,7 +195,7 @@ class Offers(Resource):
 
 
 class ReadOnlyReservations(ReadOnlyResource):
-    """Deals not yet funded, of the caller as tenant or provider."""
+    """Deals as they were held, whatever became of them, of the caller as tenant or provider."""
 
     required_scopes: ClassVar[dict[str, str | None]] = {
         "list": "reservations:read",

@@ -154,6 +154,8 @@ def _fields(
         choices = inner.get("allOf", inner.get("oneOf", []))
         choice: dict[str, Any] = next((one for one in choices if "$ref" in one), {})
         whole = _resolve(schema, {**inner, **choice})
+        if "items" in whole:
+            whole = {**whole, "items": _resolve(schema, whole["items"])}
         rows.append(
             {
                 "name": f"{prefix}{name}",
@@ -174,7 +176,7 @@ def _type(part: dict[str, Any]) -> str:
     words = " | ".join(kind) if isinstance(kind, list) else str(kind)
     if kind == "array":
         inner = part.get("items", {})
-        words = f"array of {'object' if '$ref' in inner else _type(inner)}"
+        words = f"array of {_type(inner)}"
     if "enum" in part:
         return " | ".join("null" if value is None else str(value) for value in part["enum"])
     if pattern := re.match(r"^\^([a-z]{3,4})_\[0-9a-f\]", part.get("pattern", "")):

@@ -1,4 +1,4 @@
-"""Deals not yet funded."""
+"""Deals as they are held, and what becomes of them."""
 
 from __future__ import annotations
 

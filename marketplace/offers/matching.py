@@ -122,6 +122,8 @@ def _excluded(request: OfferRequest, stall: Stall, buyer_id: int | None) -> Code
 
 def _why_not(request: OfferRequest, map_: SearchMap, row: int, units: int, at: datetime) -> Code:
     """Why a stall that sells such units has no start for them."""
+    if request.latest_end <= at:
+        return "window_over"
     earliest = _earliest(request, at)
     if request.latest_end - earliest < request.duration:
         return "window_too_short"
@@ -129,7 +131,10 @@ def _why_not(request: OfferRequest, map_: SearchMap, row: int, units: int, at: d
         return "too_many_units"
     sell_start, sell_end = map_.windows.columns[:2, row].tolist()
     start, end = max(sell_start, micros(earliest)), min(sell_end, micros(request.latest_end))
-    return "sold_out" if end - start >= request.hours * _HOUR else "not_on_sale_then"
+    if end - start < request.hours * _HOUR:
+        return "not_on_sale_then"
+    grid = map_.stalls[row].ware.grid_micros
+    return "sold_out" if end - -(-start // grid) * grid >= request.hours * _HOUR else "off_the_grid"
 
 
 def _best(
@@ -202,9 +207,11 @@ def relaxed(request: OfferRequest, map_: SearchMap) -> list[tuple[tuple[str, ...
         ways.append((("latest_end",), replace(request, latest_end=later)))
     if request.max_card_hour_micro is not None:
         ways.append((("max_card_hour_micro",), replace(request, max_card_hour_micro=None)))
-    if request.regions or request.hubs:
-        ways.append((("regions",), replace(request, regions=(), hubs=())))
-    if request.chips:
+    if places := tuple(name for name in ("regions", "hubs") if getattr(request, name)):
+        ways.append((places, replace(request, regions=(), hubs=())))
+    if request.chip_class:
+        ways.append((("chip_class",), replace(request, chip_class="")))
+    elif request.chips:
         classes = sorted(
             {
                 stall.pool.chip_class

@@ -27,7 +27,9 @@ Code = Literal[
     "too_many_units",
     "too_short",
     "too_long",
+    "window_over",
     "window_too_short",
+    "off_the_grid",  # no start of the listing's grid leaves the window long enough
     "not_on_sale_then",
     "too_expensive",
     "sold_out",
@@ -126,7 +128,7 @@ class Offer:
     fee_minor: int
     due_minor: int
     hold_deposit_minor: int
-    hold_seconds: int
+    hold_seconds: int  # how long a hold made now lasts; near the start less than elsewhere
     cancellation: tuple[tuple[int, int], ...]  # hours before the start, basis points refunded
     facts: dict[str, Fact]  # proved of the fabric; what nobody has proved reads "unknown"
     declared: dict[str, Fact]  # what the provider says of it, and answers for

@@ -92,6 +92,7 @@ def _offers(matches: Sequence[Match], actor: Actor, at: datetime) -> list[Offer]
 def _offer(found: Match, pool: Pool, hold_bps: int, at: datetime) -> Offer:
     ware, quote, centre = found.stall.ware, found.quote, pool.fabric.centre
     expires_at = at + timedelta(seconds=settings.OFFER_SECONDS)
+    held_until = policy.expires_at(at, start=found.period.start, lead_seconds=pool.lead_seconds)
     claim = OfferClaim(
         listing_id=ware.public_id,
         price_id=ware.price_id,
@@ -129,7 +130,7 @@ def _offer(found: Match, pool: Pool, hold_bps: int, at: datetime) -> Offer:
         fee_minor=quote.fee_minor,
         due_minor=quote.due_minor,
         hold_deposit_minor=money.share(quote.gross_minor, hold_bps),
-        hold_seconds=settings.HOLD_SECONDS,
+        hold_seconds=int((held_until - at).total_seconds()),
         cancellation=ware.cancellation,
         facts=proved_facts(pool.fabric),
         declared=declared_facts(pool.fabric),

@@ -35,7 +35,9 @@ REASONS = {
     "too_many_units": _("not as many units on sale"),
     "too_short": _("shorter than its shortest lease"),
     "too_long": _("longer than its longest lease"),
+    "window_over": _("the window lies in the past"),
     "window_too_short": _("the window is shorter than the lease"),
+    "off_the_grid": _("starts at other minutes than the window allows"),
     "not_on_sale_then": _("not on sale in this window"),
     "too_expensive": _("dearer than your limit"),
     "sold_out": _("sold out in this window"),
@@ -47,6 +49,8 @@ CHANGES = {
     "latest_end": _("a later end"),
     "max_card_hour_micro": _("a higher price"),
     "regions": _("another region"),
+    "hubs": _("another hub"),
+    "chip_class": _("another kind of chip"),
     "chips": _("another chip"),
 }
 

@@ -141,6 +141,11 @@ def test_slices_serve_fewer_cards_than_a_node() -> None:
         ({"units": 5}, "too_many_units"),
         ({"units": 4, "earliest_start": T0 + hours(20), "latest_end": T0 + hours(45)}, "sold_out"),
         ({"latest_end": T0 + hours(15)}, "window_too_short"),
+        ({"earliest_start": T0 - hours(99), "latest_end": T0}, "window_over"),
+        (
+            {"earliest_start": T0 + hours(10.5), "latest_end": T0 + hours(20.5)},
+            "off_the_grid",
+        ),
         (
             {"earliest_start": T0 + hours(1995), "latest_end": T0 + hours(3000)},
             "not_on_sale_then",
@@ -169,7 +174,15 @@ def test_what_comes_near_is_said_with_what_differs() -> None:
     elsewhere = scene.search(regions=("上海",))
     later = scene.search(latest_end=T0 + hours(15))
 
-    for results, changed in ((too_dear, "max_card_hour_micro"), (elsewhere, "regions")):
+    far = scene.search(hubs=("nxa",))
+    other_kind = scene.search(chips=(listing.pool.chip_id,), chip_class="consumer")
+
+    for results, changed in (
+        (too_dear, "max_card_hour_micro"),
+        (elsewhere, "regions"),
+        (far, "hubs"),
+        (other_kind, "chip_class"),
+    ):
         assert results.alternatives[0].changed == (changed,)
         assert results.alternatives[0].offer.listing_id == listing.public_id
     assert later.alternatives[0].changed == ("latest_end",)
@@ -183,6 +196,20 @@ def test_starts_lie_on_the_listing_s_grid_and_leave_time_to_prepare() -> None:
     (found,) = scene.search(at=T0 + hours(10.1), earliest_start=T0 + hours(1)).offers
 
     assert found.start_at == T0 + hours(18)
+
+
+def test_an_offer_leaves_time_to_confirm_it_and_says_how_long_it_is_held() -> None:
+    listing = scene.listing(terms=TermsInput(start_grid_seconds=900))
+    late = T0 + hours(10.25) - timedelta(seconds=90)
+
+    (found,) = scene.search(at=late, earliest_start=T0).offers
+    later = scene.search(at=late + timedelta(seconds=31), earliest_start=T0).offers[0]
+    held = scene.hold(listing, at=late, start=10.25, end=20.25)
+
+    assert found.start_at == T0 + hours(10.25)
+    assert later.start_at == T0 + hours(10.5)
+    assert held.expires_at - late == timedelta(seconds=found.hold_seconds)
+    assert found.hold_seconds == 90
 
 
 def test_nobody_is_offered_its_own_capacity() -> None:

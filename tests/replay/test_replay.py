@@ -105,6 +105,9 @@ d,t1,2017-10-01T10:00:00Z,2017-10-01T20:00:00Z,3
 """
 
 
+HEAD = "lease_id,tenant,start,end,servers\n"
+
+
 def write(tmp_path: Path, text: str, name: str = "trace.csv") -> Path:
     path = tmp_path / name
     if name.endswith(".gz"):
@@ -196,14 +199,41 @@ def test_nodes_are_dealt_by_largest_remainder_at_least_one_each(tmp_path: Path) 
     ("text", "says"),
     [
         ("a,b\n1,2\n", "No column"),
-        ("lease_id,tenant,start,end,servers\n", "empty"),
-        ("lease_id,tenant,start,end,servers\n1,t,yesterday,2017-10-02,1\n", "Line 2"),
+        (HEAD, "empty"),
+        (HEAD + "1,t,yesterday,2017-10-02,1\n", "Line 2"),
+        (HEAD + "1,t,2017-10-01,2017-10-02,1\n1,t,2017-10-03,2017-10-04,1\n", "Line 3.*line 2"),
+        (HEAD + "1,t,2017-10-01,2017-10-02\n", "Line 2"),
+        (HEAD + "1,t,2017-10-01\n", "Line 2"),
+        (HEAD + "1,t,2017-10-01,2017-10-02,2.7\n", "Line 2.*whole"),
+        (HEAD + "1,t,1e18,2e18,1\n", "Line 2"),
+        (HEAD + "1,t,2017-10-01,2017-10-02,nan\n", "Line 2"),
     ],
 )
 @pytest.mark.django_db
 def test_says_what_is_wrong_with_a_file(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(CommandError, match=says):
         replay(write(tmp_path, text), "--nodes", "1")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--nodes", "0"), ("--nodes", "1.5"), ("--nodes", "x"), ("--cards-per-node", "0"),
+        ("--flex-hours", "nan"), ("--flex-hours", "-1"), ("--lead-hours", "inf"),
+        ("--price", "x"), ("--price", "NaN"), ("--price", "-1"),
+    ],
+)  # fmt: skip
+def test_says_which_option_is_wrong(tmp_path: Path, option: str, value: str) -> None:
+    with pytest.raises(CommandError, match=f"{option}.*not {value}"):
+        call_command("replay", write(tmp_path, SMALL), "--nodes=1", f"{option}={value}")
+
+
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, SMALL)
+    path.write_bytes(path.read_bytes() + b"\xff\xfe\x00" * 9)
+
+    with pytest.raises(UnreadableTrace, match="UTF-8"):
+        traces.read(path)
 
 
 def test_an_unknown_word_in_the_mapping_is_refused(tmp_path: Path) -> None:

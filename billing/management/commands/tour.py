@@ -101,5 +101,9 @@ def _curls(url: str, key: str, now: datetime) -> str:
 
 
 def _pick(path: str) -> str:
-    """Reads one value out of the answer, with nothing but the Python that is here anyway."""
-    return f"python3 -c 'import json, sys; print(json.load(sys.stdin){path})'"
+    """Reads one value out of the answer, with nothing but the Python that is here anyway.
+
+    An answer without it, a refusal, is shown instead."""
+    key = path[1 : path.index("]")]
+    found = f"print(a{path} if a.get({key}) else sys.exit(str(a)))"
+    return f"python3 -c 'import json, sys; a = json.load(sys.stdin); {found}'"

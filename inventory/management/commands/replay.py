@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from argparse import ArgumentParser
-from decimal import Decimal
+from argparse import ArgumentParser, ArgumentTypeError
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +16,27 @@ from inventory.replay import play, traces
 from inventory.replay.play import Outcome
 from inventory.replay.traces import Demand
 
+MOST = 1_000_000  # of nodes, hours or yuan: more is a slip of the hand
+
 
 class Command(BaseCommand):
     help = "Plays the leases of FILE in a fresh pool: utilisation, acceptance, revenue, bound."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
-        parser.add_argument("--nodes", type=int, action="append", required=True)
+        parser.add_argument("--nodes", type=_above_zero, action="append", required=True)
         parser.add_argument("--policy", choices=["split", "shared", "both"], default="both")
         parser.add_argument(
-            "--lead-hours", type=float, default=0, help="ask up to so long before the start"
+            "--lead-hours", type=_hours, default=0, help="ask up to so long before the start"
         )
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(
-            "--flex-hours", type=float, nargs="+", default=[0], help="may start so much later"
+            "--flex-hours", type=_hours, nargs="+", default=[0], help="may start so much later"
         )
         parser.add_argument(
-            "--price", type=Decimal, default=Decimal("6.80"), help="CNY per card-hour"
+            "--price", type=_price, default=Decimal("6.80"), help="CNY per card-hour"
         )
-        parser.add_argument("--cards-per-node", type=int, default=8)
+        parser.add_argument("--cards-per-node", type=_above_zero, default=8)
         parser.add_argument(
             "--columns",
             "--mapping",
@@ -97,6 +99,32 @@ class Command(BaseCommand):
 
     def _say(self, line: str) -> None:
         self.stderr.write(line)
+
+
+def _above_zero(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) <= MOST):
+        raise ArgumentTypeError(f"a whole number from 1 to {MOST:,}, not {text}")
+    return int(text)
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = -1
+    if not 0 <= hours <= MOST:  # NaN is neither
+        raise ArgumentTypeError(f"hours from 0 to {MOST:,}, not {text}")
+    return hours
+
+
+def _price(text: str) -> Decimal:
+    try:
+        price = Decimal(text)
+    except InvalidOperation:
+        price = Decimal(-1)
+    if not (price.is_finite() and 0 <= price <= MOST):
+        raise ArgumentTypeError(f"a price from 0 to {MOST:,}, not {text}")
+    return price
 
 
 def _policies(choice: str) -> list[str]:
