@@ -146,7 +146,7 @@ CENTRES = (
         (
             DemoPool("C1", "h100-80g", 128, "14.80", demand=0.85),
             DemoPool("C2", "h20-96g", 96, "4.60", demand=0.55),
-            DemoPool("C3", "a100-80g", 64, "6.80", schedule="deposit_hourly", demand=0.7),
+            DemoPool("C3", "a100-80g", 64, "6.80", schedule="deposit_hourly", demand=0.7, parts=3),
         ),
     ),
     DemoCentre(
