@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.contrib import messages
 from django.db.models import Count, F, IntegerField, Q, Sum
@@ -18,14 +20,19 @@ from marketplace.web.entry import ConsoleRequest, attempt, find, need, page, ren
 from marketplace.web.forms import ConsoleForm, count_field
 
 
+def chosen(choices: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Nothing is answered for somebody who overlooks the question."""
+    return [("", "—"), *choices]
+
+
 class CentreForm(ConsoleForm):
     """What a provider says about a site."""
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=120)
     name_en = forms.CharField(label=gettext_lazy("Name in English"), max_length=120, required=False)
     region = forms.CharField(label=gettext_lazy("Province or municipality"), max_length=60)
-    hub = forms.ChoiceField(label=gettext_lazy("Hub node"), choices=HubNode.choices)
-    owner_kind = forms.ChoiceField(label=gettext_lazy("Owner"), choices=OwnerKind.choices)
+    hub = forms.ChoiceField(label=gettext_lazy("Hub node"), choices=chosen(HubNode.choices))
+    owner_kind = forms.ChoiceField(label=gettext_lazy("Owner"), choices=chosen(OwnerKind.choices))
     pue = forms.DecimalField(
         label=gettext_lazy("PUE"),
         min_value=1,

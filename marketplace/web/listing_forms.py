@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory import capacity
 from inventory.models import Pool
-from inventory.periods import Period
+from inventory.periods import Period, ceil_hour
 from marketplace import money, money_text, policy
 from marketplace.asking import FIVE_YEARS_HOURS, LEAST_DEPOSIT_BPS, PriceInput, TermsInput
 from marketplace.models import PriceFloor, PriceVersion
@@ -193,7 +193,11 @@ class Outlook:
 def outlook(
     *, pool: Pool, price: PriceInput, unit_count: int, period: Period, at: datetime
 ) -> Outlook:
-    """Raises what `money.quote` raises."""
+    """What is left of the period at `at`, were all of it to sell.
+
+    Raises InvalidPeriod where nothing is left, and what `money.quote` raises.
+    """
+    period = Period(max(period.start, ceil_hour(at)), period.end)
     asked = Price(
         currency=price.currency,
         basis=price.basis,

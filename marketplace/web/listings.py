@@ -87,10 +87,19 @@ def _publish(form: ListingForm, request: ConsoleRequest) -> Listing:
     )
 
 
+def _serves(listing: Listing, request: ConsoleRequest) -> Period | None:
+    """From the first start to the last end that can still be sold; None where nothing can."""
+    serves = verbs.serves(block=listing.block, grid_seconds=3600)
+    soonest = ceil_hour(request.visit.at)
+    if serves is None or serves.end <= soonest:
+        return None
+    return Period(max(serves.start, soonest), serves.end)
+
+
 def _rehearse(form: ListingForm, request: ConsoleRequest) -> Period | None:
     """From the first start to the last end that this would serve. Raises what publishing does."""
     listing = _publish(form, request)
-    serves = verbs.serves(block=listing.block, grid_seconds=3600)
+    serves = _serves(listing, request)
     transaction.set_rollback(True)  # of the attempt alone
     return serves
 
@@ -182,7 +191,7 @@ def detail(request: ConsoleRequest, listing_id: str) -> HttpResponse:
         "prices": listing.prices.order_by("-version"),
         "terms": listing.terms.order_by("-version").first(),
         "deals": deals.with_machines(verbs.touched_deals(listing)),
-        "serves": verbs.serves(block=listing.block, grid_seconds=3600),
+        "serves": _serves(listing, request),
         "can_pause": listing.state == Listing.State.PUBLISHED,
         "can_resume": listing.state == Listing.State.PAUSED,
         "is_over": listing.state == Listing.State.WITHDRAWN,

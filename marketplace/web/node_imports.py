@@ -193,6 +193,7 @@ def describe(plan: node_import.Preview) -> dict[str, Any]:
             )
             for error in plan.errors[:SHOWN]
         ],
+        "bad_row_count": len({error.line for error in plan.errors}),
         "hidden_errors": max(0, len(plan.errors) - SHOWN),
     }
 

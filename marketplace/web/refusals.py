@@ -90,6 +90,8 @@ def _invalid_state(fields: Fields) -> str:
         return ""
     if wanted is None:
         return _("Not possible: its state is “%(current)s” now.") % {"current": current}
+    if current == wanted:
+        return _("It is “%(current)s” already: this was done before.") % {"current": current}
     return _("Not possible: its state is “%(current)s” now and cannot become “%(wanted)s”.") % {
         "current": current,
         "wanted": wanted,
