@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from billing import ledger
 from billing.models import LeaseTally
+from inventory.models import Organisation
 from marketplace.models import Lease, PriceVersion
 
 
@@ -19,6 +20,20 @@ class Draw:
     receivable_minor: int
 
 
+def accounts(tenant: Organisation, provider: Organisation, currency: str) -> set[str]:
+    """Every account that charging a lease of theirs can touch."""
+    return {
+        ledger.wallet(tenant, currency),
+        ledger.deposit(tenant, currency),
+        ledger.receivable(tenant, currency),
+        ledger.provider_accrued(provider, currency),
+        # Not guarded, but opened with the others: an account opened while balances are locked
+        # could wait for somebody who waits for these.
+        ledger.fee(currency),
+        ledger.vat(currency),
+    }
+
+
 class Purses:
     """What some leases' tenants can pay, locked, and counted down draw by draw.
 
@@ -29,17 +44,7 @@ class Purses:
     def __init__(self, leases: Iterable[Lease]) -> None:
         codes: set[str] = set()
         for lease in leases:
-            currency = lease.currency
-            codes |= {
-                ledger.wallet(lease.tenant, currency),
-                ledger.deposit(lease.tenant, currency),
-                ledger.receivable(lease.tenant, currency),
-                ledger.provider_accrued(lease.provider, currency),
-                # Not guarded, but opened here: an account opened while balances are locked
-                # could wait for somebody who waits for these.
-                ledger.fee(currency),
-                ledger.vat(currency),
-            }
+            codes |= accounts(lease.tenant, lease.provider, lease.currency)
         self.left = ledger.lock(sorted(codes))
 
     def draw(self, lease: Lease, tally: LeaseTally, gross_minor: int) -> Draw:

@@ -155,14 +155,21 @@ def decide(
     return organisation
 
 
+def verdict(organisation: Organisation) -> JournalEntry | None:
+    """The last decision on its papers, with its reason."""
+    rows = JournalEntry.objects.filter(
+        object_id=organisation.public_id,
+        to_state__in=[Verification.VERIFIED, Verification.REJECTED],
+    )
+    return rows.order_by("-id").first()
+
+
 def rejection(organisation: Organisation) -> str:
     """Why its papers were rejected, in the operator's words; empty where they were not."""
     if organisation.state != Verification.REJECTED:
         return ""
-    entries = JournalEntry.objects.filter(
-        object_id=organisation.public_id, to_state=Verification.REJECTED
-    )
-    return entries.order_by("-at", "-id").values_list("reason", flat=True).first() or ""
+    entry = verdict(organisation)
+    return entry.reason if entry else ""
 
 
 def _lock(organisation_id: int) -> Organisation:

@@ -75,7 +75,7 @@ def check_price(price: PriceInput, pool: Pool) -> None:
     if not least <= price.deposit_bps <= money.WHOLE_BPS:
         raise InvalidPrice(f"A deposit lies between {least} and 10000 basis points")
     _check_zone(price.billing_zone)
-    policy.check_floor(_as_price(price), pool)
+    policy.check_floor(as_price(price), pool)
 
 
 def _check_zone(name: str) -> None:
@@ -90,7 +90,8 @@ def _check_zone(name: str) -> None:
             raise InvalidPrice("The billing zone is not whole hours from UTC", billing_zone=name)
 
 
-def _as_price(price: PriceInput) -> Price:
+def as_price(price: PriceInput) -> Price:
+    """As it is counted with, the operator's fee of today in it. For a price that was checked."""
     facts = asdict(price)
     vat_bps = money.VAT_BPS[facts.pop("vat_code")]
     return Price(fee_bps=settings.OPERATOR_FEE_BPS, vat_bps=vat_bps, **facts)

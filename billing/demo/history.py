@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from billing import checkout, ledger
+from billing import checkout, draws, ledger
 from billing.demo.catalogue import OWN_DEALS, DemoPool, OwnDeal
 from billing.demo.people import SEED
 from inventory import capacity, metering, provisioning
@@ -102,10 +102,9 @@ class PoolHistory:
         tenants = [*self.tenants, *([self.own_tenant] if self.plan.name in OWN_DEALS else [])]
         rows = Organisation.objects.filter(pk__in=[row.pk for row in tenants])
         list(rows.select_for_update(of=("self",), no_key=True).order_by("pk"))
-        codes = {ledger.wallet(row, CURRENCY) for row in tenants}
-        codes |= {ledger.deposit(row, CURRENCY) for row in tenants}
-        codes |= {ledger.receivable(row, CURRENCY) for row in tenants}
-        ledger.lock(sorted(codes | {ledger.provider_accrued(self.pool.provider, CURRENCY)}))
+        provider = self.pool.provider
+        codes = {code for row in tenants for code in draws.accounts(row, provider, CURRENCY)}
+        ledger.lock(sorted(codes))
 
     def _set_engine(self, options: dict[str, int]) -> None:
         self.pool.driver_options = options

@@ -19,7 +19,8 @@ from django.utils.translation import gettext_lazy
 from billing import ledger, settlement
 from billing.models import LedgerAccount, Settlement
 from billing.payments import LARGEST_RECEIPT_MINOR
-from inventory.models import Centre, JournalEntry, Membership, Node, Organisation, Pool
+from inventory import organisations as verbs
+from inventory.models import Centre, Membership, Node, Organisation, Pool
 from marketplace import money_text
 from marketplace.api.serializers import CURRENCIES
 from marketplace.models import Lease
@@ -77,7 +78,7 @@ def detail(request: ConsoleRequest, organisation_id: str) -> HttpResponse:
         "organisation": organisation,
         "roles": roles_of(organisation),
         "verdicts": verdicts.open_to(organisation, visit),
-        "decision": _decision(organisation),
+        "decision": verbs.verdict(organisation),
         "member_count": members.count(),
         "members": _people(organisation) if visit.actor.may("organisations:write") else None,
         "pools": _pools(organisation),
@@ -88,15 +89,6 @@ def detail(request: ConsoleRequest, organisation_id: str) -> HttpResponse:
         "page": paged(Settlement.objects.filter(provider=organisation), request),
     }
     return render(request, "console/organisation.html", context)
-
-
-def _decision(organisation: Organisation) -> JournalEntry | None:
-    """The last verdict on its papers, with its reason."""
-    rows = JournalEntry.objects.filter(
-        object_id=organisation.public_id,
-        event__in=["organisation.verified", "organisation.rejected"],
-    )
-    return rows.order_by("-id").first()
 
 
 def _people(organisation: Organisation) -> list[Membership]:

@@ -41,8 +41,6 @@ def index(request: ConsoleRequest) -> HttpResponse:
     found = paged(_entries(request), request)
     context = {
         "balance": ledger.balance(organisation, currency=currency),
-        "deposit_minor": ledger.posted(ledger.deposit(organisation, currency)) or 0,
-        "owed_minor": ledger.posted(ledger.receivable(organisation, currency)) or 0,
         "currency": currency,
         "bank": _bank(),
         "receipts": _on_their_way(request),

@@ -164,7 +164,7 @@ def _fields(
                 "text": inner.get("description", whole.get("description", "")),
             }
         )
-        nested = _resolve(schema, whole.get("items", whole))
+        nested = whole.get("items", whole)
         if "properties" in nested and depth < 3:
             joint = "[]." if whole.get("type") == "array" else "."
             rows += _fields(schema, nested, f"{prefix}{name}{joint}", depth + 1)

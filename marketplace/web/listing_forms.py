@@ -19,9 +19,15 @@ from inventory import capacity
 from inventory.models import Pool
 from inventory.periods import Period, ceil_hour
 from marketplace import money, money_text, policy
-from marketplace.asking import FIVE_YEARS_HOURS, LEAST_DEPOSIT_BPS, PriceInput, TermsInput
+from marketplace.asking import (
+    FIVE_YEARS_HOURS,
+    LEAST_DEPOSIT_BPS,
+    PriceInput,
+    TermsInput,
+    as_price,
+)
 from marketplace.models import PriceFloor, PriceVersion
-from marketplace.money import Price, Quote
+from marketplace.money import Quote
 from marketplace.web import figures, names
 from marketplace.web.forms import ConsoleForm, ZonedDateTimeField, count_field
 from marketplace.web.money_fields import PriceField
@@ -198,17 +204,7 @@ def outlook(
     Raises InvalidPeriod where nothing is left, and what `money.quote` raises.
     """
     period = Period(max(period.start, ceil_hour(at)), period.end)
-    asked = Price(
-        currency=price.currency,
-        basis=price.basis,
-        amount_micro=price.amount_micro,
-        tax_inclusive=price.tax_inclusive,
-        vat_bps=money.VAT_BPS[price.vat_code],
-        fee_bps=settings.OPERATOR_FEE_BPS,
-        schedule=price.schedule,
-        deposit_bps=price.deposit_bps,
-        billing_zone=price.billing_zone,
-    )
+    asked = as_price(price)
     quote = money.quote(
         price=asked,
         unit_cards=pool.unit_cards,
