@@ -9,7 +9,7 @@ from marketplace.offers.model import (
     OfferResults,
     Rejection,
 )
-from marketplace.offers.search import availability, declared_facts, proved_facts, search
+from marketplace.offers.search import declared_facts, next_best, proved_facts, search
 from marketplace.offers.tokens import OfferClaim, OfferExpired, OfferInvalid, read_token, sign
 
 __all__ = [
@@ -23,8 +23,8 @@ __all__ = [
     "OfferRequest",
     "OfferResults",
     "Rejection",
-    "availability",
     "declared_facts",
+    "next_best",
     "proved_facts",
     "read_token",
     "search",

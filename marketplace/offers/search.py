@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain, islice
 
 from django.conf import settings
 
-from inventory import capacity
 from inventory.actors import Actor
-from inventory.capacity import Step
-from inventory.models import Fabric, Pool
-from inventory.periods import Period
+from inventory.periods import LATEST
 from marketplace import money, policy, search_map
-from marketplace.offers import matching, tokens
+from marketplace.offers import matching, relaxing, schedules, tokens
 from marketplace.offers.matching import Match
 from marketplace.offers.model import (
     UNKNOWN,
@@ -25,9 +25,13 @@ from marketplace.offers.model import (
     Rejection,
 )
 from marketplace.offers.tokens import OfferClaim
-from marketplace.search_map import SearchMap
+from marketplace.search_map import Catalogue, SearchMap, Stack
 
 MOST_ALTERNATIVES = 5
+MOST_NEXT = 3
+_MOST_TRIES = 4  # counts or lengths that are quoted before one is found that is not too dear
+
+logger = logging.getLogger(__name__)
 
 
 def search(*, request: OfferRequest, actor: Actor, at: datetime) -> OfferResults:
@@ -38,26 +42,59 @@ def search(*, request: OfferRequest, actor: Actor, at: datetime) -> OfferResults
     """
     map_ = search_map.current(at)
     buyer_id = actor.organisation_id
-    matches, reasons = matching.match(request=request, map_=map_, buyer_id=buyer_id, at=at)
-    near = [] if matches else _near(request, map_, buyer_id, at)
-    offers = _offers([*matches, *(found for _, found in near)], actor, at)
+    found = matching.match(request=request, map_=map_, buyer_id=buyer_id, at=at)
+    near = [] if found.best else _near(request, map_, buyer_id, at)
+    bps = _hold_bps(actor, at) if found.best or near else 0
     return OfferResults(
-        offers=tuple(offers[: len(matches)]),
+        offers=tuple(_offer(each, map_, bps, at) for each in found.best),
         rejections=tuple(
-            Rejection(code, count, reasons.nearest.get(code))
-            for code, count in reasons.counts.most_common()
+            Rejection(code, count, found.reasons.nearest.get(code))
+            for code, count in found.reasons.counts.most_common()
         ),
         alternatives=tuple(
-            Alternative(changed, offer)
-            for (changed, _), offer in zip(near, offers[len(matches) :], strict=True)
+            Alternative(changed, _offer(each, map_, bps, at)) for changed, each in near
         ),
-        match_count=len(map_.stalls) - reasons.counts.total(),
+        match_count=found.fit_count,
     )
 
 
-def availability(*, pool_id: int, period: Period, at: datetime) -> list[Step]:
-    """A pool's free units over a period, as steps: what could still be opened for sale."""
-    return capacity.availability(pool_id=pool_id, period=period, at=at)
+def next_best(*, claim: OfferClaim, actor: Actor, at: datetime) -> tuple[Offer, ...]:
+    """Up to three fresh offers for the need behind an offer that can no longer be held.
+
+    The same cards of the same chip for as long, from the same start on and within 30 days
+    after it. Never raises and locks nothing; reads the process's map where it is fresh.
+    """
+    try:
+        return _next_best(claim, actor, at)
+    except Exception:
+        # The refusal it goes with is worth more than what comes with it.
+        logger.exception("Nothing could be offered instead")
+        return ()
+
+
+def _next_best(claim: OfferClaim, actor: Actor, at: datetime) -> tuple[Offer, ...]:
+    map_ = search_map.glance(at)
+    stall = next((each for each in map_.stalls if each.ware.public_id == claim.listing_id), None)
+    if stall is None:
+        return ()
+    need = OfferRequest(
+        hours=max(1, claim.period.seconds // 3600),
+        earliest_start=claim.period.start,
+        latest_end=min(claim.period.end + timedelta(days=30), LATEST),
+        cards=claim.unit_count * stall.pool.unit_cards,
+        chips=(stall.pool.chip_code,),
+        currency=stall.ware.price.currency,
+        limit=MOST_NEXT + 1,
+    )
+    found = matching.match(request=need, map_=map_, buyer_id=actor.organisation_id, at=at)
+    fresh = [
+        each
+        for each in found.best
+        # What was just refused may still stand on the map.
+        if (each.stall.ware.public_id, each.period.start) != (claim.listing_id, claim.period.start)
+    ]
+    bps = _hold_bps(actor, at) if fresh else 0
+    return tuple(_offer(each, map_, bps, at) for each in fresh[:MOST_NEXT])
 
 
 def _near(
@@ -66,58 +103,70 @@ def _near(
     """Matches of the request with one thing given up, no stall twice."""
     near: list[tuple[tuple[str, ...], Match]] = []
     seen: set[int] = set()
-    ways = matching.relaxed(request, map_)
-    less = matching.fewer(request=request, map_=map_, buyer_id=buyer_id, at=at)
-    if less is not None:
-        ways.append(((request.counted,), less))
-    for changed, other in ways:
-        for found in matching.match(request=other, map_=map_, buyer_id=buyer_id, at=at)[0][:2]:
+
+    def matches(other: OfferRequest) -> list[Match]:
+        wanted = replace(other, limit=2)
+        return matching.match(request=wanted, map_=map_, buyer_id=buyer_id, at=at).best
+
+    def first_found(ways: Iterator[relaxing.Way]) -> Iterator[relaxing.Way]:
+        tries = islice(ways, _MOST_TRIES)
+        return islice((way for way in tries if matches(way[1])), 1)
+
+    given = {"request": request, "map_": map_, "buyer_id": buyer_id, "at": at}
+    for changed, other in chain(
+        relaxing.relaxed(request, map_),
+        first_found(relaxing.fewer(**given)),
+        first_found(relaxing.shorter(**given)),
+    ):
+        for found in matches(other):
             if found.stall.ware.listing_id not in seen and len(near) < MOST_ALTERNATIVES:
                 seen.add(found.stall.ware.listing_id)
                 near.append((changed, found))
     return near
 
 
-def _offers(matches: Sequence[Match], actor: Actor, at: datetime) -> list[Offer]:
-    if not matches:
-        return []
-    pools = Pool.objects.select_related("chip", "fabric__centre").in_bulk(
-        {found.stall.pool.pool_id for found in matches}
-    )
+def _hold_bps(actor: Actor, at: datetime) -> int:
+    """What holding costs this tenant now, of the price."""
     tenant_id = actor.organisation_id
-    bps = policy.hold_bps(policy.lapsed_count(tenant_id, at) if tenant_id else 0)
-    return [_offer(found, pools[found.stall.pool.pool_id], bps, at) for found in matches]
+    return policy.hold_bps(policy.lapsed_count(tenant_id, at) if tenant_id else 0)
 
 
-def _offer(found: Match, pool: Pool, hold_bps: int, at: datetime) -> Offer:
-    ware, quote, centre = found.stall.ware, found.quote, pool.fabric.centre
+def _offer(found: Match, map_: SearchMap, hold_bps: int, at: datetime) -> Offer:
+    ware, quote, pool, period = found.stall.ware, found.quote, found.stall.pool, found.period
     expires_at = at + timedelta(seconds=settings.OFFER_SECONDS)
-    held_until = policy.expires_at(at, start=found.period.start, lead_seconds=pool.lead_seconds)
+    held_until = policy.expires_at(
+        at, start=period.start, lead_seconds=pool.lead_micros // 1_000_000
+    )
     claim = OfferClaim(
         listing_id=ware.public_id,
         price_id=ware.price_id,
         terms_id=ware.terms_id,
         unit_count=found.unit_count,
-        period=found.period,
+        period=period,
         expires_at=expires_at,
     )
     return Offer(
         token=tokens.sign(claim),
         expires_at=expires_at,
+        marks=found.marks,
         listing_id=ware.public_id,
         pool_id=pool.public_id,
-        pool_name=pool.name,
-        centre_name=centre.name,
-        centre_name_en=centre.name_en,
-        region=centre.region,
-        hub=centre.hub,
-        chip=pool.chip_id,
+        pool_name=pool.catalogue.name,
+        centre_name=pool.catalogue.centre_name,
+        centre_name_en=pool.catalogue.centre_name_en,
+        owner_kind=pool.owner_kind,
+        region=pool.region,
+        hub=pool.hub,
+        chip=pool.chip_code,
+        memory_gib=pool.memory_gib,
+        interconnect_gbps=pool.interconnect_gbps,
         unit_cards=pool.unit_cards,
         cards_per_node=pool.cards_per_node,
         unit_count=found.unit_count,
         card_count=quote.card_count,
-        start_at=found.period.start,
-        end_at=found.period.end,
+        start_at=period.start,
+        end_at=period.end,
+        hours=period.seconds // 3600,
         currency=quote.currency,
         basis=ware.price.basis,
         amount_micro=ware.price.amount_micro,
@@ -131,23 +180,47 @@ def _offer(found: Match, pool: Pool, hold_bps: int, at: datetime) -> Offer:
         due_minor=quote.due_minor,
         hold_deposit_minor=money.share(quote.gross_minor, hold_bps),
         hold_seconds=int((held_until - at).total_seconds()),
+        payments=schedules.payments(
+            price=ware.price, quote=quote, period=period, confirm_until=held_until
+        ),
         cancellation=ware.cancellation,
-        facts=proved_facts(pool.fabric),
-        declared=declared_facts(pool.fabric),
+        cancellation_steps=schedules.cancellation_steps(
+            schedule=ware.cancellation, due_minor=quote.due_minor, start=period.start
+        ),
+        maintenance=schedules.maintenance(map_.pools[pool.pool_id], period),
+        software=software(pool.stack),
+        facts=proved_facts(pool.catalogue),
+        declared=declared_facts(pool.catalogue),
     )
 
 
-def proved_facts(fabric: Fabric) -> dict[str, Fact]:
+def software(stack: Stack) -> dict[str, str]:
+    """What runs on the pool's nodes: "mixed" where they differ, "unknown" where one is silent."""
+    return {
+        name: UNKNOWN if not versions or "" in versions else _one(versions)
+        for name, versions in (
+            ("driver", stack.driver),
+            ("runtime", stack.runtime),
+            ("framework", stack.framework),
+        )
+    }
+
+
+def _one(versions: Sequence[str]) -> str:
+    return versions[0] if len(versions) == 1 else "mixed"
+
+
+def proved_facts(fabric: Catalogue) -> dict[str, Fact]:
     """What a collective run has shown of the network; what nobody has proved is "unknown"."""
     proved_on = fabric.proved_on_date
     return {
-        "fabric": fabric.public_id,
+        "fabric": fabric.fabric_id,
         "proved_node_count": fabric.proved_node_count or UNKNOWN,
         "proved_on_date": proved_on.isoformat() if proved_on else UNKNOWN,
     }
 
 
-def declared_facts(fabric: Fabric) -> dict[str, Fact]:
+def declared_facts(fabric: Catalogue) -> dict[str, Fact]:
     """What the provider says of the network."""
     spread = fabric.oversubscription
     return {

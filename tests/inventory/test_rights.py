@@ -35,8 +35,8 @@ CHANGED = {
     "inventory_instance": "active_at attempt_count claim_token claimed_until deadline_at"
     " engine_reference last_error next_step_at released_at releasing_at state",
     "inventory_meteringcursor": "corrected_since metered_until",
-    "inventory_node": "card_uuids driver_version firmware_version hostname leaf rack"
-    " runtime_version",
+    "inventory_node": "card_uuids driver_version firmware_version framework_version"
+    " hostname leaf rack runtime_version",
     "inventory_organisation": "state",
     "inventory_pool": "driver_options state",
     "inventory_user": "is_active language last_login name password",
