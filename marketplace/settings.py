@@ -317,6 +317,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
         "HubEnum": "inventory.models.HubNode",
+        "OwnerKindEnum": "inventory.models.OwnerKind",
         "VerificationEnum": "inventory.models.Verification",
         "PoolStateEnum": "inventory.models.Pool.State",
         "NodeStateEnum": "inventory.models.Node.State",

@@ -15,11 +15,10 @@ from inventory.api.resources import ReadOnlyResource, Resource
 from inventory.api.serializers import ReasonIn
 from inventory.models import Pool
 from inventory.periods import Period
-from marketplace import listings, offers
+from marketplace import listings
 from marketplace.api import serializers as shapes
 from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Lease, Listing, PriceFloor, Reservation
-from marketplace.offers import OfferRequest
 
 PUBLISH = OpenApiExample(
     "Forty nodes for a month",
@@ -31,17 +30,6 @@ PUBLISH = OpenApiExample(
         "end_at": "2027-01-01T00:00:00Z",
         "price": {"basis": "card_hour", "amount_micro": 6_800_000, "currency": "CNY"},
         "terms": {"minimum_hours": 24, "cancellation": [[168, 10000], [72, 5000]]},
-    },
-)
-SEARCH = OpenApiExample(
-    "Eight H100 nodes for a week",
-    request_only=True,
-    value={
-        "nodes": 8,
-        "hours": 168,
-        "earliest_start": "2026-12-01T00:00:00Z",
-        "latest_end": "2026-12-20T00:00:00Z",
-        "chips": ["h100-80g"],
     },
 )
 
@@ -159,39 +147,6 @@ class Floors(Resource):
             actor=actor_of(request),
         )
         return self.render(row, status=201)
-
-
-class Offers(Resource):
-    """What the market would sell."""
-
-    required_scopes: ClassVar[dict[str, str | None]] = {"search": "offers:read"}
-    reading = frozenset({"search"})
-    for_projects = frozenset({"search"})
-    serializer_class = shapes.OffersOut
-    pagination_class = None
-
-    @extend_schema(
-        request=shapes.SearchIn,
-        responses=shapes.OffersOut,
-        examples=[SEARCH],
-        operation_id="search_offers",
-    )
-    @action(detail=False, methods=["post"])
-    def search(self, request: Request) -> Response:
-        """Dated, priced and signed offers, the cheapest first; and why others did not match.
-
-        An offer is good for minutes and can be posted back verbatim. It promises nothing
-        until it is held.
-        """
-        given = body(request, shapes.SearchIn)
-        wanted: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in given.items()
-        }
-        results = offers.search(
-            request=OfferRequest(**wanted), actor=actor_of(request), at=instant_of(request)
-        )
-        return Response(shapes.OffersOut(results).data)
 
 
 class ReadOnlyReservations(ReadOnlyResource):

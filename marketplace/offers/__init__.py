@@ -1,12 +1,24 @@
 """Offers (报价): what the market would sell for a request, dated, priced and signed."""
 
+from marketplace.offers.availability import ListingSteps, OnSale, on_sale
+from marketplace.offers.calendar import (
+    Calendar,
+    CalendarDay,
+    CalendarListing,
+    StartWindow,
+    calendar,
+)
 from marketplace.offers.model import (
     UNKNOWN,
     Alternative,
+    CancellationStep,
     InvalidRequest,
+    Maintenance,
     Offer,
     OfferRequest,
     OfferResults,
+    Payment,
+    RangeTooLarge,
     Rejection,
 )
 from marketplace.offers.search import declared_facts, next_best, proved_facts, search
@@ -15,16 +27,28 @@ from marketplace.offers.tokens import OfferClaim, OfferExpired, OfferInvalid, re
 __all__ = [
     "UNKNOWN",
     "Alternative",
+    "Calendar",
+    "CalendarDay",
+    "CalendarListing",
+    "CancellationStep",
     "InvalidRequest",
+    "ListingSteps",
+    "Maintenance",
     "Offer",
     "OfferClaim",
     "OfferExpired",
     "OfferInvalid",
     "OfferRequest",
     "OfferResults",
+    "OnSale",
+    "Payment",
+    "RangeTooLarge",
     "Rejection",
+    "StartWindow",
+    "calendar",
     "declared_facts",
     "next_best",
+    "on_sale",
     "proved_facts",
     "read_token",
     "search",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import insort
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -13,7 +15,7 @@ from marketplace.money import Quote
 from marketplace.offers import screening
 from marketplace.offers.model import Mark, OfferRequest
 from marketplace.offers.screening import Reasons, Screen
-from marketplace.search_map import NO_START, Ints, SearchMap, Stall, instant
+from marketplace.search_map import Ints, Numbers, SearchMap, Stall, instant
 
 Rank = tuple[int, int, int]  # price, start, listing
 
@@ -91,9 +93,7 @@ class _Race:
         self.found.exclude("too_expensive", rows)
 
 
-def match(
-    *, request: OfferRequest, map_: SearchMap, buyer_id: int | None, at: datetime
-) -> Matches:
+def match(*, request: OfferRequest, map_: SearchMap, buyer_id: int | None, at: datetime) -> Matches:
     """The best matches in order, and why the other stalls are not among them.
 
     Exact: a stall is quoted unless a lower bound of its price says it cannot come among the
@@ -101,9 +101,7 @@ def match(
     among them, if need be as the last.
     """
     found, units = screening.screen(request=request, map_=map_, buyer_id=buyer_id)
-    wanted = screening.ask(
-        request=request, goods=map_.goods, units=units, rows=found.fits, at=at
-    )
+    wanted = screening.ask(request=request, goods=map_.goods, units=units, rows=found.fits, at=at)
     starts, hours = map_.fits(wanted)
     screening.without_a_start(found, wanted, starts, at)
     race = _Race(request, found, units, starts, hours)
@@ -144,41 +142,53 @@ def _best(race: _Race) -> list[Match]:
         return []
     goods, limit = race.found.map.goods, race.request.limit
     if race.request.is_range:
-        bounds = goods.least_micro[rows].tolist()
+        bounds = goods.least_micro[rows]
     else:
         card_hours = race.units[rows] * goods.unit_cards[rows] * race.hours[rows]
         bounds = goods.least_minor(rows, card_hours)
-    starts, listings = race.starts[rows].tolist(), goods.listing[rows].tolist()
-    places = list(zip(bounds, starts, listings, rows.tolist(), strict=True))
-    best = _cheapest(race, sorted(places), limit)
+    starts, listings = race.starts[rows], goods.listing[rows]
+    best = _cheapest(race, _in_order(rows, bounds, starts, listings), limit)
     if not best:
         return []
-    # Of what starts first, the cheapest; in the order of starts each is looked at once.
-    by_start = sorted((start, bound, listing, row) for bound, start, listing, row in places)
-    earliest = _earliest(race, by_start)
+    earliest = _earliest(race, _in_order(rows, starts, bounds, listings))
     if earliest is not None and all(earliest.stall is not found.stall for found in best):
         best = [*best[: max(1, limit - 1)], earliest][:limit]
     return _marked(best, earliest)
 
 
-def _cheapest(race: _Race, places: list[tuple[int, int, int, int]], limit: int) -> list[Match]:
+def _in_order(rows: Ints, *columns: Numbers) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Row and rank, by the first column, then the next; few are ever looked at."""
+    if any(column.dtype == object for column in columns):
+        ranks = list(zip(*(column.tolist() for column in columns), strict=True))
+        order = sorted(range(len(ranks)), key=ranks.__getitem__)
+    else:
+        order = np.lexsort(columns[::-1]).tolist()
+    return ((int(rows[at]), tuple(int(column[at]) for column in columns)) for at in order)
+
+
+def _cheapest(
+    race: _Race, places: Iterator[tuple[int, tuple[int, ...]]], limit: int
+) -> list[Match]:
+    """`places` come by least price, start and listing: no stall ranks before its place."""
     best: list[Match] = []
-    for bound, start, listing, row in places:
-        if len(best) >= limit and (bound, start, listing) > best[-1].rank:
+    for row, place in places:
+        if len(best) >= limit and place > best[-1].rank:
             break
         found = race.quote(row)
         if found is not None:
-            best = sorted([*best, found], key=lambda each: each.rank)[:limit]
+            insort(best, found, key=lambda each: each.rank)
+            del best[limit:]
     return best
 
 
-def _earliest(race: _Race, places: list[tuple[int, int, int, int]]) -> Match | None:
+def _earliest(race: _Race, places: Iterator[tuple[int, tuple[int, ...]]]) -> Match | None:
+    """Of what starts first, the cheapest. `places` come by start, least price and listing."""
     first: Match | None = None
-    for start, bound, listing, row in places:
-        if first is not None and (
-            start > first.rank[1] or (bound, start, listing) > first.rank
-        ):
-            break
+    for row, (start, bound, listing) in places:
+        if first is not None:
+            price, starts, number = first.rank
+            if start > starts or (bound, listing) > (price, number):
+                break
         found = race.quote(row)
         if found is not None and (first is None or found.rank < first.rank):
             first = found

@@ -53,6 +53,13 @@ class InvalidRequest(Invalid):
     title = "The request cannot be searched for"
 
 
+class RangeTooLarge(Invalid):
+    """The period has more days or steps than one reply can hold."""
+
+    code = "range_too_large"
+    title = "The period is too long for one reply"
+
+
 @dataclass(frozen=True, slots=True)
 class OfferRequest:
     """Nodes, cards or units for some hours, somewhere in a window of time, in one fabric.

@@ -75,9 +75,7 @@ def shorter(
     """The request for as long as there is, the longest first, where what was asked for is more."""
     if request.shortest_hours == 1:
         return
-    less = replace(
-        request, hours=None, minimum_hours=1, maximum_hours=request.shortest_hours - 1
-    )
+    less = replace(request, hours=None, minimum_hours=1, maximum_hours=request.shortest_hours - 1)
     found, units = screening.screen(request=less, map_=map_, buyer_id=buyer_id)
     wanted = screening.ask(request=less, goods=map_.goods, units=units, rows=found.fits, at=at)
     _, hours = map_.fits(wanted)
@@ -89,9 +87,7 @@ def _ask(
     request: OfferRequest, map_: SearchMap, buyer_id: int | None, units: Ints, at: datetime
 ) -> Ask:
     """Whatever the request's own count: what fits it otherwise, so many units of each."""
-    found, _ = screening.screen(
-        request=request, map_=map_, buyer_id=buyer_id, of_any_count=True
-    )
+    found, _ = screening.screen(request=request, map_=map_, buyer_id=buyer_id, of_any_count=True)
     rows = found.fits & (units >= map_.goods.minimum_units)
     return screening.ask(request=request, goods=map_.goods, units=units, rows=rows, at=at)
 

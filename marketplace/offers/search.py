@@ -31,6 +31,8 @@ MOST_ALTERNATIVES = 5
 MOST_NEXT = 3
 _MOST_TRIES = 4  # counts or lengths that are quoted before one is found that is not too dear
 
+_Try = tuple[tuple[str, ...], list[Match]]
+
 logger = logging.getLogger(__name__)
 
 
@@ -108,21 +110,26 @@ def _near(
         wanted = replace(other, limit=2)
         return matching.match(request=wanted, map_=map_, buyer_id=buyer_id, at=at).best
 
-    def first_found(ways: Iterator[relaxing.Way]) -> Iterator[relaxing.Way]:
-        tries = islice(ways, _MOST_TRIES)
-        return islice((way for way in tries if matches(way[1])), 1)
-
-    given = {"request": request, "map_": map_, "buyer_id": buyer_id, "at": at}
-    for changed, other in chain(
-        relaxing.relaxed(request, map_),
-        first_found(relaxing.fewer(**given)),
-        first_found(relaxing.shorter(**given)),
-    ):
-        for found in matches(other):
-            if found.stall.ware.listing_id not in seen and len(near) < MOST_ALTERNATIVES:
+    fewer = relaxing.fewer(request=request, map_=map_, buyer_id=buyer_id, at=at)
+    shorter = relaxing.shorter(request=request, map_=map_, buyer_id=buyer_id, at=at)
+    tries = chain(
+        ((changed, matches(other)) for changed, other in relaxing.relaxed(request, map_)),
+        _first_found((changed, matches(other)) for changed, other in fewer),
+        _first_found((changed, matches(other)) for changed, other in shorter),
+    )
+    for changed, best in tries:
+        for found in best:
+            if found.stall.ware.listing_id not in seen:
                 seen.add(found.stall.ware.listing_id)
                 near.append((changed, found))
-    return near
+        if len(near) >= MOST_ALTERNATIVES:
+            break
+    return near[:MOST_ALTERNATIVES]
+
+
+def _first_found(tries: Iterator[_Try]) -> Iterator[_Try]:
+    """The first of a few tries that found something."""
+    return islice((each for each in islice(tries, _MOST_TRIES) if each[1]), 1)
 
 
 def _hold_bps(actor: Actor, at: datetime) -> int:

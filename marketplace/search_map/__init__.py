@@ -6,13 +6,19 @@ decides.
 """
 
 from marketplace.search_map.following import EMPTY, refresh
-from marketplace.search_map.goods import UNKNOWN, Goods, Mask, Stall
+from marketplace.search_map.goods import UNKNOWN, Goods, Mask, Numbers, Stall
 from marketplace.search_map.keeping import current, forget, glance
 from marketplace.search_map.map import HOUR, NO_START, Ask, SearchMap
 from marketplace.search_map.pool_map import (
     OUT_END,
     OUT_NODES,
     OUT_START,
+    SELL_END,
+    SELL_START,
+    STEP_BLOCK,
+    STEP_END,
+    STEP_FREE,
+    STEP_START,
     Catalogue,
     Ints,
     PoolFacts,
@@ -30,12 +36,19 @@ __all__ = [
     "OUT_END",
     "OUT_NODES",
     "OUT_START",
+    "SELL_END",
+    "SELL_START",
+    "STEP_BLOCK",
+    "STEP_END",
+    "STEP_FREE",
+    "STEP_START",
     "UNKNOWN",
     "Ask",
     "Catalogue",
     "Goods",
     "Ints",
     "Mask",
+    "Numbers",
     "PoolFacts",
     "PoolMap",
     "SearchMap",

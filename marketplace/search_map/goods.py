@@ -25,6 +25,7 @@ from marketplace.search_map.pool_map import (
 from marketplace.search_map.shelf import Ware
 
 Mask = NDArray[np.bool_]
+Numbers = NDArray[Any]  # whole numbers of any size: machine words where they fit
 UNKNOWN = -1
 _INT64 = 2**62
 
@@ -89,9 +90,9 @@ class Goods:
     maximum_hours: Ints
     # The least a card-hour of the stall costs, tax included, in minor units as a fraction and in
     # micro-units: exactly what it costs, but for a monthly price, where months differ.
-    rate_above: NDArray[Any]
-    rate_below: NDArray[Any]
-    least_micro: NDArray[Any]
+    rate_above: Numbers
+    rate_below: Numbers
+    least_micro: Numbers
     rate_is_exact: Mask
 
     @classmethod
@@ -151,7 +152,7 @@ class Goods:
             ),
         )
 
-    def least_minor(self, rows: Ints, card_hours: Ints) -> list[int]:
+    def least_minor(self, rows: Ints, card_hours: Ints) -> Numbers:
         """No deal of these rows over so many card-hours costs less; hourly ones cost as much."""
         above, below = self.rate_above[rows], self.rate_below[rows]
         if above.dtype == object or below.dtype == object or not len(rows):
@@ -163,7 +164,7 @@ class Goods:
             above, below, card_hours = (
                 column.astype(object) for column in (above, below, card_hours)
             )
-        least: list[int] = ((2 * above * card_hours + below) // (2 * below)).tolist()
+        least: Numbers = (2 * above * card_hours + below) // (2 * below)
         return least
 
 
@@ -186,7 +187,6 @@ def _ints(values: Iterable[int]) -> Ints:
     return np.fromiter(values, dtype=np.int64)
 
 
-def _whole(values: list[int]) -> NDArray[Any]:
-    """Numbers of any size: as machine words where they fit."""
+def _whole(values: list[int]) -> Numbers:
     large = any(value >= _INT64 for value in values)
     return np.array(values, dtype=object if large else np.int64)

@@ -13,7 +13,6 @@ from django.db import connection
 
 from inventory.models import PoolEvent
 from marketplace.search_map.pool_map import (
-    NEVER,
     NO_OUTAGES,
     Catalogue,
     PoolFacts,
@@ -31,13 +30,14 @@ _CLAIM_EVENTS |= {Kind.EXTENDED, Kind.SHORTENED}
 _BESIDE = {Kind.BOUND, Kind.EXTERNAL}
 _TOO_MANY_EVENTS = 5_000  # from here on a fresh load is cheaper
 
-_MICROS = "(extract(epoch FROM {0}) * 1000000)::bigint"
-_LIVE = f"""
-SELECT pool_id, id, block_id, {_MICROS.format("lower(blocking)")},
-       {_MICROS.format("upper(blocking)")}, unit_count,
-       coalesce({_MICROS.format("held_until")}, {NEVER})
+_LIVE = """
+SELECT pool_id, id, block_id,
+       (extract(epoch FROM lower(blocking)) * 1000000)::bigint,
+       (extract(epoch FROM upper(blocking)) * 1000000)::bigint,
+       unit_count,
+       coalesce((extract(epoch FROM held_until) * 1000000)::bigint, 9223372036854775807)  -- NEVER
 FROM inventory_claim
-WHERE state IN ('held', 'confirmed') AND block_id IS NOT NULL AND {{by}} = ANY (%s)
+WHERE state IN ('held', 'confirmed') AND block_id IS NOT NULL AND {by} = ANY (%s)
 ORDER BY pool_id
 """
 # What became visible between two snapshots: what began after the first, what ran during it,
@@ -178,16 +178,18 @@ WHERE p.id = ANY (%s)
 def _facts(ids: list[int]) -> dict[int, PoolFacts]:
     facts = {}
     for number, public_id, *rest in _rows(_FACTS, [ids]):
-        name, centre_id, centre, centre_en, fabric_id, *fabric = rest[13:23]
-        facts[number] = PoolFacts(
-            number,
-            f"pool_{public_id.hex}",
-            *rest[:13],
-            Catalogue(
-                name, f"ctr_{centre_id.hex}", centre, centre_en, f"fab_{fabric_id.hex}", *fabric
-            ),
-            Stack(*(tuple(versions_ or ()) for versions_ in rest[23:])),
+        filtered, (name, centre_id, centre, centre_en, fabric_id), fabric, stack = (
+            rest[:13],
+            rest[13:18],
+            rest[18:23],
+            rest[23:],
         )
+        shown = Catalogue(
+            name, f"ctr_{centre_id.hex}", centre, centre_en, f"fab_{fabric_id.hex}", *fabric
+        )
+        runs = Stack(*(tuple(each or ()) for each in stack))
+        values = [number, f"pool_{public_id.hex}", *filtered, shown, runs]
+        facts[number] = PoolFacts(*values)
     return facts
 
 

@@ -156,6 +156,7 @@ GOOD: dict[str, Good] = {
     "/listings/{public_id}/resume": Good("as_provider", _reason, _paused),
     "/listings/{public_id}/withdraw": Good("as_provider", _reason),
     "/offers/search": Good("as_tenant", _search),
+    "/offers/calendar": Good("as_tenant", _search),
     "/reservations": Good("as_tenant", _hold),
     "/reservations/{public_id}/confirm": Good("as_tenant", _no_body),
     "/reservations/{public_id}/cancel": Good("as_tenant", _reason),

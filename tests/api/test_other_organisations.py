@@ -182,6 +182,7 @@ NAMELESS = {
     "POST /projects",
     "POST /centres",
     "POST /offers/search",
+    "POST /offers/calendar",
     "POST /bank-receipts",
     "POST /settlements",
     "POST /wallet/credit-limit",
