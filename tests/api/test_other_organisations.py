@@ -230,7 +230,7 @@ def _strange(market: Market, route: Route, path: str, body: Any = None) -> Any:
     content_type, raw, query = "application/json", None, ""
     if route.path.endswith("/nodes/import"):
         content_type, raw = "text/csv", b"serial\nA1\n"
-    if route.path.endswith(("/availability", "/usage")):
+    if route.path.endswith(("/availability", "/on-sale", "/usage")):
         query = f"?from={text(next_hour())}&to={text(next_hour(2))}"
     return market.as_stranger.send(
         route.method, path + query, body, raw=raw, content_type=content_type
