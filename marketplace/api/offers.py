@@ -38,7 +38,7 @@ CALENDAR = OpenApiExample(
         "hours": 168,
         "earliest_start": "2026-12-01T00:00:00Z",
         "latest_end": "2027-03-01T00:00:00Z",
-        "chips": ["910b-64g"],
+        "chips": ["ascend-910b-64g"],
     },
 )
 

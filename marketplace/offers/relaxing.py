@@ -44,7 +44,7 @@ def relaxed(request: OfferRequest, map_: SearchMap) -> Iterator[Way]:
     if request.chip_class:
         yield ("chip_class",), replace(request, chip_class="")
     elif request.chips:
-        for chip_class in _classes(request, map_):
+        for chip_class in _classes(request, map_) or [""]:
             yield ("chips",), replace(request, chips=(), chip_class=chip_class)
 
 

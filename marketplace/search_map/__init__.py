@@ -7,7 +7,7 @@ decides.
 
 from marketplace.search_map.following import EMPTY, refresh
 from marketplace.search_map.goods import UNKNOWN, Goods, Mask, Numbers, Stall
-from marketplace.search_map.keeping import current, forget, glance
+from marketplace.search_map.keeping import current, forget, glance, keep
 from marketplace.search_map.map import HOUR, NO_START, Ask, SearchMap
 from marketplace.search_map.pool_map import (
     OUT_END,
@@ -59,6 +59,7 @@ __all__ = [
     "forget",
     "glance",
     "instant",
+    "keep",
     "micros",
     "refresh",
 ]

@@ -55,6 +55,11 @@ def glance(at: datetime) -> SearchMap:
     return _fresh() or refresh(_Kept.pair[1], at)
 
 
+def keep(map_: SearchMap) -> None:
+    """The process's map is this one, as fresh as can be."""
+    _Kept.pair = (time.monotonic(), map_)
+
+
 def forget() -> None:
     """The process has no map: the next search makes one from nothing."""
     follower = _Kept.follower
