@@ -327,6 +327,7 @@ SPECTACULAR_SETTINGS = {
         "LeaseStateEnum": "marketplace.models.Lease.State",
         "ReceiptStateEnum": "billing.models.BankReceipt.State",
         "SettlementStateEnum": "billing.models.Settlement.State",
+        "PayByEnum": "marketplace.models.Reservation.PayBy",
         "ChargeKindEnum": "billing.models.Charge.Kind",
         "CallerKindEnum": ["user", "key"],
     },
@@ -354,6 +355,17 @@ SEARCH_MAP_SECONDS = 0.3  # how old the map that answers a search may be
 OFFER_SECONDS = env_int("OFFER_SECONDS", 600)  # how long a signed offer can be posted back
 HOLD_SECONDS = env_int("HOLD_SECONDS", 900)  # how long capacity is kept for a wallet
 HOLD_DEPOSIT_BPS = env_int("HOLD_DEPOSIT_BPS", 100)  # kept aside while held, of the total
+HOLD_DEPOSIT_MOST_BPS = env_int("HOLD_DEPOSIT_MOST_BPS", 10_000)  # however many holds lapsed
+BANK_HOLD_DAY_BPS = env_int(
+    "BANK_HOLD_DAY_BPS", 100
+)  # more, for each day begun until a pay-by date
+PAY_BY_BUSINESS_DAYS = env_int(
+    "PAY_BY_BUSINESS_DAYS", 3
+)  # for a bank transfer; 0: none is held for
+PAY_BY_HOUR = env_int("PAY_BY_HOUR", 17)  # when a business day ends, on the calendar's clock
+BUSINESS_CALENDAR = env_str(
+    "BUSINESS_CALENDAR", str(BASE_DIR / "marketplace" / "data" / "business_days_cn.json")
+)
 HOLD_CARD_HOURS_LIMIT = env_int("HOLD_CARD_HOURS_LIMIT", 20_000_000)  # held at once by one tenant
 CLOCK_TOLERANCE_SECONDS = 5  # an instant further ahead of the database's clock is refused
 

@@ -3,6 +3,7 @@
 from marketplace.models.idempotency import IdempotencyRecord
 from marketplace.models.lease import Lease
 from marketplace.models.listing import Listing, PriceFloor, PriceVersion, TermsVersion
+from marketplace.models.quota import Quota
 from marketplace.models.reservation import Reservation
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Listing",
     "PriceFloor",
     "PriceVersion",
+    "Quota",
     "Reservation",
     "TermsVersion",
 ]

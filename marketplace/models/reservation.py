@@ -44,6 +44,12 @@ class Reservation(models.Model):
         CANCELLED = "cancelled", _("cancelled")
         """The tenant gave it back, before confirming or, with its lease, before the start."""
 
+    class PayBy(models.TextChoices):
+        WALLET = "wallet", _("from the wallet")
+        """Confirmed within minutes, from money that is there."""
+        BANK = "bank", _("by bank transfer")
+        """Kept until a pay-by date in business days, for a larger deposit."""
+
     LIFECYCLE: ClassVar = Lifecycle(
         {
             State.HELD: [State.CONFIRMED, State.EXPIRED, State.CANCELLED],
@@ -65,6 +71,8 @@ class Reservation(models.Model):
     )
     state = models.CharField(max_length=10, choices=State, default=State.HELD)
     unit_count = models.PositiveIntegerField()
+    card_count = models.PositiveIntegerField()
+    pay_by = models.CharField(max_length=6, choices=PayBy, default=PayBy.WALLET)
     period = DateTimeRangeField()
     expires_at = models.DateTimeField()
     currency = models.CharField(max_length=3)
@@ -73,6 +81,10 @@ class Reservation(models.Model):
     fee_minor = models.BigIntegerField()
     due_minor = models.BigIntegerField()  # at confirmation: the whole, or the deposit
     hold_deposit_minor = models.BigIntegerField()  # kept aside in the wallet while held
+    # What the deal takes up of its tenant's quotas: all of it once held, nothing once it lapsed
+    # or was given back, and after a cancellation or the end what was really charged.
+    committed_minor = models.BigIntegerField()
+    committed_card_seconds = models.BigIntegerField()
     actor = models.CharField(max_length=80)
     created_at = models.DateTimeField()
     confirmed_at = models.DateTimeField(null=True, blank=True)
@@ -82,10 +94,42 @@ class Reservation(models.Model):
     objects = DealQuerySet.as_manager()
 
     class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(committed_minor__gte=0, committed_card_seconds__gte=0),
+                name="reservation_commits_no_less_than_nothing",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="expired") | Q(committed_minor=0, committed_card_seconds=0),
+                name="reservation_lapsed_commits_nothing",
+            ),
+        ]
         indexes = [
             models.Index(fields=["expires_at"], name="reservation_due", condition=Q(state="held")),
             models.Index(fields=["tenant", "-id"], name="reservation_by_tenant"),
             models.Index(fields=["provider", "-id"], name="reservation_by_provider"),
+            # What a hold's rules read of its tenant: live holds, lapses, and what is committed.
+            models.Index(
+                fields=["tenant", "expires_at"], name="reservation_live", condition=Q(state="held")
+            ),
+            models.Index(
+                fields=["tenant", "expired_at"],
+                name="reservation_lapsed",
+                condition=Q(state="expired"),
+            ),
+            models.Index(
+                fields=["tenant", "cancelled_at"],
+                name="reservation_given_back",
+                condition=Q(state="cancelled", confirmed_at__isnull=True),
+            ),
+            models.Index(
+                fields=["tenant", "created_at"],
+                name="reservation_commitments",
+                include=[
+                    *("project", "actor", "currency", "state", "expires_at"),
+                    *("committed_minor", "committed_card_seconds"),
+                ],
+            ),
         ]
         triggers = [
             unchanging(
@@ -97,6 +141,8 @@ class Reservation(models.Model):
                 "terms",
                 "allocation",
                 "unit_count",
+                "card_count",
+                "pay_by",
                 "period",
                 "expires_at",
                 "currency",

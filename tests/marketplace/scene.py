@@ -14,7 +14,7 @@ from inventory import capacity
 from inventory.models import Allocation, Organisation, Pool
 from inventory.periods import Period
 from inventory.transitions import advance
-from marketplace import leases, listings, offers, reservations
+from marketplace import leases, listings, offers, policy, reservations
 from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.offers import OfferClaim, OfferRequest
@@ -84,6 +84,7 @@ def hold(
             reservation_public_id=None,
             prospect=reservations.prospect(claim, at=at),
             tenant=reservations.lock_tenant(tenant.pk),
+            standing=policy.standing(tenant_id=tenant.pk, at=at),
             project_id=None,
             hold_deposit_minor=deposit_minor,
             at=at,

@@ -75,8 +75,8 @@ def test_control_without_the_tenant_s_lock_all_of_them_pass(settings, monkeypatc
     checked = threading.Barrier(THREADS)
     check = policy.check_hold_limit
 
-    def check_together(**facts: Any) -> None:
-        check(**facts)
+    def check_together(*facts: Any) -> None:
+        check(*facts)
         checked.wait(30)
 
     monkeypatch.setattr(reservations, "lock_tenant", lambda pk: Organisation.objects.get(pk=pk))
