@@ -110,8 +110,8 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
     """What is due moves from the wallet to the lease's deposit, and the deal is a lease.
 
     Locks the reservation, the wallet, and the pool last. Not idempotent: a second one finds
-    the reservation confirmed. Raises NotFound, OrganisationUnverified, DebtOpen, InsufficientFunds, HoldExpired,
-    IllegalTransition.
+    the reservation confirmed. Raises NotFound, OrganisationUnverified, DebtOpen,
+    InsufficientFunds, HoldExpired, IllegalTransition.
     """
     with transaction.atomic():
         reservation = _lock_visible(reservation_public_id, actor)

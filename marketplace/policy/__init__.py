@@ -16,6 +16,7 @@ from marketplace.policy.holds import (
     held_card_seconds,
     hold_bps,
     hold_terms,
+    ways_to_hold,
 )
 from marketplace.policy.standings import (
     LAPSE_MEMORY,
@@ -56,4 +57,5 @@ __all__ = [
     "lapsed_count",
     "require_verified",
     "standing",
+    "ways_to_hold",
 ]

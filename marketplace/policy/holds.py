@@ -90,6 +90,24 @@ def hold_terms(
     )
 
 
+def ways_to_hold(
+    *, lapsed_count: int, at: datetime, start: datetime | None = None, lead_seconds: int = 0
+) -> tuple[HoldTerms, HoldTerms | None]:
+    """The terms for a wallet, and for a bank transfer where the operator keeps anything for one
+    and there is time enough before the start for it to be more than the wallet's."""
+    wallet = hold_terms(lapsed_count=lapsed_count, at=at, start=start, lead_seconds=lead_seconds)
+    if not settings.PAY_BY_BUSINESS_DAYS:
+        return wallet, None
+    bank = hold_terms(
+        lapsed_count=lapsed_count,
+        at=at,
+        pay_by=PayBy.BANK,
+        start=start,
+        lead_seconds=lead_seconds,
+    )
+    return wallet, bank if bank.expires_at > wallet.expires_at else None
+
+
 def lapse_factor(lapsed_count: int) -> int:
     """2^(k−1): k−1 holds lapsed in the 30 days before this, the k-th."""
     # Fourteen doublings of one basis point pass the whole: no need for larger numbers.
