@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 
 from inventory import journal
 from inventory.actors import Actor
@@ -124,6 +124,37 @@ def used(rows: Iterable[Quota], *, at: datetime) -> list[QuotaUse]:
         for row in rows
         for cap in [caps[row.public_id]]
     ]
+
+
+def add_up() -> int:
+    """What deals committed is one row for each month, project, key and currency again.
+
+    Returns how many rows it took in. Whoever reads meanwhile sees them or their sum, and two
+    sweeps at once take in each row once. Idempotent.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_ADD_UP)
+        return int(cursor.fetchone()[0])
+
+
+_ADD_UP = """
+    WITH gone AS (
+        DELETE FROM marketplace_commitment
+        WHERE (tenant_id, coalesce(project_id, 0), api_key, currency, month) IN (
+            SELECT tenant_id, coalesce(project_id, 0), api_key, currency, month
+            FROM marketplace_commitment
+            GROUP BY tenant_id, coalesce(project_id, 0), api_key, currency, month
+            HAVING count(*) > 1)
+        RETURNING *
+    ), sums AS (
+        INSERT INTO marketplace_commitment
+            (tenant_id, project_id, api_key, currency, month, minor, card_seconds)
+        SELECT tenant_id, project_id, api_key, currency, month, sum(minor), sum(card_seconds)
+        FROM gone GROUP BY tenant_id, project_id, api_key, currency, month
+        HAVING sum(minor) <> 0 OR sum(card_seconds) <> 0
+    )
+    SELECT count(*) FROM gone
+"""
 
 
 def _lock_organisation(organisation_id: int, actor: Actor) -> Organisation:

@@ -67,4 +67,29 @@ class Migration(migrations.Migration):
             name='project',
             field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='inventory.project'),
         ),
+        migrations.CreateModel(
+            name='Commitment',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('api_key', models.CharField(blank=True, max_length=80)),
+                ('currency', models.CharField(max_length=3)),
+                ('month', models.DateField()),
+                ('minor', models.BigIntegerField()),
+                ('card_seconds', models.BigIntegerField()),
+            ],
+        ),
+        migrations.AddField(
+            model_name='commitment',
+            name='project',
+            field=models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, to='inventory.project'),
+        ),
+        migrations.AddField(
+            model_name='commitment',
+            name='tenant',
+            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='inventory.organisation'),
+        ),
+        migrations.AddIndex(
+            model_name='commitment',
+            index=models.Index(fields=['tenant', 'month'], name='commitment_by_month'),
+        ),
     ]

@@ -22,7 +22,21 @@ FILL = """
 """
 
 
+ADD_UP = """
+    INSERT INTO marketplace_commitment
+        (tenant_id, project_id, api_key, currency, month, minor, card_seconds)
+    SELECT r.tenant_id, r.project_id,
+           CASE WHEN starts_with(r.actor, 'key_') THEN r.actor ELSE '' END, r.currency,
+           date_trunc('month', r.created_at AT TIME ZONE 'Asia/Shanghai')::date,
+           sum(r.committed_minor), sum(r.committed_card_seconds)
+    FROM marketplace_reservation r GROUP BY 1, 2, 3, 4, 5
+"""
+
+
 class Migration(migrations.Migration):
     dependencies = [("marketplace", "0015_quotas")]
 
-    operations = [migrations.RunSQL(FILL, migrations.RunSQL.noop)]
+    operations = [
+        migrations.RunSQL(FILL, migrations.RunSQL.noop),
+        migrations.RunSQL(ADD_UP, "DELETE FROM marketplace_commitment"),
+    ]

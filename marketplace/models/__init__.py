@@ -3,10 +3,11 @@
 from marketplace.models.idempotency import IdempotencyRecord
 from marketplace.models.lease import Lease
 from marketplace.models.listing import Listing, PriceFloor, PriceVersion, TermsVersion
-from marketplace.models.quota import Quota
+from marketplace.models.quota import Commitment, Quota
 from marketplace.models.reservation import Reservation
 
 __all__ = [
+    "Commitment",
     "IdempotencyRecord",
     "Lease",
     "Listing",

@@ -15,6 +15,33 @@ if TYPE_CHECKING:
     from inventory.actors import Actor
 
 
+class Commitment(models.Model):
+    """How much the deals of a tenant's month commit, by project, key and currency.
+
+    Kept by the database, which adds a row wherever a reservation commits more or less; a sweep
+    adds them up. So a quota costs the same with a hundred thousand deals behind it as with ten,
+    and no deal waits for another. Their sum is that of the reservations, always.
+    """
+
+    tenant = models.ForeignKey(
+        Organisation, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    project = models.ForeignKey(
+        Project, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, null=True
+    )
+    api_key = models.CharField(max_length=80, blank=True)  # its public id, where a key held it
+    currency = models.CharField(max_length=3)
+    month = models.DateField()  # its first day, in the billing zone
+    minor = models.BigIntegerField()
+    card_seconds = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "month"], name="commitment_by_month")]
+
+    def __str__(self) -> str:
+        return f"{self.tenant_id} {self.month}: {self.minor} {self.currency}"
+
+
 class QuotaQuerySet(models.QuerySet["Quota"]):
     def visible_to(self, actor: Actor) -> QuotaQuerySet:
         if actor.sees_everything:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+import pgtrigger
 from django.contrib.postgres.fields import DateTimeRangeField
 from django.db import models
 from django.db.models import Q
@@ -16,6 +17,21 @@ from marketplace.models.listing import Listing, PriceVersion, TermsVersion
 
 if TYPE_CHECKING:
     from inventory.actors import Actor
+
+# What changed of a deal's commitment, in the month the deal was made in: a row of its own, so that
+# no deal waits for another of its tenant. OLD is null where the row is new.
+COMMIT = """
+    INSERT INTO marketplace_commitment
+        (tenant_id, project_id, api_key, currency, month, minor, card_seconds)
+    SELECT NEW.tenant_id, NEW.project_id,
+           CASE WHEN starts_with(NEW.actor, 'key_') THEN NEW.actor ELSE '' END, NEW.currency,
+           date_trunc('month', NEW.created_at AT TIME ZONE 'Asia/Shanghai')::date,
+           NEW.committed_minor - coalesce(OLD.committed_minor, 0),
+           NEW.committed_card_seconds - coalesce(OLD.committed_card_seconds, 0)
+    WHERE (NEW.committed_minor, NEW.committed_card_seconds)
+        IS DISTINCT FROM (OLD.committed_minor, OLD.committed_card_seconds);
+    RETURN NULL;
+"""
 
 
 class DealQuerySet(models.QuerySet["Reservation"]):
@@ -122,16 +138,17 @@ class Reservation(models.Model):
                 name="reservation_given_back",
                 condition=Q(state="cancelled", confirmed_at__isnull=True),
             ),
-            models.Index(
-                fields=["tenant", "created_at"],
-                name="reservation_commitments",
-                include=[
-                    *("project", "actor", "currency", "state", "expires_at"),
-                    *("committed_minor", "committed_card_seconds"),
-                ],
-            ),
         ]
         triggers = [
+            pgtrigger.Trigger(
+                name="reservation_commits",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert
+                | pgtrigger.UpdateOf(  # type: ignore[no-untyped-call]
+                    "committed_minor", "committed_card_seconds"
+                ),
+                func=COMMIT,
+            ),
             unchanging(
                 "reservation_as_agreed",
                 "provider",
@@ -151,7 +168,7 @@ class Reservation(models.Model):
                 "fee_minor",
                 "due_minor",
                 "hold_deposit_minor",
-            )
+            ),
         ]
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection
@@ -110,8 +111,9 @@ def standing(
     """
     with connection.cursor() as cursor:
         cursor.execute(_STANDING, _parameters(tenant_id, at, project_id, key_id))
-        lapsed, classes, starts, ends, cards, *columns = cursor.fetchone()
-    live = zip(classes, cards, starts, ends, strict=True)
+        lapsed, shelves, classes, listings, starts, ends, cards, *columns = cursor.fetchone()
+    class_of = dict(zip(shelves, classes, strict=True))
+    live = zip(map(class_of.__getitem__, listings), cards, starts, ends, strict=True)
     caps = _caps(zip(*columns, strict=True))
     held = [cap.limit for cap in caps if cap.measure == "held_card_hours"]
     return Standing(
@@ -159,6 +161,7 @@ def _parameters(
         "key": None if key_id is None else _KEY_ID.parse(key_id),
         "at": at,
         "since": at - LAPSE_MEMORY,
+        "month": month.start.astimezone(ZoneInfo(settings.BILLING_ZONE)).date(),
         "month_start": month.start,
         "month_end": month.end,
     }
@@ -189,25 +192,33 @@ _LAPSED = """
         AND r.cancelled_at - r.created_at >= r.expires_at - r.cancelled_at)
 """
 
-# What the deals of a quota's subject commit in its window. A hold that has lapsed counts no
-# more, whether or not the sweep has been there. A key's quota counts the keys it made too.
+# What the deals of a quota's subject commit in its window, less the holds that have lapsed and no
+# sweep has seen yet. A key's quota counts the keys it made too.
 _CAPS = """
     marketplace_quota q, LATERAL (
-        SELECT coalesce(sum(r.committed_minor) FILTER (WHERE r.currency = q.currency), 0)
-                   AS used_minor,
-               coalesce(sum(r.committed_card_seconds), 0) AS used_card_seconds
-        FROM marketplace_reservation r
-        WHERE q.measure <> 'held_card_hours' AND r.tenant_id = q.organisation_id
-          AND (q.window = 'total'
-               OR (r.created_at >= %(month_start)s AND r.created_at < %(month_end)s))
-          AND (r.state <> 'held' OR r.expires_at > %(at)s)
-          AND (q.project_id IS NULL OR r.project_id = q.project_id)
-          AND (q.api_key_id IS NULL OR r.actor IN (
-              WITH RECURSIVE made AS (
-                  SELECT k.id, k.public_id FROM inventory_apikey k WHERE k.id = q.api_key_id
-                  UNION ALL
-                  SELECT k.id, k.public_id FROM inventory_apikey k JOIN made ON k.maker_id = made.id
-              )
+        WITH RECURSIVE made AS (
+            SELECT k.id, k.public_id FROM inventory_apikey k WHERE k.id = q.api_key_id
+            UNION ALL
+            SELECT k.id, k.public_id FROM inventory_apikey k JOIN made ON k.maker_id = made.id
+        ), deals AS (
+            SELECT c.project_id, c.api_key, c.currency, c.minor, c.card_seconds
+            FROM marketplace_commitment c
+            WHERE c.tenant_id = q.organisation_id
+              AND (q.window = 'total' OR c.month = %(month)s)
+            UNION ALL
+            SELECT r.project_id, r.actor, r.currency,
+                   -r.committed_minor, -r.committed_card_seconds
+            FROM marketplace_reservation r
+            WHERE r.tenant_id = q.organisation_id AND r.state = 'held' AND r.expires_at <= %(at)s
+              AND (q.window = 'total'
+                   OR (r.created_at >= %(month_start)s AND r.created_at < %(month_end)s))
+        )
+        SELECT coalesce(sum(d.minor) FILTER (WHERE d.currency = q.currency), 0) AS used_minor,
+               coalesce(sum(d.card_seconds), 0) AS used_card_seconds
+        FROM deals d
+        WHERE q.measure <> 'held_card_hours'
+          AND (q.project_id IS NULL OR d.project_id = q.project_id)
+          AND (q.api_key_id IS NULL OR d.api_key IN (
               SELECT 'key_' || replace(made.public_id::text, '-', '') FROM made))
     ) u
 """
@@ -221,20 +232,25 @@ _CAP_COLUMNS = """
 """
 
 _STANDING = f"""
-    SELECT {_LAPSED},
-           live.classes, live.starts, live.ends, live.cards,
-           caps.*
-    FROM (
-        SELECT coalesce(array_agg(c.chip_class), '{{}}') AS classes,
+    WITH live AS MATERIALIZED (
+        SELECT coalesce(array_agg(r.listing_id), '{{}}') AS listings,
                coalesce(array_agg(lower(r.period)), '{{}}') AS starts,
                coalesce(array_agg(upper(r.period)), '{{}}') AS ends,
                coalesce(array_agg(r.card_count), '{{}}') AS cards
         FROM marketplace_reservation r
-        JOIN marketplace_listing l ON l.id = r.listing_id
-        JOIN inventory_pool p ON p.id = l.pool_id
-        JOIN inventory_chip c ON c.code = p.chip_id
         WHERE r.tenant_id = %(tenant)s AND r.state = 'held' AND r.expires_at > %(at)s
-    ) live, (
+    )
+    SELECT {_LAPSED},
+           -- Of each listing once: a tenant holds many times from few.
+           ARRAY(SELECT l.id FROM marketplace_listing l WHERE l.id = ANY(live.listings)
+                 ORDER BY l.id),
+           ARRAY(SELECT c.chip_class FROM marketplace_listing l
+                 JOIN inventory_pool p ON p.id = l.pool_id
+                 JOIN inventory_chip c ON c.code = p.chip_id
+                 WHERE l.id = ANY(live.listings) ORDER BY l.id),
+           live.listings, live.starts, live.ends, live.cards,
+           caps.*
+    FROM live, (
         SELECT coalesce(array_agg(x.public_id), '{{}}'), coalesce(array_agg(x.subject), '{{}}'),
                coalesce(array_agg(x.measure), '{{}}'), coalesce(array_agg(x.window), '{{}}'),
                coalesce(array_agg(x.currency), '{{}}'), coalesce(array_agg(x.cap), '{{}}'),

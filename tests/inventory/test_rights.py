@@ -18,6 +18,7 @@ READ_ONLY = {
 DELETED = {
     *("django_session", "marketplace_cache", "marketplace_idempotencyrecord"),
     *("inventory_fakemachine", "inventory_membership", "marketplace_quota"),
+    "marketplace_commitment",
 }
 # … these are no records of anything, so that every column changes …
 ALL_COLUMNS = {"django_session", "marketplace_cache", "inventory_fakemachine", "inventory_chip"}

@@ -13,7 +13,7 @@ from inventory.actors import Actor
 from inventory.errors import Forbidden, Invalid, NotFound
 from inventory.models import ApiKey, JournalEntry, Organisation, Project
 from marketplace import policy, quotas, reservations
-from marketplace.models import Quota, Reservation
+from marketplace.models import Commitment, Quota, Reservation
 from marketplace.quotas import Limit
 from tests import world
 from tests.marketplace import scene
@@ -378,3 +378,25 @@ def test_the_database_refuses_a_cap_that_makes_no_sense(change: str) -> None:
         cursor.execute("SELECT owners_hand(%s)", [
             f"WITH c AS (UPDATE marketplace_quota SET {change} RETURNING 1) SELECT 1"
         ])  # fmt: skip
+
+
+def test_commitments_add_up_to_one_row_and_lose_nothing() -> None:
+    listing, own = scene.listing(), project()
+    quota = cap(limit_minor=10 * GROSS)
+    for start in (10, 30, 50):
+        scene.hold(listing, start=start, end=start + 10)
+    held = scene.hold(listing, start=70, end=80, project_id=own.pk)
+    reservations.cancel(
+        reservation=reservations.lock(held.pk), at=T0, actor=world.actor(held.tenant), reason=""
+    )
+    before = used(quota)
+
+    assert quotas.add_up() == 5
+    assert quotas.add_up() == 0
+
+    assert used(quota) == before == (3 * GROSS, 3 * 80 * 3600)
+    row = Commitment.objects.get()
+    assert (row.minor, row.card_seconds, row.currency) == (3 * GROSS, 240 * 3600, "CNY")
+    assert (row.month.isoformat(), row.project_id, row.api_key) == ("2026-06-01", None, "")
+    scene.hold(listing, start=90, end=100)
+    assert used(quota) == (4 * GROSS, 4 * 80 * 3600)
