@@ -114,6 +114,7 @@ def test_quotas_of_fifty_projects(market: Market) -> None:
     assert (len(rows), statements <= MOST) == (ROWS, True), statements
 
 
+@pytest.mark.django_db(transaction=True, databases=["default", "owner"])
 def test_as_many_offers_as_are_shown(market: Market, settings: Any) -> None:
     for _ in range(MOST_OFFERS):
         stock(market)
@@ -125,7 +126,7 @@ def test_as_many_offers_as_are_shown(market: Market, settings: Any) -> None:
         "limit": MOST_OFFERS,
     }
     market.as_tenant.post("/offers/search", body)
-    settings.SEARCH_MAP_SECONDS = 60  # the process's map is young: a search reads no capacity
+    settings.SEARCH_MAP_SECONDS = 60  # the map stays young: this search reads no capacity
 
     rows, statements = spent(market.as_tenant, "POST", "/offers/search", body)
 
