@@ -102,7 +102,7 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
     the reservation confirmed. Raises NotFound, DebtOpen, InsufficientFunds, HoldExpired,
     IllegalTransition.
     """
-    with transaction.atomic():
+    with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
         tenant, currency = reservation.tenant, reservation.currency
         if reservation.state == State.HELD:  # any other is refused by reservations.confirm
@@ -145,7 +145,7 @@ def cancel(*, reservation_public_id: str, at: datetime, actor: Actor, reason: st
     balances, and the pool last. Not idempotent. Raises NotFound, CancelWindowClosed,
     IllegalTransition.
     """
-    with transaction.atomic():
+    with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
         if reservation.state != State.CONFIRMED:
             if reservation.state == State.HELD:
