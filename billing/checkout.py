@@ -12,7 +12,7 @@ from django.db import transaction
 from billing import closing, ledger, payments
 from billing.ledger import Kind
 from billing.models import Charge, LeaseTally
-from inventory import actors, identifiers, transitions
+from inventory import actors, identifiers, transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, NotFound
 from inventory.models import Organisation
@@ -69,7 +69,7 @@ def hold(
     SellingModeUnavailable, and what `reservations.lock_tenant`, `prospect` and `place` raise.
     """
     offer = offers.read_token(offer_token, at)
-    with transaction.atomic():
+    with transactions.whole():
         # First in the order of locks; it also lines up a tenant's holds before its hold limit.
         tenant = reservations.lock_tenant(actor.organisation_id)
         prospect = reservations.prospect(offer, at=at, pay_by=pay_by)
@@ -113,7 +113,7 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
     the reservation confirmed. Raises NotFound, OrganisationUnverified, DebtOpen,
     InsufficientFunds, HoldExpired, IllegalTransition.
     """
-    with transaction.atomic():
+    with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
         tenant, currency = reservation.tenant, reservation.currency
         policy.require_verified(tenant)
@@ -157,7 +157,7 @@ def cancel(*, reservation_public_id: str, at: datetime, actor: Actor, reason: st
     balances, and the pool last. Not idempotent. Raises NotFound, CancelWindowClosed,
     IllegalTransition.
     """
-    with transaction.atomic():
+    with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
         if reservation.state != State.CONFIRMED:
             if reservation.state == State.HELD:

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('inventory', '0002_capacity_sql'),
-        ('marketplace', '0002_rights'),
+        ('marketplace', '0003_entry_begin'),
     ]
 
     operations = [
