@@ -66,6 +66,8 @@ def offer(each: Offer) -> dict[str, Any]:
         "due_minor": each.due_minor,
         "hold_deposit_minor": each.hold_deposit_minor,
         "hold_seconds": each.hold_seconds,
+        "pay_by_at": _text(each.pay_by_at) if each.pay_by_at else None,
+        "pay_by_deposit_minor": each.pay_by_deposit_minor,
         "payments": [_payment(payment) for payment in each.payments],
         "cancellation": [list(step) for step in each.cancellation],
         "cancellation_steps": [_step(step) for step in each.cancellation_steps],

@@ -126,6 +126,12 @@ class OfferOut(Shape):
     due_minor = serializers.IntegerField(help_text="Paid when confirmed.")
     hold_deposit_minor = serializers.IntegerField(help_text="Kept aside while held.")
     hold_seconds = serializers.IntegerField()
+    pay_by_at = Instant(
+        allow_null=True, help_text="Until when it is kept for a bank transfer, if it is."
+    )
+    pay_by_deposit_minor = serializers.IntegerField(
+        allow_null=True, help_text="Kept aside until then."
+    )
     payments = PaymentOut(many=True, help_text="What is paid when, if every hour is delivered.")
     cancellation = serializers.ListField(child=Tier())
     cancellation_steps = CancellationStepOut(

@@ -161,6 +161,9 @@ class ReservationOut(Shape):
     start_at = Instant(source="period.lower")
     end_at = Instant(source="period.upper")
     expires_at = Instant()
+    pay_by = serializers.ChoiceField(
+        Reservation.PayBy.choices, help_text="Held for minutes, or until a pay-by date."
+    )
     currency = serializers.CharField()
     gross_minor = serializers.IntegerField(help_text="The whole price, tax included.")
     vat_minor = serializers.IntegerField()

@@ -227,6 +227,8 @@ class Offer:
     due_minor: int
     hold_deposit_minor: int
     hold_seconds: int  # how long a hold made now lasts; near the start less than elsewhere
+    pay_by_at: datetime | None  # until when it is kept for a bank transfer, where it is
+    pay_by_deposit_minor: int | None  # kept aside until then
     payments: tuple[Payment, ...]
     cancellation: tuple[tuple[int, int], ...]  # hours before the start, basis points refunded
     cancellation_steps: tuple[CancellationStep, ...]  # the same, dated and in money

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from inventory.actors import Actor
 from inventory.periods import LATEST
-from marketplace import money, policy, search_map
+from marketplace import policy, search_map
 from marketplace.offers import matching, relaxing, schedules, tokens
 from marketplace.offers.matching import Match
 from marketplace.offers.model import (
@@ -46,15 +46,15 @@ def search(*, request: OfferRequest, actor: Actor, at: datetime) -> OfferResults
     buyer_id = actor.organisation_id
     found = matching.match(request=request, map_=map_, buyer_id=buyer_id, at=at)
     near = [] if found.best else _near(request, map_, buyer_id, at)
-    bps = _hold_bps(actor, at) if found.best or near else 0
+    lapsed = _lapsed_count(actor, at) if found.best or near else 0
     return OfferResults(
-        offers=tuple(_offer(each, map_, bps, at) for each in found.best),
+        offers=tuple(_offer(each, map_, lapsed, at) for each in found.best),
         rejections=tuple(
             Rejection(code, count, found.reasons.nearest.get(code))
             for code, count in found.reasons.counts.most_common()
         ),
         alternatives=tuple(
-            Alternative(changed, _offer(each, map_, bps, at)) for changed, each in near
+            Alternative(changed, _offer(each, map_, lapsed, at)) for changed, each in near
         ),
         match_count=found.fit_count,
     )
@@ -95,8 +95,8 @@ def _next_best(claim: OfferClaim, actor: Actor, at: datetime) -> tuple[Offer, ..
         # What was just refused may still stand on the map.
         if (each.stall.ware.public_id, each.period.start) != (claim.listing_id, claim.period.start)
     ]
-    bps = _hold_bps(actor, at) if fresh else 0
-    return tuple(_offer(each, map_, bps, at) for each in fresh[:MOST_NEXT])
+    lapsed = _lapsed_count(actor, at) if fresh else 0
+    return tuple(_offer(each, map_, lapsed, at) for each in fresh[:MOST_NEXT])
 
 
 def _near(
@@ -132,17 +132,20 @@ def _first_found(tries: Iterator[_Try]) -> Iterator[_Try]:
     return islice((each for each in islice(tries, _MOST_TRIES) if each[1]), 1)
 
 
-def _hold_bps(actor: Actor, at: datetime) -> int:
-    """What holding costs this tenant now, of the price."""
+def _lapsed_count(actor: Actor, at: datetime) -> int:
+    """What holding costs this tenant depends on how many holds it let lapse."""
     tenant_id = actor.organisation_id
-    return policy.hold_bps(policy.lapsed_count(tenant_id, at) if tenant_id else 0)
+    return policy.lapsed_count(tenant_id, at) if tenant_id else 0
 
 
-def _offer(found: Match, map_: SearchMap, hold_bps: int, at: datetime) -> Offer:
+def _offer(found: Match, map_: SearchMap, lapsed_count: int, at: datetime) -> Offer:
     ware, quote, pool, period = found.stall.ware, found.quote, found.stall.pool, found.period
     expires_at = at + timedelta(seconds=settings.OFFER_SECONDS)
-    held_until = policy.expires_at(
-        at, start=period.start, lead_seconds=pool.lead_micros // 1_000_000
+    hold, bank = policy.ways_to_hold(
+        lapsed_count=lapsed_count,
+        at=at,
+        start=period.start,
+        lead_seconds=pool.lead_micros // 1_000_000,
     )
     claim = OfferClaim(
         listing_id=ware.public_id,
@@ -185,10 +188,12 @@ def _offer(found: Match, map_: SearchMap, hold_bps: int, at: datetime) -> Offer:
         vat_minor=quote.vat_minor,
         fee_minor=quote.fee_minor,
         due_minor=quote.due_minor,
-        hold_deposit_minor=money.share(quote.gross_minor, hold_bps),
-        hold_seconds=int((held_until - at).total_seconds()),
+        hold_deposit_minor=hold.deposit_minor(quote.gross_minor),
+        hold_seconds=int((hold.expires_at - at).total_seconds()),
+        pay_by_at=bank.expires_at if bank else None,
+        pay_by_deposit_minor=bank.deposit_minor(quote.gross_minor) if bank else None,
         payments=schedules.payments(
-            price=ware.price, quote=quote, period=period, confirm_until=held_until
+            price=ware.price, quote=quote, period=period, confirm_until=hold.expires_at
         ),
         cancellation=ware.cancellation,
         cancellation_steps=schedules.cancellation_steps(
