@@ -110,4 +110,5 @@ def _rejection(each: Rejection) -> dict[str, Any]:
 
 
 def _text(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return utc.isoformat().replace("+00:00", "Z")

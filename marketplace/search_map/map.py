@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marketplace.search_map.goods import Goods, Mask, Stall
 from marketplace.search_map.pool_map import (
@@ -48,7 +49,7 @@ class Strip:
     steps: Table  # what it was cut from
     on_sale: Mask
     start: Ints
-    free: Ints
+    free: NDArray[np.int32]  # half as wide: every search reads all of it
     lengths: Ints  # by stall
 
     @classmethod
@@ -61,7 +62,7 @@ class Strip:
             steps=pool.steps,
             on_sale=on_sale,
             start=np.insert(kept[STEP_START], lasts, kept[STEP_END][lasts - 1]),
-            free=np.insert(kept[STEP_FREE], lasts, -1),
+            free=np.insert(kept[STEP_FREE], lasts, -1).astype(np.int32),
             lengths=counts + 1,
         )
 
@@ -77,7 +78,7 @@ class SearchMap:
     # A row a step, in order of stall and start; a stall's last one ends it, nothing free.
     row: Ints
     start: Ints
-    free: Ints
+    free: NDArray[np.int32]
     lengths: Ints  # by stall, how many steps
     snapshot: str = ""  # what the journal told up to
 
@@ -107,7 +108,9 @@ class SearchMap:
             strips=strips,
             row=np.repeat(np.arange(len(lengths), dtype=np.int64), lengths),
             start=np.concatenate([none, *(strip.start for strip in strips.values())]),
-            free=np.concatenate([none, *(strip.free for strip in strips.values())]),
+            free=np.concatenate(
+                [none.astype(np.int32), *(strip.free for strip in strips.values())]
+            ),
             lengths=lengths,
             snapshot=snapshot,
         )
@@ -201,7 +204,7 @@ class SearchMap:
         if not len(row):
             return row, start, start
         alike = bool((units_asked == units_asked[0]).all())
-        enough = free >= (units_asked[0] if alike else units[row])
+        enough = free >= (int(units_asked[0]) if alike else units[row])
         edges = np.flatnonzero(enough[1:] != enough[:-1]) + 1
         if enough[0]:
             edges = np.concatenate([[0], edges])
