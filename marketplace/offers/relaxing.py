@@ -26,10 +26,12 @@ _ALONE: dict[str, Any] = {
     "minimum_interconnect_gbps": None,
     "minimum_memory_gib": None,
 }
+_KINDS: dict[str, Any] = {"regions": (), "hubs": (), "chips": (), "chip_class": ""}
 
 
 def relaxed(request: OfferRequest, map_: SearchMap) -> Iterator[Way]:
-    """The request with one thing given up at a time, the smallest sacrifice first."""
+    """The request with one thing given up at a time, the smallest sacrifice first; then with
+    all that was asked for beside the size, the length and the window."""
     if request.cards is not None:
         for cards in _whole_nodes(request, map_):
             yield ("cards",), replace(request, cards=cards)
@@ -46,6 +48,10 @@ def relaxed(request: OfferRequest, map_: SearchMap) -> Iterator[Way]:
     elif request.chips:
         for chip_class in _classes(request, map_) or [""]:
             yield ("chips",), replace(request, chips=(), chip_class=chip_class)
+    asked = tuple(name for name in (*_ALONE, *_KINDS) if getattr(request, name))
+    if len(asked) > 1:
+        everything = {**_ALONE, **_KINDS}
+        yield asked, replace(request, **{name: everything[name] for name in asked})
 
 
 def fewer(

@@ -31,16 +31,17 @@ def payments(
 
 
 def cancellation_steps(
-    *, schedule: Sequence[Sequence[int]], due_minor: int, start: datetime
+    *, schedule: Sequence[Sequence[int]], due_minor: int, start: datetime, at: datetime
 ) -> tuple[CancellationStep, ...]:
     """Until when cancelling gives back how much of what was paid at confirmation.
 
-    The last step ends at the start and gives nothing back, unless the schedule reaches it.
+    The last step ends at the start and gives nothing back, unless the schedule reaches it. A
+    step that is over by now is none that anybody could use.
     """
     steps = [(start - timedelta(hours=hours), bps) for hours, bps in schedule]
     if not steps or steps[-1][0] < start:
         steps.append((start, 0))
-    return tuple(_step(until, bps, due_minor) for until, bps in steps)
+    return tuple(_step(until, bps, due_minor) for until, bps in steps if until > at)
 
 
 def maintenance(pool: PoolMap, period: Period) -> tuple[Maintenance, ...]:

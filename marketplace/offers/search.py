@@ -197,7 +197,7 @@ def _offer(found: Match, map_: SearchMap, lapsed_count: int, at: datetime) -> Of
         ),
         cancellation=ware.cancellation,
         cancellation_steps=schedules.cancellation_steps(
-            schedule=ware.cancellation, due_minor=quote.due_minor, start=period.start
+            schedule=ware.cancellation, due_minor=quote.due_minor, start=period.start, at=at
         ),
         maintenance=schedules.maintenance(map_.pools[pool.pool_id], period),
         software=software(pool.stack),

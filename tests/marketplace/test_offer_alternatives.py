@@ -61,6 +61,15 @@ def fits(request: OfferRequest, map_: SearchMap) -> bool:
     return bool(matching.match(request=request, map_=map_, buyer_id=None, at=T0).best)
 
 
+def test_where_several_wishes_stand_in_the_way_they_are_given_up_together() -> None:
+    listing = scene.listing()
+
+    (near,) = scene.search(owners=("telecom",), minimum_memory_gib=640, hubs=("nxa",)).alternatives
+
+    assert near.changed == ("owners", "minimum_memory_gib", "hubs")
+    assert near.offer.listing_id == listing.public_id
+
+
 def test_a_shorter_lease_comes_near_where_none_is_as_long() -> None:
     scene.listing(sellable=period(0, 100))
 

@@ -71,15 +71,16 @@ def test_a_cancellation_is_dated_and_gives_back_what_the_quote_of_it_will_say() 
     assert found.listing_id == listing.public_id
 
 
-def test_a_schedule_up_to_the_start_has_no_step_beyond_it() -> None:
-    scene.listing(terms=TermsInput(cancellation=((24, 8_000), (0, 5_000))))
+def test_a_schedule_up_to_the_start_has_no_step_beyond_it_and_none_in_the_past() -> None:
+    scene.listing(terms=TermsInput(cancellation=((24, 8_000), (9, 7_000), (0, 5_000))))
 
     (found,) = scene.search().offers
 
     assert [(step.until_at, step.refund_bps) for step in found.cancellation_steps] == [
-        (START - hours(24), 8_000),
+        (START - hours(9), 7_000),
         (START, 5_000),
     ]
+    assert found.cancellation == ((24, 8_000), (9, 7_000), (0, 5_000))
 
 
 def test_planned_outages_of_the_pool_are_announced_in_the_offers_they_touch() -> None:
