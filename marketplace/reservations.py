@@ -46,7 +46,8 @@ _PRICE_ID, _TERMS_ID, _LISTING_ID = (
 
 
 class ListingClosed(DomainError):
-    """The listing sells nothing now: paused, withdrawn, or its pool is being emptied."""
+    """The listing sells nothing now: paused, withdrawn, its pool being emptied, or its provider
+    no longer verified."""
 
     code = "listing_closed"
     title = "The listing sells nothing now"
@@ -208,6 +209,8 @@ def place(
         # Read without a lock: a hold that began before a pause may end after it. Withdrawal
         # closes the block, and the claim sees that under the pool's lock.
         if listing.state != Listing.State.PUBLISHED or listing.pool.state != Pool.State.ACTIVE:
+            raise ListingClosed
+        if not listing.provider.is_verified:
             raise ListingClosed
         if listing.provider_id == tenant.pk:
             raise SelfTrade

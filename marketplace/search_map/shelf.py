@@ -31,10 +31,14 @@ class Ware:
 
 
 def read(known: dict[Key, Ware]) -> dict[Key, Ware]:
-    """What is on sale now. Versions never change, so only unknown ones are read."""
+    """What is on sale now. Versions never change, so only unknown ones are read.
+
+    What an organisation lists sells nothing while it is not verified.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT l.id, l.public_id::text, p.id, t.id FROM marketplace_listing l"
+            " JOIN inventory_organisation o ON o.id = l.provider_id AND o.state = 'verified'"
             " CROSS JOIN LATERAL (SELECT id FROM marketplace_priceversion"
             "   WHERE listing_id = l.id ORDER BY version DESC LIMIT 1) p"
             " CROSS JOIN LATERAL (SELECT id FROM marketplace_termsversion"
