@@ -151,6 +151,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3.0,
         "options": {"expires": 15},
     },
+    "pause-unverified": {
+        "task": "marketplace.pause_unverified",
+        "schedule": 30.0,
+        "options": {"expires": 120},
+    },
     "expire-reservations": {"task": "billing.expire_reservations", "schedule": 15.0},
     "rate-usage": {"task": "billing.rate_usage", "schedule": 60.0},
     "end-unpaid": {"task": "billing.end_unpaid", "schedule": 60.0},

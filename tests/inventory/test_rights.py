@@ -43,7 +43,7 @@ CHANGED = {
     "marketplace_lease": "active_at cancelled_at closed_at end_reason ended_at ending_at"
     " failed_at state",
     "marketplace_listing": "state",
-    "marketplace_reservation": "cancelled_at confirmed_at expired_at state",
+    "marketplace_reservation": "cancelled_at confirmed_at decided_at decision expired_at state",
 }
 
 GRANTED = """
