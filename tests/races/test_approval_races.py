@@ -10,7 +10,7 @@ import pytest
 from django.db import transaction
 
 from billing import checkout
-from inventory import capacity
+from inventory import capacity, journal
 from inventory.errors import DomainError
 from inventory.models import JournalEntry
 from marketplace import approvals, listings, reservations
@@ -74,7 +74,7 @@ def test_control_without_the_lock_members_who_approve_at_once_do_not_see_each_ot
     set_rule([0, 2])
     held = waiting()
     written = threading.Barrier(2)
-    record = approvals.journal.record
+    record = journal.record
 
     def together_written(**facts: Any) -> None:
         record(**facts)
@@ -82,7 +82,7 @@ def test_control_without_the_lock_members_who_approve_at_once_do_not_see_each_ot
             written.wait(30)
 
     monkeypatch.setattr(approvals, "lock", unlocked(threading.Barrier(2)))
-    monkeypatch.setattr(approvals.journal, "record", together_written)
+    monkeypatch.setattr(journal, "record", together_written)
 
     together(*(lambda who=who: approve(held, who) for who in members))
 
