@@ -93,7 +93,12 @@ def test_every_page_reads_well(market: Market, reader: Reader, party: str) -> No
         ]
         addresses += [reverse("lease", args=[lease.public_id])]
         addresses += [
-            reverse(name, args=[listing.public_id]) for name in ("listing", "listing_withdraw")
+            reverse(name, args=[listing.public_id])
+            for name in ("listing", "listing_terms", "listing_size")
+        ]
+        addresses += [
+            reverse("listing_stop", args=[listing.public_id, verb])
+            for verb in ("pause", "withdraw")
         ]
     if party == "operator":
         for row in (market.provider, market.tenant):
