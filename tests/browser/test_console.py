@@ -61,7 +61,8 @@ def test_a_provider_imports_lists_and_is_found(
 PAGES = {
     "provider": [
         "overview", "centres", "centre_create", "pools", "pool_create", "listings",
-        "listing_create", "deals", "earnings", "members", "keys", "journal",
+        "listing_create", "approvals", "approval_rule", "deals", "earnings", "members", "keys",
+        "journal",
     ],
     "tenant": ["search", "rented", "wallet"],
     "operator": ["audit", "organisations", "all_leases", "receipts", "settlements"],
