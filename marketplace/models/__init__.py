@@ -4,16 +4,19 @@ from marketplace.models.approval import Approval, ApprovalRule
 from marketplace.models.idempotency import IdempotencyRecord
 from marketplace.models.lease import Lease
 from marketplace.models.listing import Listing, PriceFloor, PriceVersion, TermsVersion
+from marketplace.models.quota import Commitment, Quota
 from marketplace.models.reservation import Reservation
 
 __all__ = [
     "Approval",
     "ApprovalRule",
+    "Commitment",
     "IdempotencyRecord",
     "Lease",
     "Listing",
     "PriceFloor",
     "PriceVersion",
+    "Quota",
     "Reservation",
     "TermsVersion",
 ]

@@ -29,6 +29,7 @@ KINDS = {
     "lse": _("Lease"),
     "rcp": _("Bank receipt"),
     "stl": _("Settlement"),
+    "quo": _("Quota"),
 }
 
 # Events that are more than a change of state.
@@ -70,6 +71,8 @@ EVENTS = {
     "pool.nodes_changed": _("nodes imported"),
     "pool.overcommitted": _("too few nodes for what is promised"),
     "project.created": _("project added"),
+    "quota.removed": _("quota removed"),
+    "quota.set": _("quota set"),
     "records.at_fault": _("records do not agree"),
     "reservation.approval_given": _("approved by a member"),
     "reservation.approved": _("approved by the provider"),
