@@ -120,12 +120,20 @@ class OfferOut(Shape):
     vat_bps = serializers.IntegerField()
     schedule = serializers.ChoiceField(PriceVersion.Schedule.choices)
     card_hour_micro = serializers.IntegerField(help_text="Tax included; to compare bases by.")
+    list_minor = serializers.IntegerField(help_text="The whole price before the discount.")
+    discount_bps = serializers.IntegerField(
+        help_text="Taken off for the length and the number of cards asked for."
+    )
     gross_minor = serializers.IntegerField(help_text="The whole price, tax included.")
     vat_minor = serializers.IntegerField()
     fee_minor = serializers.IntegerField()
     due_minor = serializers.IntegerField(help_text="Paid when confirmed.")
     hold_deposit_minor = serializers.IntegerField(help_text="Kept aside while held.")
     hold_seconds = serializers.IntegerField()
+    decide_hours = serializers.IntegerField(
+        allow_null=True,
+        help_text="The provider decides on the hold within so long; null: it need not.",
+    )
     pay_by_at = Instant(
         allow_null=True, help_text="Until when it is kept for a bank transfer, if it is."
     )

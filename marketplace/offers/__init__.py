@@ -8,6 +8,7 @@ from marketplace.offers.calendar import (
     StartWindow,
     calendar,
 )
+from marketplace.offers.drafting import declared_facts, proved_facts
 from marketplace.offers.model import (
     UNKNOWN,
     Alternative,
@@ -21,7 +22,7 @@ from marketplace.offers.model import (
     RangeTooLarge,
     Rejection,
 )
-from marketplace.offers.search import declared_facts, next_best, proved_facts, search
+from marketplace.offers.search import next_best, search
 from marketplace.offers.tokens import OfferClaim, OfferExpired, OfferInvalid, read_token, sign
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,18 @@ from inventory.periods import Period
 from marketplace import money, search_map
 from marketplace.offers import screening
 from marketplace.offers.model import OfferRequest, RangeTooLarge, Rejection
-from marketplace.search_map import NO_START, Ints, Mask, SearchMap, Stall, instant, micros
+from marketplace.search_map import (
+    HOUR,
+    NO_START,
+    Ask,
+    Ints,
+    Mask,
+    Numbers,
+    SearchMap,
+    Stall,
+    instant,
+    micros,
+)
 
 LONGEST = timedelta(days=186)
 MOST_WINDOWS = 50  # of one listing
@@ -90,10 +101,12 @@ def calendar(*, request: OfferRequest, actor: Actor, at: datetime) -> Calendar:
     map_ = search_map.current(at)
     goods = map_.goods
     found, units = screening.screen(request=request, map_=map_, buyer_id=actor.organisation_id)
-    if (limit := request.max_card_hour_micro) is not None:
-        dear = np.asarray(goods.least_micro > limit, dtype=np.bool_)
-        found.exclude("too_expensive", dear)
     wanted = screening.ask(request=request, goods=goods, units=units, rows=found.fits, at=at)
+    off = goods.share_off(units, wanted.shortest // HOUR)
+    least = goods.least_micro(off)
+    if (limit := request.max_card_hour_micro) is not None:
+        found.exclude("too_expensive", np.asarray(least > limit, dtype=np.bool_))
+        wanted = replace(wanted, units=np.where(found.fits, units, 0))
     row, first, last = map_.windows(wanted)
     starts = np.full(len(goods.stalls), NO_START, dtype=np.int64)
     opens = np.flatnonzero(np.diff(row, prepend=-1))
@@ -103,8 +116,8 @@ def calendar(*, request: OfferRequest, actor: Actor, at: datetime) -> Calendar:
     windows = _Windows(row, first, last, grid[row])
     reasons = found.reasons()
     return Calendar(
-        listings=_listings(map_, request, windows, starts, units),
-        days=_days(map_, windows),
+        listings=_listings(map_, request.limit, windows, starts, wanted, off, least),
+        days=_days(map_, windows, least),
         rejections=tuple(
             Rejection(code, count, reasons.nearest.get(code))
             for code, count in reasons.counts.most_common()
@@ -114,28 +127,38 @@ def calendar(*, request: OfferRequest, actor: Actor, at: datetime) -> Calendar:
 
 
 def _listings(
-    map_: SearchMap, request: OfferRequest, windows: _Windows, starts: Ints, units: Ints
+    map_: SearchMap,
+    limit: int,
+    windows: _Windows,
+    starts: Ints,
+    wanted: Ask,
+    off: Ints,
+    least: Numbers,
 ) -> tuple[CalendarListing, ...]:
-    goods = map_.goods
     order = sorted(
         np.unique(windows.row).tolist(),
-        key=lambda row: (starts[row], goods.least_micro[row], goods.listing[row]),
+        key=lambda row: (starts[row], least[row], map_.goods.listing[row]),
     )
     found = (
-        _listing(map_.stalls[row], request, windows.of(windows.row == row), int(units[row]))
-        for row in order[: request.limit]
+        _listing(
+            map_.stalls[row],
+            windows.of(windows.row == row),
+            units=int(wanted.units[row]),
+            hours=int(wanted.shortest[row]) // HOUR,
+            off=int(off[row]),
+        )
+        for row in order[:limit]
     )
     return tuple(each for each in found if each is not None)
 
 
 def _listing(
-    stall: Stall, request: OfferRequest, windows: _Windows, units: int
+    stall: Stall, windows: _Windows, *, units: int, hours: int, off: int
 ) -> CalendarListing | None:
-    hours = max(request.shortest_hours, stall.ware.minimum_hours)
     start = instant(int(windows.first[0]))
     try:
         quote = money.quote(
-            price=stall.ware.price,
+            price=stall.ware.price.less(off),
             unit_cards=stall.pool.unit_cards,
             cards_per_node=stall.pool.cards_per_node,
             unit_count=units,
@@ -158,7 +181,7 @@ def _listing(
     )
 
 
-def _days(map_: SearchMap, windows: _Windows) -> tuple[CalendarDay, ...]:
+def _days(map_: SearchMap, windows: _Windows, least: Numbers) -> tuple[CalendarDay, ...]:
     if not len(windows.row):
         return ()
     zone = ZoneInfo(settings.BILLING_ZONE)
@@ -167,30 +190,26 @@ def _days(map_: SearchMap, windows: _Windows) -> tuple[CalendarDay, ...]:
     days = []
     while day <= over:
         following = day + timedelta(days=1)
-        found = _day(map_, windows, day, _midnight(day, zone), _midnight(following, zone))
+        found = _day(windows, _midnight(day, zone), _midnight(following, zone), least)
         if found is not None:
-            days.append(found)
+            row, earliest, count = found
+            days.append(CalendarDay(day, earliest, map_.stalls[row].ware.public_id, count))
         day = following
     return tuple(days)
 
 
-def _day(map_: SearchMap, windows: _Windows, day: date, start: int, end: int) -> CalendarDay | None:
-    """The earliest start between two midnights."""
+def _day(
+    windows: _Windows, start: int, end: int, least: Numbers
+) -> tuple[int, datetime, int] | None:
+    """The earliest start between two midnights: whose, when, and how many could start."""
     first = np.maximum(windows.first, -(-start // windows.grid) * windows.grid)
     open_ = (first <= windows.last) & (first < end)
     if not open_.any():
         return None
     rows, first = windows.row[open_], first[open_]
     earliest = first.min()
-    goods = map_.goods
-    soonest = rows[first == earliest].tolist()
-    row = min(soonest, key=lambda each: (goods.least_micro[each], goods.listing[each]))
-    return CalendarDay(
-        date=day,
-        earliest_start_at=instant(int(earliest)),
-        listing_id=map_.stalls[row].ware.public_id,
-        listing_count=len(np.unique(rows)),
-    )
+    row = min(rows[first == earliest].tolist(), key=lambda each: (least[each], each))
+    return row, instant(int(earliest)), len(np.unique(rows))
 
 
 def _midnight(day: date, zone: ZoneInfo) -> int:

@@ -50,6 +50,8 @@ class _Race:
     units: Ints
     starts: Ints
     hours: Ints
+    off: Ints  # basis points off for so long and so many
+    least_micro: Numbers
     quoted: dict[int, Match | None] = field(default_factory=dict)  # None: too dear
 
     def quote(self, row: int) -> Match | None:
@@ -65,7 +67,7 @@ class _Race:
         limit = self.request.max_card_hour_micro
         try:
             quote = money.quote(
-                price=stall.ware.price,
+                price=stall.ware.price.less(int(self.off[row])),
                 unit_cards=stall.pool.unit_cards,
                 cards_per_node=stall.pool.cards_per_node,
                 unit_count=int(self.units[row]),
@@ -104,7 +106,8 @@ def match(*, request: OfferRequest, map_: SearchMap, buyer_id: int | None, at: d
     wanted = screening.ask(request=request, goods=map_.goods, units=units, rows=found.fits, at=at)
     starts, hours = map_.fits(wanted)
     screening.without_a_start(found, wanted, starts, at)
-    race = _Race(request, found, units, starts, hours)
+    off = map_.goods.share_off(units, hours)
+    race = _Race(request, found, units, starts, hours, off, map_.goods.least_micro(off))
     _drop_too_dear(race)
     best = _best(race)
     reasons = found.reasons()
@@ -120,16 +123,17 @@ def _drop_too_dear(race: _Race) -> None:
     limit, goods = race.request.max_card_hour_micro, race.found.map.goods
     if limit is None:
         return
-    dear = race.found.fits & np.asarray(goods.least_micro > limit, dtype=np.bool_)
+    least = race.least_micro
+    dear = race.found.fits & np.asarray(least > limit, dtype=np.bool_)
     if not dear.any():
         return
     exact = goods.rate_is_exact
     if (dear & exact).any():
-        race.found.nearer("too_expensive", int(goods.least_micro[dear & exact].min()))
+        race.found.nearer("too_expensive", int(least[dear & exact].min()))
     nearest = race.found.nearest_of("too_expensive")
     monthly = np.flatnonzero(dear & ~exact)
-    for row in monthly[np.argsort(goods.least_micro[monthly], kind="stable")].tolist():
-        if nearest is not None and goods.least_micro[row] >= nearest:
+    for row in monthly[np.argsort(least[monthly], kind="stable")].tolist():
+        if nearest is not None and least[row] >= nearest:
             break
         race.quote(row)
         nearest = race.found.nearest_of("too_expensive")
@@ -142,10 +146,10 @@ def _best(race: _Race) -> list[Match]:
         return []
     goods, limit = race.found.map.goods, race.request.limit
     if race.request.is_range:
-        bounds = goods.least_micro[rows]
+        bounds = race.least_micro[rows]
     else:
         card_hours = race.units[rows] * goods.unit_cards[rows] * race.hours[rows]
-        bounds = goods.least_minor(rows, card_hours)
+        bounds = goods.least_minor(rows, card_hours, race.off[rows])
     starts, listings = race.starts[rows], goods.listing[rows]
     best = _cheapest(race, _in_order(rows, bounds, starts, listings), limit)
     if not best:

@@ -64,7 +64,13 @@ class Screen:
 
 
 # What a listing allows at most; of the others, at least.
-_AT_MOST = ("too_many_units", "too_long", "too_little_memory", "too_little_bandwidth")
+_AT_MOST = (
+    "too_many_units",
+    "over_maximum_units",
+    "too_long",
+    "too_little_memory",
+    "too_little_bandwidth",
+)
 
 
 def screen(
@@ -81,23 +87,37 @@ def screen(
     _stacks(found, request, goods)
     if not of_any_count:
         found.exclude("too_few_units", units < goods.minimum_units, goods.minimum_units)
-    longest, shortest = request.longest_hours, request.shortest_hours
-    found.exclude("too_short", goods.minimum_hours > longest, goods.minimum_hours)
-    found.exclude("too_long", goods.maximum_hours < shortest, goods.maximum_hours)
+        found.exclude("over_maximum_units", units > goods.maximum_units, goods.maximum_units)
+        past = (units - goods.minimum_units) % goods.unit_step
+        found.exclude("off_unit_step", past != 0, units - past + goods.unit_step)
+    shortest, longest = _lengths(request, goods)
+    asked = request.longest_hours, request.shortest_hours
+    found.exclude("too_short", goods.minimum_hours > asked[0], goods.minimum_hours)
+    found.exclude("too_long", goods.maximum_hours < asked[1], goods.maximum_hours)
+    found.exclude("off_hour_step", shortest > longest, shortest)
     return found, units
 
 
 def ask(*, request: OfferRequest, goods: Goods, units: Ints, rows: Mask, at: datetime) -> Ask:
     """The request as the map is asked it, of these rows."""
+    shortest, longest = _lengths(request, goods)
     return Ask(
         units=np.where(rows, units, 0),
-        shortest=np.maximum(goods.minimum_hours, request.shortest_hours) * HOUR,
-        longest=np.minimum(goods.maximum_hours, request.longest_hours) * HOUR,
+        shortest=shortest * HOUR,
+        longest=longest * HOUR,
         earliest=micros_of(earliest(request, at)),
         latest_end=micros_of(request.latest_end),
         not_before=micros_of(at),
         grid=(request.start_grid_seconds or 0) * 1_000_000 or 1,
     )
+
+
+def _lengths(request: OfferRequest, goods: Goods) -> tuple[Ints, Ints]:
+    """The shortest and the longest lease that each stall sells of those asked for."""
+    least, step = goods.minimum_hours, goods.hour_step
+    above = np.maximum(request.shortest_hours, least) - least
+    most = np.minimum(request.longest_hours, goods.maximum_hours) - least
+    return least + -(-above // step) * step, least + most // step * step
 
 
 def earliest(request: OfferRequest, at: datetime) -> datetime:

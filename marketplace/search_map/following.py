@@ -66,7 +66,8 @@ def _sorted(
 
 def _is_named(pool: PoolMap, named: frozenset[str]) -> bool:
     shown = pool.facts.catalogue
-    return not named.isdisjoint((pool.facts.public_id, shown.fabric_id, shown.centre_id))
+    about = (pool.facts.public_id, shown.fabric_id, shown.centre_id, shown.provider_id)
+    return not named.isdisjoint(about)
 
 
 def _catch_up(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from marketplace import money
+from marketplace import discounts, money
 from marketplace.money import Price
 from marketplace.search_map.pool_map import (
     BLOCK_ID,
@@ -27,6 +27,7 @@ from marketplace.search_map.shelf import Ware
 Mask = NDArray[np.bool_]
 Numbers = NDArray[Any]  # whole numbers of any size: machine words where they fit
 UNKNOWN = -1
+NO_LIMIT = np.iinfo(np.int32).max
 _INT64 = 2**62
 
 
@@ -86,13 +87,18 @@ class Goods:
     turnaround: Ints
     grid: Ints
     minimum_units: Ints
+    unit_step: Ints
+    maximum_units: Ints
     minimum_hours: Ints
+    hour_step: Ints
     maximum_hours: Ints
-    # The least a card-hour of the stall costs, tax included, in minor units as a fraction and in
-    # micro-units: exactly what it costs, but for a monthly price, where months differ.
+    discounted: Mask  # takes something off for long leases or many cards
+    # The least a card-hour of the stall costs before discounts, tax included, in minor units as
+    # a fraction: exactly what it costs, but for a monthly price, where months differ.
     rate_above: Numbers
     rate_below: Numbers
-    least_micro: Numbers
+    rate_micro: tuple[Fraction, ...]  # the same in micro-units
+    list_micro: Numbers  # the same, rounded
     rate_is_exact: Mask
 
     @classmethod
@@ -111,10 +117,7 @@ class Goods:
         numbers = {stack: number for number, stack in enumerate(stacks)}
         rates = [least_rate(stall.ware.price, stall.pool.cards_per_node) for stall in stalls]
         ten = [10 ** money.exponent(stall.ware.price.currency) for stall in stalls]
-        least = [
-            money.half_up(rate * money.MICRO / power)
-            for rate, power in zip(rates, ten, strict=True)
-        ]
+        micro = [rate * money.MICRO / power for rate, power in zip(rates, ten, strict=True)]
         return cls(
             stalls=tuple(stalls),
             on_sale=on_sale,
@@ -142,28 +145,57 @@ class Goods:
             turnaround=_ints(stall.pool.turnaround_micros for stall in stalls),
             grid=_ints(stall.ware.grid_micros for stall in stalls),
             minimum_units=_ints(stall.ware.minimum_units for stall in stalls),
+            unit_step=_ints(stall.ware.unit_step for stall in stalls),
+            maximum_units=_ints(
+                NO_LIMIT if stall.ware.maximum_units is None else stall.ware.maximum_units
+                for stall in stalls
+            ),
             minimum_hours=_ints(stall.ware.minimum_hours for stall in stalls),
+            hour_step=_ints(stall.ware.hour_step for stall in stalls),
             maximum_hours=_ints(stall.ware.maximum_hours for stall in stalls),
+            discounted=np.array([bool(stall.ware.discounts) for stall in stalls], dtype=np.bool_),
             rate_above=_whole([rate.numerator for rate in rates]),
             rate_below=_whole([rate.denominator for rate in rates]),
-            least_micro=_whole(least),
+            rate_micro=tuple(micro),
+            list_micro=_whole([money.half_up(rate) for rate in micro]),
             rate_is_exact=np.array(
                 [stall.ware.price.basis != "node_month" for stall in stalls], dtype=np.bool_
             ),
         )
 
-    def least_minor(self, rows: Ints, card_hours: Ints) -> Numbers:
-        """No deal of these rows over so many card-hours costs less; hourly ones cost as much."""
-        above, below = self.rate_above[rows], self.rate_below[rows]
-        if above.dtype == object or below.dtype == object or not len(rows):
-            fits = False
-        else:
-            largest = 2.0 * float(above.max()) * float(card_hours.max(initial=0))
-            fits = largest + 2.0 * float(below.max()) < _INT64
-        if not fits:
-            above, below, card_hours = (
-                column.astype(object) for column in (above, below, card_hours)
+    def share_off(self, units: Ints, hours: Ints) -> Ints:
+        """By row, the basis points off a deal of so many units and hours."""
+        off = np.zeros(len(self.stalls), dtype=np.int64)
+        for row in np.flatnonzero(self.discounted).tolist():
+            off[row] = discounts.share_off(
+                self.stalls[row].ware.discounts,
+                hours=int(hours[row]),
+                cards=int(units[row] * self.unit_cards[row]),
             )
+        return off
+
+    def least_micro(self, off: Ints) -> Numbers:
+        """By row, the least a card-hour costs with so much off, in micro-units."""
+        rows = np.flatnonzero(off)
+        if not len(rows):
+            return self.list_micro
+        least = self.list_micro.copy()
+        for row in rows.tolist():
+            kept = Fraction(money.WHOLE_BPS - int(off[row]), money.WHOLE_BPS)
+            least[row] = money.half_up(self.rate_micro[row] * kept)
+        return least
+
+    def least_minor(self, rows: Ints, card_hours: Ints, off: Ints) -> Numbers:
+        """No deal of these rows over so many card-hours costs less, with so much off; hourly
+        ones cost as much."""
+        above, below = self.rate_above[rows], self.rate_below[rows]
+        kept, whole = money.WHOLE_BPS - off, money.WHOLE_BPS
+        if not off.any():
+            kept, whole = np.ones_like(off), 1
+        columns = (above, below, kept, card_hours)
+        if any(column.dtype == object for column in columns) or not _fits(columns, whole):
+            above, below, kept, card_hours = (column.astype(object) for column in columns)
+        above, below = above * kept, below * whole
         least: Numbers = (2 * above * card_hours + below) // (2 * below)
         return least
 
@@ -181,6 +213,12 @@ def least_rate(price: Price, cards_per_node: int) -> Fraction:
     if price.basis == "node_month":
         rate /= money.longest_month_hours(price.billing_zone)
     return rate
+
+
+def _fits(columns: tuple[Numbers, Numbers, Numbers, Numbers], whole: int) -> bool:
+    """Whether the products stay within a machine word."""
+    above, below, kept, card_hours = (float(column.max(initial=0)) for column in columns)
+    return 2 * (above * kept * card_hours + below * whole) < _INT64
 
 
 def _ints(values: Iterable[int]) -> Ints:

@@ -47,7 +47,7 @@ SELECT pg_current_snapshot()::text, array(
     SELECT DISTINCT object_id FROM inventory_journalentry
     WHERE (xid >= %s::xid8 OR xid = ANY (%s::xid8[]) OR xid = pg_current_xact_id_if_assigned())
       AND recorded_at > %s
-      AND split_part(object_id, '_', 1) IN ('lst', 'pool', 'fab', 'ctr')
+      AND split_part(object_id, '_', 1) IN ('lst', 'pool', 'fab', 'ctr', 'org')
 )
 """
 # No transaction lives as long; with it the journal's older partitions are left alone.
@@ -95,7 +95,7 @@ def snapshot() -> str:
 
 
 def news(since: str, at: datetime) -> tuple[str, frozenset[str]]:
-    """The snapshot of now, and the public ids of listings, pools, fabrics and centres that the
+    """The snapshot of now, and the public ids of listings, pools, fabrics, centres and organisations that the
     journal names since that other one, whatever the order in which transactions ended."""
     _, following, running = since.split(":")
     parameters = [following, running.split(",") if running else [], at - _LONGEST_TRANSACTION]
@@ -157,13 +157,14 @@ _FACTS = """
 SELECT p.id, p.public_id, p.provider_id, h.code, h.chip_class, c.region, c.hub, p.unit_cards,
        p.cards_per_node, p.lead_seconds * 1000000::bigint, p.turnaround_seconds * 1000000::bigint,
        n.broken > p.spare_count, c.owner_kind, h.memory_gib, h.interconnect_gbps,
-       p.name, c.public_id, c.name, c.name_en, f.public_id, f.technology, f.site_count,
+       p.name, o.public_id, c.public_id, c.name, c.name_en, f.public_id, f.technology, f.site_count,
        f.proved_node_count, f.proved_on_date, f.oversubscription,
        n.drivers, n.runtimes, n.frameworks
 FROM inventory_pool p
 JOIN inventory_chip h ON h.code = p.chip_id
 JOIN inventory_fabric f ON f.id = p.fabric_id
 JOIN inventory_centre c ON c.id = f.centre_id
+JOIN inventory_organisation o ON o.id = p.provider_id
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE state = 'broken') AS broken,
            array_agg(DISTINCT driver_version) AS drivers,
@@ -178,14 +179,16 @@ WHERE p.id = ANY (%s)
 def _facts(ids: list[int]) -> dict[int, PoolFacts]:
     facts = {}
     for number, public_id, *rest in _rows(_FACTS, [ids]):
-        filtered, (name, centre_id, centre, centre_en, fabric_id), fabric, stack = (
-            rest[:13],
-            rest[13:18],
-            rest[18:23],
-            rest[23:],
-        )
+        filtered, named, fabric, stack = rest[:13], rest[13:19], rest[19:24], rest[24:]
+        name, provider_id, centre_id, centre, centre_en, fabric_id = named
         shown = Catalogue(
-            name, f"ctr_{centre_id.hex}", centre, centre_en, f"fab_{fabric_id.hex}", *fabric
+            name,
+            f"org_{provider_id.hex}",
+            f"ctr_{centre_id.hex}",
+            centre,
+            centre_en,
+            f"fab_{fabric_id.hex}",
+            *fabric,
         )
         runs = Stack(*(tuple(each or ()) for each in stack))
         values = [number, f"pool_{public_id.hex}", *filtered, shown, runs]

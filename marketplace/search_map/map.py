@@ -27,7 +27,8 @@ HOUR = 3_600_000_000
 class Ask:
     """What is looked for in each stall; instants and lengths in microseconds.
 
-    `units` 0 leaves a stall out. A deal lasts whole hours between `shortest` and `longest`.
+    `units` 0 leaves a stall out. A deal lasts `shortest` or whole steps of the stall's more, up
+    to `longest`.
     No lead begins before `not_before`: nodes cannot be prepared in the past. Starts lie on the
     stall's grid and on `grid`.
     """
@@ -150,30 +151,23 @@ class SearchMap:
         return row, low, (high - ask.shortest[row]) // grid * grid
 
     def most_units(self, ask: Ask) -> Ints:
-        """By stall, the most units no more than asked for that fit for the shortest length; 0
-        where not even its minimum fits."""
-        asked = np.minimum(ask.units, self.goods.units)
-        low = np.where(ask.units > 0, self.goods.minimum_units - 1, 0)
-        high = np.maximum(asked, low)
+        """By stall, the most units that it sells, no more than asked for, that fit for the
+        shortest length; 0 where not even its minimum fits."""
+        goods = self.goods
+        least, step = goods.minimum_units, goods.unit_step
+        most = np.minimum(np.minimum(ask.units, goods.units), goods.maximum_units)
+        # In steps above the minimum; -1: not even that.
+        low = np.full(len(most), -1, dtype=np.int64)
+        high = np.where((ask.units > 0) & (most >= least), (most - least) // step, -1)
         while np.any(low < high):
             middle = (low + high + 1) // 2
-            wanted = np.where(low < high, middle, 0)
-            starts, _ = self.fits(
-                Ask(
-                    units=wanted,
-                    shortest=ask.shortest,
-                    longest=ask.shortest,
-                    earliest=ask.earliest,
-                    latest_end=ask.latest_end,
-                    not_before=ask.not_before,
-                    grid=ask.grid,
-                )
-            )
+            wanted = np.where(low < high, least + middle * step, 0)
+            starts, _ = self.fits(replace(ask, units=wanted, longest=ask.shortest))
             fit = starts != NO_START
             low = np.where((wanted > 0) & fit, middle, low)
             high = np.where((wanted > 0) & ~fit, middle - 1, high)
-        most: Ints = np.where(low >= self.goods.minimum_units, low, 0)
-        return most
+        found: Ints = np.where(low >= 0, least + low * step, 0)
+        return found
 
     def _openings(self, ask: Ask) -> tuple[Ints, Ints, Ints, Ints]:
         """Stretches in which a deal fits: stall, first start, last end, hours of the longest."""
@@ -185,7 +179,9 @@ class SearchMap:
         high = np.minimum(end - goods.turnaround[row], goods.sell_end[row])
         high = np.minimum(high, ask.latest_end)
         hours = np.minimum((high - low) // HOUR, ask.longest[row] // HOUR)
-        fits = hours * HOUR >= ask.shortest[row]
+        shortest, step = ask.shortest[row] // HOUR, goods.hour_step[row]
+        fits = hours >= shortest
+        hours = shortest + (hours - shortest) // step * step
         return row[fits], low[fits], high[fits], hours[fits]
 
     def _grid(self, ask: Ask) -> Ints:

@@ -31,6 +31,7 @@ class Catalogue:
     """What is shown of a pool, its centre and its fabric; None is what nobody knows."""
 
     name: str = ""
+    provider_id: str = ""
     centre_id: str = ""
     centre_name: str = ""
     centre_name_en: str = ""

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db import connection
 
+from marketplace import discounts
+from marketplace.discounts import Tiers
 from marketplace.models import Listing, PriceVersion, TermsVersion
 from marketplace.money import Price
 
@@ -15,6 +17,8 @@ Key = tuple[int, str, int, int]  # listing, its public id, newest price, newest 
 
 _KEYS = """
 SELECT l.id, l.public_id::text, p.id, t.id FROM marketplace_listing l
+-- One whose provider is verified no more sells nothing, even before it is paused.
+JOIN inventory_organisation o ON o.id = l.provider_id AND o.state = 'verified'
 CROSS JOIN LATERAL (SELECT id FROM marketplace_priceversion
                     WHERE listing_id = l.id ORDER BY version DESC LIMIT 1) p
 CROSS JOIN LATERAL (SELECT id FROM marketplace_termsversion
@@ -40,6 +44,12 @@ class Ware:
     grid_micros: int
     cancellation: tuple[tuple[int, int], ...]
     key: Key = (0, "", 0, 0)
+    pool_id: int = 0
+    hour_step: int = 1
+    unit_step: int = 1
+    maximum_units: int | None = None
+    discounts: Tiers = ()
+    decide_hours: int | None = None  # where the provider decides on a hold, how long it may take
 
 
 def read(
@@ -47,10 +57,15 @@ def read(
 ) -> dict[int, Ware]:
     """The shelf after a look at the listings of these pools and at these listings.
 
-    By listing. What is no longer published is gone; versions never change, so only unknown
-    ones are read. The same object where nothing changed.
+    By listing. What is no longer published is gone, and so is what an organisation lists while
+    it is not verified; versions never change, so only unknown ones are read. The same object
+    where nothing changed.
     """
-    suspects = {ware.listing_id for ware in known.values() if ware.public_id in listings}
+    suspects = {
+        ware.listing_id
+        for ware in known.values()
+        if ware.public_id in listings or ware.pool_id in pools
+    }
     if not pools and not listings:
         return known
     with connection.cursor() as cursor:
@@ -83,9 +98,15 @@ def _ware(key: Key, listing: Listing, version: PriceVersion, terms: TermsVersion
         price=Price.of(version),
         terms_id=terms.public_id,
         minimum_hours=terms.minimum_hours,
+        hour_step=terms.hour_step,
         maximum_hours=terms.maximum_hours,
         minimum_units=terms.minimum_units,
+        unit_step=terms.unit_step,
+        maximum_units=terms.maximum_units,
         grid_micros=terms.start_grid_seconds * 1_000_000,
         cancellation=tuple((hours, bps) for hours, bps in steps),
+        discounts=discounts.tiers(version.discounts),
+        decide_hours=terms.decide_hours if listing.mode == Listing.Mode.APPROVAL else None,
         key=key,
+        pool_id=listing.pool_id,
     )

@@ -120,7 +120,7 @@ def test_the_days_are_those_found_hour_by_hour(spans) -> None:
         grid=np.array([grid * HOUR for *_, grid, _ in rows], dtype=np.int64),
     )
 
-    found = _days(Rows(), windows)  # type: ignore[arg-type]
+    found = _days(Rows(), windows, np.arange(4))  # type: ignore[arg-type]
 
     expected: dict[date, list[tuple[datetime, int]]] = {}
     for row, first, grid, length in rows:
@@ -139,15 +139,10 @@ class Rows:
     class Ware:
         public_id = "lst"
 
-    class Goods:
-        least_micro = np.arange(4)
-        listing = np.arange(4)
-
     class Stall:
         ware = None
 
     def __init__(self) -> None:
-        self.goods = self.Goods()
         self.Stall.ware = self.Ware  # type: ignore[assignment]
         self.stalls = [self.Stall] * 4
 
