@@ -95,8 +95,9 @@ def snapshot() -> str:
 
 
 def news(since: str, at: datetime) -> tuple[str, frozenset[str]]:
-    """The snapshot of now, and the public ids of listings, pools, fabrics, centres and organisations that the
-    journal names since that other one, whatever the order in which transactions ended."""
+    """The snapshot of now, and the public ids of listings, pools, fabrics, centres and
+    organisations that the journal names since that other one, whatever the order in which
+    transactions ended."""
     _, following, running = since.split(":")
     parameters = [following, running.split(",") if running else [], at - _LONGEST_TRANSACTION]
     ((text, named),) = _rows(_NEWS, parameters)

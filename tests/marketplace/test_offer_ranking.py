@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inventory.periods import Period
-from marketplace import money
+from marketplace import discounts, money
 from marketplace.money import Price
 from marketplace.offers import OfferRequest, matching
 from marketplace.search_map import SearchMap, instant, micros
@@ -38,6 +38,9 @@ stalls = st.lists(
         st.integers(0, 40),  # opens
         st.integers(20, 900),  # for so long
         st.integers(0, 30),  # all of it taken for so long from its opening
+        st.sampled_from([(), (("hours", 100, 500),), (("cards", 16, 1000), ("hours", 50, 300))]),
+        st.sampled_from([1, 1, 24]),  # step of hours
+        st.sampled_from([1, 1, 2]),  # step of units
     ),
     min_size=1,
     max_size=12,
@@ -55,7 +58,8 @@ requests = st.builds(
 
 def market(rows) -> SearchMap:
     pools, wares = {}, {}
-    for number, (price, unit_cards, opens, length, taken) in enumerate(rows, start=1):
+    for number, row in enumerate(rows, start=1):
+        price, unit_cards, opens, length, taken, off, hour_step, unit_step = row
         start, end = BASE + opens * HOUR, BASE + (opens + length) * HOUR
         claims: list[tuple[int, ...]] = []
         if taken:
@@ -84,6 +88,9 @@ def market(rows) -> SearchMap:
             minimum_units=1,
             grid_micros=HOUR,
             cancellation=(),
+            discounts=off,
+            hour_step=hour_step,
+            unit_step=unit_step,
         )
     return SearchMap.build(pools, wares)
 
@@ -96,12 +103,19 @@ def quoted(map_: SearchMap, request: OfferRequest):
         start = max(low, micros(request.earliest_start), micros(T0 + timedelta(minutes=1)))
         start = -(-start // HOUR) * HOUR
         length = min(request.longest_hours, (high - start) // HOUR)
+        length = 1 + (length - 1) // stall.ware.hour_step * stall.ware.hour_step
+        if (units - 1) % stall.ware.unit_step:
+            continue
         if stall.ware.price.currency != "CNY" or units > 12 or length < request.shortest_hours:
             continue
         begin = instant(start)
         try:
             quote = money.quote(
-                price=stall.ware.price,
+                price=stall.ware.price.less(
+                    discounts.share_off(
+                        stall.ware.discounts, hours=length, cards=units * stall.pool.unit_cards
+                    )
+                ),
                 unit_cards=stall.pool.unit_cards,
                 cards_per_node=8,
                 unit_count=units,
@@ -123,7 +137,7 @@ def free_stretches(map_: SearchMap):
 
 def check(rows, request: OfferRequest) -> None:
     # What is taken ends before its stall does.
-    rows = [(*row[:4], min(row[4], row[3] - 1)) for row in rows]
+    rows = [(*row[:4], min(row[4], row[3] - 1), *row[5:]) for row in rows]
     map_ = market(rows)
 
     found = matching.match(request=request, map_=map_, buyer_id=None, at=T0)

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from inventory import journal
-from inventory.models import Fabric, Pool
+from inventory.models import Fabric, Organisation, Pool
 from inventory.periods import Period
 from marketplace import asking, listings, search_map
 from marketplace.models import Listing
@@ -169,6 +169,27 @@ def test_facts_of_the_fabric_and_of_nodes_are_followed() -> None:
     after = search_map.refresh(kept, T0)
 
     assert after.pools[pool.pk] is not kept.pools[pool.pk]
+
+
+def test_what_an_unverified_provider_lists_leaves_the_map_and_comes_back() -> None:
+    listing = published()
+    provider = listing.provider
+    kept = search_map.refresh(EMPTY, T0)
+
+    def turn(state: str) -> None:
+        with transaction.atomic():
+            Organisation.objects.filter(pk=provider.pk).update(state=state)
+            journal.record(
+                event="organisation.turned", object_id=provider.public_id, actor=SYSTEM, at=T0
+            )
+
+    turn("rejected")
+    gone = search_map.refresh(kept, T0)
+    turn("pending")
+    turn("verified")
+    back = search_map.refresh(gone, T0)
+
+    assert [len(map_.stalls) for map_ in (kept, gone, back)] == [1, 0, 1]
 
 
 def test_a_locked_pool_keeps_nobody_from_searching() -> None:
