@@ -25,9 +25,7 @@ TARGET = (
     f"CREATE TABLE {pgbench.SCHEMA}.target (number int PRIMARY KEY, pool bigint, block bigint,"
     " units int, hours int, first timestamptz, choices int)"
 )
-TENANT = (
-    f"CREATE TABLE {pgbench.SCHEMA}.tenant (client int PRIMARY KEY, id bigint, changes bigint)"
-)
+TENANT = f"CREATE TABLE {pgbench.SCHEMA}.tenant (client int PRIMARY KEY, id bigint, changes bigint)"
 
 CLAIM = f"""
 SELECT coalesce((capacity_claim(
@@ -37,7 +35,7 @@ SELECT coalesce((capacity_claim(
     p_public_id => fresh_uuid(), p_ssh_keys => '[]', p_at => clock_timestamp(),
     p_replay => false, p_actor_kind => 'system', p_actor => 'bench') ->> 'id')::bigint, 0) AS a
 FROM {pgbench.SCHEMA}.target t, {pgbench.SCHEMA}.tenant b,
-     LATERAL (SELECT t.first + make_interval(hours => floor(:spot * t.choices::float8 / 1000000)::int)) AS l (s)
+     LATERAL (SELECT t.first + floor(:spot * t.choices::float8 / 1000000) * interval '1 hour') l (s)
 WHERE t.number = :n AND b.client = :client_id \\gset
 """
 RELEASE = """
@@ -61,7 +59,15 @@ def prepare(scene: Scene, *extra_tables: str) -> None:
         cursor.executemany(
             f"INSERT INTO {pgbench.SCHEMA}.target VALUES (%s, %s, %s, %s, %s, %s, %s)",
             [
-                (number, good.pool_pk, good.block_pk, good.units, good.hours, good.first, good.choices)
+                (
+                    number,
+                    good.pool_pk,
+                    good.block_pk,
+                    good.units,
+                    good.hours,
+                    good.first,
+                    good.choices,
+                )
                 for number, good in enumerate(scene.goods, start=1)
             ],
         )
@@ -79,30 +85,33 @@ def writes(scene: Scene) -> Sequence[Writes]:
     good, tenant_id = scene.goods[0], scene.buyers[0].organisation_pk
     made: list[int] = []
 
-    def claim() -> None:
-        made.append(_claim(good, tenant_id))
+    def hold() -> None:
+        if (number := claim(good, tenant_id)) is not None:
+            made.append(number)
 
     def release() -> None:
-        capacity.release(
-            allocation_id=made.pop(), at=world.now(), actor=ACTOR, reason="bench"
-        )
+        capacity.release(allocation_id=made.pop(), at=world.now(), actor=ACTOR, reason="bench")
 
-    return [floor.writes_of(claim), floor.writes_of(release)]
+    return [floor.writes_of(hold), floor.writes_of(release)]
 
 
-def _claim(good: Good, tenant_id: int) -> int:
+def claim(good: Good, tenant_id: int) -> int | None:
+    """One unit of a good, midway ahead; None where it is taken."""
     start = good.first + timedelta(hours=good.choices // 2)
     at = world.now()
-    return capacity.claim(
-        pool_id=good.pool_pk,
-        block_ids=[good.block_pk],
-        unit_count=1,
-        period=Period(start, start + timedelta(hours=good.hours)),
-        tenant_id=tenant_id,
-        held_until=at + timedelta(seconds=HOLD_SECONDS),
-        at=at,
-        actor=ACTOR,
-    ).pk
+    try:
+        return capacity.claim(
+            pool_id=good.pool_pk,
+            block_ids=[good.block_pk],
+            unit_count=1,
+            period=Period(start, start + timedelta(hours=good.hours)),
+            tenant_id=tenant_id,
+            held_until=at + timedelta(seconds=HOLD_SECONDS),
+            at=at,
+            actor=ACTOR,
+        ).pk
+    except capacity.CapacityTaken:
+        return None
 
 
 def measure(
@@ -117,9 +126,7 @@ def measure(
 ) -> Row:
     """Holds a second in the database beside the same rows written blindly, just before."""
     progress(f"database {case}, {clients} clients: the floor, then the verbs, {seconds:g} s each")
-    bare = floor.per_second(
-        writes, pool_count=good_count, clients=clients, seconds=seconds
-    )
+    bare = floor.per_second(writes, pool_count=good_count, clients=clients, seconds=seconds)
     server = processes.postmaster()
     text = script(good_count)
     pgbench.run(text, clients=clients, seconds=1)  # pages and plans are warm

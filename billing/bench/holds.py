@@ -114,7 +114,9 @@ def _with_clients(
 
 
 @dataclass(frozen=True, slots=True)
-class _Measured:
+class Measured:
+    """A load, and the processor time it took of each side."""
+
     load: Load
     web_seconds: float | None
     database_seconds: float | None
@@ -128,7 +130,7 @@ class _Measured:
             p50_ms=percentile(took, 0.50),
             p95_ms=percentile(took, 0.95),
             p99_ms=percentile(took, 0.99),
-            web_cpu_ms=_each(self.web_seconds, len(took)),
+            python_cpu_ms=_each(self.web_seconds, len(took)),
             db_cpu_ms=_each(self.database_seconds, len(took)),
             refused=sum(self.load.refused.values()),
         )
@@ -138,35 +140,37 @@ def _each(seconds: float | None, count: int) -> float | None:
     return round(seconds * 1000 / count, 2) if seconds is not None and count else None
 
 
-def _bare(scene: Scene, server: Server, clients: int, seconds: float) -> _Measured:
+def _bare(scene: Scene, server: Server, clients: int, seconds: float) -> Measured:
     asking = [
-        HttpClient(server.port, _buyers(scene, number, clients), number) for number in range(clients)
+        HttpClient(server.port, _buyers(scene, number, clients), number)
+        for number in range(clients)
     ]
-    return _measured([client.ask_bare for client in asking], server, seconds)
+    return measured([client.ask_bare for client in asking], server, seconds)
 
 
-def _holds(scene: Scene, server: Server, clients: int, seconds: float, goods: int) -> _Measured:
+def _holds(scene: Scene, server: Server, clients: int, seconds: float, goods: int) -> Measured:
     holding = [
         Holder(server.port, _buyers(scene, number, clients), number, scene.goods[:goods])
         for number in range(clients)
     ]
-    measured = _measured([client.hold for client in holding], server, seconds)
+    load = measured([client.hold for client in holding], server, seconds)
     with ThreadPoolExecutor(max_workers=clients) as threads:
         list(threads.map(Holder.give_back, holding))
-    return measured
+    return load
 
 
 def _buyers(scene: Scene, number: int, clients: int) -> Sequence[Buyer]:
     return scene.buyers[number::clients]
 
 
-def _measured(operations: Sequence[Operation], server: Server, seconds: float) -> _Measured:
+def measured(operations: Sequence[Operation], server: Server, seconds: float) -> Measured:
+    """The operations repeated for `seconds`, after a warm-up."""
     run_clients(operations, seconds=min(WARM_UP_SECONDS, seconds))
     database = processes.postmaster()
     web_before, database_before = map(processes.cpu_seconds, (server.process_id, database))
     load = run_clients(operations, seconds=seconds)
     web_after, database_after = map(processes.cpu_seconds, (server.process_id, database))
-    return _Measured(
+    return Measured(
         load, _between(web_before, web_after), _between(database_before, database_after)
     )
 

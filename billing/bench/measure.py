@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-
 Operation = Callable[[], str | None]  # None, or the code it was refused with
 
 
@@ -19,18 +18,20 @@ class Row:
     case: str
     claims: int | None = None  # behind the pools
     clients: int | None = None
+    operations: int | None = None
     per_second: float | None = None
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
     sql: int | None = None  # statements per operation
-    web_cpu_ms: float | None = None  # processor time per operation
+    python_cpu_ms: float | None = None  # processor time per operation
     db_cpu_ms: float | None = None
     refused: int | None = None
     floor_per_second: float | None = None
     of_floor: float | None = None  # per_second / floor_per_second
     bare_per_second: float | None = None
     of_bare: float | None = None
+    mebibytes: float | None = None
 
 
 @dataclass

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.db import connections
+from psycopg.conninfo import make_conninfo
 
 from inventory import grants
 
@@ -92,6 +93,18 @@ def make_schema(*statements: str) -> None:
         cursor.execute(f"GRANT USAGE ON SCHEMA {SCHEMA} TO {role}")
         cursor.execute(f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA {SCHEMA} TO {role}")
         cursor.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {SCHEMA} TO {role}")
+
+
+def dsn(alias: str) -> str:
+    """How a role reaches the database, past Django's own connections."""
+    database = _database(alias)
+    return make_conninfo(
+        host=database["HOST"],
+        port=database["PORT"],
+        user=database["USER"],
+        password=database["PASSWORD"],
+        dbname=database["NAME"],
+    )
 
 
 def _database(alias: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -75,7 +76,4 @@ def shares(total: int, weights: list[int]) -> list[int]:
     edges = [0]
     for weight in weights:
         edges.append(edges[-1] + weight)
-    return [
-        total * after // whole - total * before // whole
-        for before, after in zip(edges, edges[1:], strict=False)
-    ]
+    return [total * after // whole - total * before // whole for before, after in pairwise(edges)]

@@ -13,13 +13,11 @@ from itertools import islice
 
 from django.db import connections, transaction
 
-from billing.demo.people import SEED
 from billing.nation import deals
 from billing.nation.places import AHEAD, PAST, Ground
 from billing.nation.plan import Stock
 from billing.nation.rows import COLUMNS, Batch, Calendar, PoolRows
-from inventory import journal
-from inventory.models import Allocation, Block, Node, Pool
+from inventory.models import Block, Node, Pool
 
 BATCH = 20_000  # deals a transaction: what a kill can cost
 PAST_HOURS = int(PAST.total_seconds()) // 3600
@@ -93,7 +91,7 @@ def _present(ground: Ground) -> dict[int, int]:
 
 
 def _block(pool: Pool) -> Block:
-    return pool.blocks.order_by("pk")[0]
+    return Block.objects.filter(pool_id=pool.pk).order_by("pk")[0]
 
 
 def _writer(ground: Ground, stock: Stock, pool: Pool, calendar: Calendar) -> PoolRows:
@@ -116,8 +114,7 @@ def _reserve(count: int) -> dict[str, int]:
     with connections["owner"].cursor() as cursor:
         for table in SEQUENCES:
             cursor.execute(
-                "SELECT setval(s, nextval(s) + %s) - %s"
-                " FROM pg_get_serial_sequence(%s, 'id') AS s",
+                "SELECT setval(s, nextval(s) + %s) - %s FROM pg_get_serial_sequence(%s, 'id') AS s",
                 [count, count, table],
             )
             first[table] = cursor.fetchone()[0]
@@ -125,23 +122,22 @@ def _reserve(count: int) -> dict[str, int]:
 
 
 def _copy(batch: Batch, ground: Ground) -> int:
-    with transaction.atomic(using="owner"):
-        with connections["owner"].cursor() as cursor:
-            # As a verb would: the pool's lock first, ascending. Nobody's hold slips between.
-            cursor.execute(
-                "SELECT pool_id FROM inventory_poollock WHERE pool_id = ANY (%s)"
-                " ORDER BY pool_id FOR UPDATE",
-                [[pool_id for pool_id, _ in batch.versions]],
-            )
-            for table, lines in batch.lines.items():
-                with cursor.copy(f"COPY {table} ({COLUMNS[table]}) FROM STDIN") as copy:
-                    for start in range(0, len(lines), 1000):
-                        copy.write("".join(lines[start : start + 1000]))
-            cursor.executemany(
-                "UPDATE inventory_poolversion SET ver = ver + %s, clock = greatest(clock, %s)"
-                " WHERE pool_id = %s",
-                [(events, ground.turn, pool_id) for pool_id, events in batch.versions],
-            )
+    with transaction.atomic(using="owner"), connections["owner"].cursor() as cursor:
+        # As a verb would: the pool's lock first, ascending. Nobody's hold slips between.
+        cursor.execute(
+            "SELECT pool_id FROM inventory_poollock WHERE pool_id = ANY (%s)"
+            " ORDER BY pool_id FOR UPDATE",
+            [[pool_id for pool_id, _ in batch.versions]],
+        )
+        for table, lines in batch.lines.items():
+            with cursor.copy(f"COPY {table} ({COLUMNS[table]}) FROM STDIN") as copy:
+                for start in range(0, len(lines), 1000):
+                    copy.write("".join(lines[start : start + 1000]))
+        cursor.executemany(
+            "UPDATE inventory_poolversion SET ver = ver + %s, clock = greatest(clock, %s)"
+            " WHERE pool_id = %s",
+            [(events, ground.turn, pool_id) for pool_id, events in batch.versions],
+        )
     return batch.deal_count
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db import transaction
 
@@ -46,7 +47,9 @@ def build(*, plan: Plan, now: datetime, progress: Callable[[str], None]) -> Grou
         partitions.ensure_partitions(at=now)
         chips.load_catalogue()
         tenants = [
-            _organisation(f"国测租户{number:03d}号", f"Tenant {number:03d}", founded, is_tenant=True)
+            _organisation(
+                f"国测租户{number:03d}号", f"Tenant {number:03d}", founded, is_tenant=True
+            )
             for number in range(1, TENANT_COUNT + 1)
         ]
     sites = {site.number: site for site in plan.sites()}
@@ -71,7 +74,7 @@ def _provider_name(number: int) -> str:
     return f"国测供给{number:03d}号"
 
 
-def _organisation(name: str, name_en: str, at: datetime, **kinds: bool) -> Organisation:
+def _organisation(name: str, name_en: str, at: datetime, **kinds: Any) -> Organisation:
     if row := Organisation.objects.filter(name=name).first():
         return row
     row = organisations.register(name=name, name_en=name_en, at=at, actor=SEED, **kinds)

@@ -9,16 +9,18 @@ from dataclasses import dataclass
 # Region: its name in English, its hub, the weight of its share of the centres.
 REGIONS = {
     "北京": ("Beijing", "jjj", 12), "天津": ("Tianjin", "jjj", 6), "河北": ("Hebei", "jjj", 14),
-    "上海": ("Shanghai", "yrd", 12), "江苏": ("Jiangsu", "yrd", 14), "浙江": ("Zhejiang", "yrd", 12),
-    "安徽": ("Anhui", "yrd", 12), "广东": ("Guangdong", "gba", 20), "四川": ("Sichuan", "cyu", 12),
+    "上海": ("Shanghai", "yrd", 12), "江苏": ("Jiangsu", "yrd", 14),
+    "浙江": ("Zhejiang", "yrd", 12), "安徽": ("Anhui", "yrd", 12),
+    "广东": ("Guangdong", "gba", 20), "四川": ("Sichuan", "cyu", 12),
     "重庆": ("Chongqing", "cyu", 9), "内蒙古": ("Inner Mongolia", "nmg", 16),
     "贵州": ("Guizhou", "gzh", 16), "甘肃": ("Gansu", "gan", 12), "宁夏": ("Ningxia", "nxa", 12),
     "山东": ("Shandong", "none", 10), "河南": ("Henan", "none", 8), "湖北": ("Hubei", "none", 9),
     "湖南": ("Hunan", "none", 7), "陕西": ("Shaanxi", "none", 8), "山西": ("Shanxi", "none", 6),
-    "福建": ("Fujian", "none", 6), "江西": ("Jiangxi", "none", 4), "辽宁": ("Liaoning", "none", 5),
-    "吉林": ("Jilin", "none", 2), "黑龙江": ("Heilongjiang", "none", 3),
-    "广西": ("Guangxi", "none", 4), "云南": ("Yunnan", "none", 3), "海南": ("Hainan", "none", 2),
-    "青海": ("Qinghai", "none", 4), "新疆": ("Xinjiang", "none", 6), "西藏": ("Tibet", "none", 1),
+    "福建": ("Fujian", "none", 6), "江西": ("Jiangxi", "none", 4),
+    "辽宁": ("Liaoning", "none", 5), "吉林": ("Jilin", "none", 2),
+    "黑龙江": ("Heilongjiang", "none", 3), "广西": ("Guangxi", "none", 4),
+    "云南": ("Yunnan", "none", 3), "海南": ("Hainan", "none", 2), "青海": ("Qinghai", "none", 4),
+    "新疆": ("Xinjiang", "none", 6), "西藏": ("Tibet", "none", 1),
 }  # fmt: skip
 OWNER_KINDS = ("government", "telecom", "cloud", "enterprise", "university")
 TECHNOLOGIES = ("InfiniBand NDR", "RoCE v2 400G", "InfiniBand HDR", "RoCE v2 200G")
@@ -87,7 +89,9 @@ class Stock:
 
     @property
     def own_use_nodes(self) -> int:
-        return int(self.nodes * OWN_USE_SHARE) if self.nodes >= LARGE and self.number % 4 == 0 else 0
+        return (
+            int(self.nodes * OWN_USE_SHARE) if self.nodes >= LARGE and self.number % 4 == 0 else 0
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +110,7 @@ class Plan:
         for number in range(1, self.site_count + 1):
             # Every region has a centre before chance decides on the others.
             ((region, (region_en, hub, _)),) = (
-                [regions[number - 1]]
-                if number <= len(regions)
-                else rng.choices(regions, weights)
+                [regions[number - 1]] if number <= len(regions) else rng.choices(regions, weights)
             )
             place = regions.index((region, REGIONS[region]))
             provider = place * PROVIDERS_PER_REGION + rng.randrange(PROVIDERS_PER_REGION) + 1

@@ -79,7 +79,9 @@ class PoolRows:
         self.bound_units += deal.units
         return range(first, self.bound_units)
 
-    def write(self, deal: Deal, units: range, allocation_id: int, claim_id: int, out: Batch) -> None:
+    def write(
+        self, deal: Deal, units: range, allocation_id: int, claim_id: int, out: Batch
+    ) -> None:
         calendar, pool, stock = self.calendar, self.pool, self.stock
         lead, turnaround = stock.lead_seconds // 3600, stock.turnaround_seconds // 3600
         start, end, minute = deal.start, deal.start + deal.hours, deal.minute
@@ -129,9 +131,7 @@ class PoolRows:
             f"\t{period}\t{at}\t{SEED.label}\t\n"
         )
 
-    def _bindings(
-        self, units: range, allocation_id: int, during: str, at: str, out: Batch
-    ) -> None:
+    def _bindings(self, units: range, allocation_id: int, during: str, at: str, out: Batch) -> None:
         per_node, cards = self.pool.units_per_node, self.pool.unit_cards
         unit = units.start
         while unit < units.stop:

@@ -13,7 +13,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from billing import nation
-from billing.bench import holds
+from billing.bench import holds, search, soak
 from billing.bench.measure import Row
 
 FULL = {"claims": [1_000, 100_000, 1_000_000], "clients": [1, 8, 32]}
@@ -34,12 +34,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         names = parser.add_subparsers(dest="name", required=True)
         _holds(names.add_parser("holds", help="holds over HTTP and in the database"))
+        _search(names.add_parser("search", help="national search while the market moves"))
+        _soak(names.add_parser("soak", help="mixed operations, then verify_capacity"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             nation.check_nothing_is_real()
             rows = options["run"](options, self._progress)
-        except nation.NationRefused as error:
+        except (nation.NationRefused, soak.SoakFailed) as error:
             raise CommandError(str(error)) from error
         text = json.dumps([asdict(row) for row in rows])
         if options["output"]:
@@ -71,7 +73,9 @@ def _common(parser: ArgumentParser) -> None:
 def _holds(parser: ArgumentParser) -> None:
     _common(parser)
     parser.add_argument("--clients", type=_bounded(1, 64), nargs="+", default=[8])
-    parser.add_argument("--full", action="store_true", help="1, 8, 32 clients at 1k, 100k, 1M claims")
+    parser.add_argument(
+        "--full", action="store_true", help="1, 8, 32 clients at 1k, 100k, 1M claims"
+    )
     parser.set_defaults(run=_run_holds)
 
 
@@ -82,6 +86,47 @@ def _run_holds(options: dict[str, Any], progress: Callable[[str], None]) -> list
         clients=options["clients"], claims=_claims(options), seconds=options["seconds"]
     )
     return holds.run(asked, progress=progress)
+
+
+def _search(parser: ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("--clients", type=_bounded(1, 64), nargs="+", default=[8])
+    parser.add_argument("--holds-per-second", type=_bounded(1, 1000), default=50)
+    parser.add_argument("--profile", action="store_true", help="say where the time goes")
+    parser.set_defaults(run=_run_search)
+
+
+def _run_search(options: dict[str, Any], progress: Callable[[str], None]) -> list[Row]:
+    asked = search.Asked(
+        clients=options["clients"],
+        claims=_claims(options) or [1_000_000],
+        seconds=options["seconds"],
+        holds_per_second=options["holds_per_second"],
+        profile=options["profile"],
+    )
+    return search.run(asked, progress=progress)
+
+
+def _soak(parser: ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("--operations", type=_bounded(1, 10**9), default=20_000)
+    parser.add_argument("--processes", type=_bounded(1, 32), default=2)
+    parser.add_argument("--seed", type=_bounded(0, 10**9), default=1)
+    parser.add_argument(
+        "--minutes", type=_bounded(1, 24 * 60), help="stop after so long; --resume goes on"
+    )
+    parser.set_defaults(run=_run_soak)
+
+
+def _run_soak(options: dict[str, Any], progress: Callable[[str], None]) -> list[Row]:
+    asked = soak.Asked(
+        operations=options["operations"],
+        processes=options["processes"],
+        claims=(_claims(options) or [1_000_000])[0],
+        seed=options["seed"],
+        seconds=options["minutes"] and options["minutes"] * 60,
+    )
+    return soak.run(asked, soak.scene_on_nation(asked, progress), progress=progress)
 
 
 def _claims(options: dict[str, Any]) -> list[int]:
