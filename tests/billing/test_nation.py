@@ -23,6 +23,7 @@ from inventory.models import (
     Block,
     Centre,
     Claim,
+    JournalEntry,
     Node,
     Organisation,
     Pool,
@@ -90,6 +91,8 @@ def test_a_tiny_nation_stands_under_every_rule() -> None:
         "ended": 1_081,
         "confirmed": 119,  # a tenth of each pool's, rounded pool by pool
     }
+    told = JournalEntry.objects.filter(event="pool.history_loaded")
+    assert sum(entry.data["claims"] for entry in told) == 1_200
     # A lease is money, and there is none.
     assert (Reservation.objects.count(), Lease.objects.count()) == (0, 0)
 
