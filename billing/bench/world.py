@@ -76,11 +76,13 @@ class Scene:
 def small(*, pool_count: int, buyer_count: int, at: datetime) -> Scene:
     """A provider with pools on sale and nothing sold: what there is without a nation."""
     chips.load_catalogue()
-    provider = _organisation("国测供给900号", at, is_provider=True)
-    opens = ceil_hour(at)
-    for number in range(pool_count):
-        _pool(f"S{number:03d}", provider, opens, at)
-    return _scene(provider_name=provider.name, buyer_count=buyer_count, at=at)
+    name = "国测供给900号"
+    if not Organisation.objects.filter(name=name).exists():
+        provider = _organisation(name, at, is_provider=True)
+        opens = ceil_hour(at)
+        for number in range(pool_count):
+            _pool(f"S{number:03d}", provider, opens, at)
+    return _scene(provider_name=name, buyer_count=buyer_count, at=at)
 
 
 def on_nation(
