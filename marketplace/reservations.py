@@ -9,18 +9,40 @@ from datetime import datetime
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from django.core.exceptions import ValidationError
-from django.db import transaction
 
-from inventory import actors, capacity, identifiers, journal, transitions
+from inventory import actors, capacity, identifiers, journal, transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, Invalid, NotFound
-from inventory.models import Organisation, Pool, Project
+from inventory.joined import Joined
+from inventory.models import Chip, Organisation, Pool, Project
 from marketplace import money, policy
 from marketplace.models import Lease, Listing, PriceVersion, Reservation, TermsVersion
 from marketplace.money import Price, Quote
 from marketplace.offers import OfferClaim, OfferExpired, OfferInvalid
+from marketplace.policy import Standing
 
 State = Reservation.State
+PayBy = Reservation.PayBy
+
+_TENANT = Joined(o=Organisation)
+_LOCK_TENANT = "SELECT {columns} FROM inventory_organisation o WHERE o.id = %s FOR NO KEY UPDATE"
+
+# What an offer names, as it stands now.
+_ON_SALE = Joined(
+    p=PriceVersion, t=TermsVersion, l=Listing, pool=Pool, chip=Chip, provider=Organisation
+)
+_BY_OFFER = """
+SELECT {columns} FROM marketplace_priceversion p
+JOIN marketplace_termsversion t ON t.listing_id = p.listing_id
+JOIN marketplace_listing l ON l.id = p.listing_id
+JOIN inventory_pool pool ON pool.id = l.pool_id
+JOIN inventory_chip chip ON chip.code = pool.chip_id
+JOIN inventory_organisation provider ON provider.id = l.provider_id
+WHERE p.public_id = %s AND t.public_id = %s AND l.public_id = %s
+"""
+_PRICE_ID, _TERMS_ID, _LISTING_ID = (
+    model._meta.get_field("public_id") for model in (PriceVersion, TermsVersion, Listing)
+)
 
 
 class ListingClosed(DomainError):
@@ -53,11 +75,25 @@ class NotYetDue(DomainError):
 
 def lock(key: int | str) -> Reservation:
     """The reservation by its number or public id, locked. Raises NotFound."""
-    rows = Reservation.objects.select_for_update(of=("self",), no_key=True)
+    rows = Reservation.objects.select_for_update(of=("self",), no_key=True).select_related(
+        "provider", "tenant", "listing", "allocation__pool"
+    )
     try:
         return rows.get(pk=key) if isinstance(key, int) else rows.get(public_id=key)
     except (Reservation.DoesNotExist, ValidationError):
         raise NotFound("No such reservation") from None
+
+
+def lock_of(lease_id: int) -> Reservation:
+    """The reservation that a lease was made from, locked; before the lease, in the order of locks.
+
+    Raises NotFound.
+    """
+    rows = Reservation.objects.select_for_update(of=("self",), no_key=True)
+    reservation = rows.filter(lease=lease_id).first()
+    if reservation is None:
+        raise NotFound("No such lease")
+    return reservation
 
 
 def lock_tenant(organisation_id: int | None) -> Organisation:
@@ -67,10 +103,10 @@ def lock_tenant(organisation_id: int | None) -> Organisation:
     """
     if organisation_id is None:
         raise Forbidden("Only an organisation can hold")
-    rows = Organisation.objects.select_for_update(of=("self",), no_key=True)
-    tenant = rows.filter(pk=organisation_id).first()
-    if tenant is None:
+    found = _TENANT.first(_LOCK_TENANT, [organisation_id])
+    if found is None:
         raise NotFound("No such organisation")
+    tenant: Organisation = found[0]
     if not tenant.is_tenant:
         raise Forbidden("This organisation is not registered as a tenant")
     policy.require_verified(tenant)
@@ -86,26 +122,54 @@ class Prospect:
     price: PriceVersion
     terms: TermsVersion
     quote: Quote
+    pay_by: str
     expires_at: datetime
 
+    @property
+    def ask(self) -> policy.Ask:
+        """What the rules of a hold look at."""
+        return policy.Ask(
+            chip_class=self.listing.pool.chip.chip_class,
+            card_count=self.quote.card_count,
+            period=self.offer.period,
+            currency=self.quote.currency,
+            gross_minor=self.quote.gross_minor,
+        )
 
-def prospect(offer: OfferClaim, *, at: datetime) -> Prospect:
+    def hold_terms(self, *, lapsed_count: int, at: datetime) -> policy.HoldTerms:
+        """What holding it costs a tenant with that many lapsed holds behind it."""
+        return policy.hold_terms(
+            lapsed_count=lapsed_count,
+            at=at,
+            pay_by=self.pay_by,
+            start=self.offer.period.start,
+            lead_seconds=self.listing.pool.lead_seconds,
+        )
+
+
+def prospect(offer: OfferClaim, *, at: datetime, pay_by: str = PayBy.WALLET) -> Prospect:
     """By the price and terms the offer was signed with, however the listing has changed since.
 
-    Raises OfferInvalid, OfferExpired, AmountTooLarge, and Invalid outside the terms.
+    Raises OfferInvalid, OfferExpired, AmountTooLarge, BankHoldUnavailable, and Invalid outside
+    the terms.
     """
-    prices = PriceVersion.objects.select_related("listing__provider", "listing__pool__chip")
-    price = prices.filter(public_id=offer.price_id, listing__public_id=offer.listing_id).first()
-    if price is None:
+    try:
+        ids = [
+            _PRICE_ID.parse(offer.price_id),
+            _TERMS_ID.parse(offer.terms_id),
+            _LISTING_ID.parse(offer.listing_id),
+        ]
+    except ValidationError as error:
+        raise OfferInvalid from error
+    found = _ON_SALE.first(_BY_OFFER, ids)
+    if found is None:
         raise OfferInvalid
-    terms = TermsVersion.objects.filter(public_id=offer.terms_id, listing=price.listing).first()
-    if terms is None:
-        raise OfferInvalid
+    price, terms, listing, pool, chip, provider = found
+    pool.chip, listing.pool, listing.provider = chip, pool, provider
     _check_terms(terms, offer)
-    pool = price.listing.pool
     return Prospect(
         offer=offer,
-        listing=price.listing,
+        listing=listing,
         price=price,
         terms=terms,
         quote=money.quote(
@@ -115,7 +179,8 @@ def prospect(offer: OfferClaim, *, at: datetime) -> Prospect:
             unit_count=offer.unit_count,
             period=offer.period,
         ),
-        expires_at=_expires_at(offer, pool, at),
+        pay_by=pay_by,
+        expires_at=_expires_at(offer, pool, at, pay_by),
     )
 
 
@@ -124,6 +189,7 @@ def place(
     reservation_public_id: str | None,
     prospect: Prospect,
     tenant: Organisation,
+    standing: Standing,
     project_id: int | None,
     hold_deposit_minor: int,
     at: datetime,
@@ -132,12 +198,13 @@ def place(
 ) -> Reservation:
     """Capacity is kept for the locked tenant until the prospect's `expires_at`.
 
-    Locks the pool. Raises ListingClosed, SelfTrade, HoldLimit, NotFound (project),
-    SshKeyInvalid, and what `capacity.claim` raises. Not idempotent: the entry's key is.
+    The standing was read after the tenant was locked. Locks the pool. Raises ListingClosed,
+    SelfTrade, HoldLimit, QuotaExceeded, NotFound (project), SshKeyInvalid, and what
+    `capacity.claim` raises. Not idempotent: the entry's key is.
     """
     _check_ssh_keys(ssh_keys)
     offer, listing, quote = prospect.offer, prospect.listing, prospect.quote
-    with transaction.atomic():
+    with transactions.whole():
         # Read without a lock: a hold that began before a pause may end after it. Withdrawal
         # closes the block, and the claim sees that under the pool's lock.
         if listing.state != Listing.State.PUBLISHED or listing.pool.state != Pool.State.ACTIVE:
@@ -146,13 +213,9 @@ def place(
             raise SelfTrade
         if project_id is not None:
             _require_own_project(project_id, tenant.pk)
-        policy.check_hold_limit(
-            tenant_id=tenant.pk,
-            chip_class=listing.pool.chip.chip_class,
-            cards=quote.card_count,
-            period=offer.period,
-            at=at,
-        )
+        ask = prospect.ask
+        policy.check_hold_limit(standing, ask)
+        policy.check_quotas(standing, ask)
         allocation = capacity.claim(
             pool_id=listing.pool_id,
             block_ids=[listing.block_id],
@@ -164,7 +227,7 @@ def place(
             actor=actor,
             ssh_keys=ssh_keys,
         )
-        reservation = Reservation.objects.create(
+        reservation = Reservation(
             public_id=reservation_public_id or identifiers.new("rsv"),
             provider=listing.provider,
             tenant=tenant,
@@ -174,6 +237,8 @@ def place(
             terms=prospect.terms,
             allocation=allocation,
             unit_count=offer.unit_count,
+            card_count=quote.card_count,
+            pay_by=prospect.pay_by,
             period=offer.period.range,
             expires_at=prospect.expires_at,
             currency=quote.currency,
@@ -182,17 +247,16 @@ def place(
             fee_minor=quote.fee_minor,
             due_minor=quote.due_minor,
             hold_deposit_minor=hold_deposit_minor,
+            committed_minor=quote.gross_minor,
+            committed_card_seconds=ask.card_seconds,
             actor=actor.label,
             created_at=at,
         )
-        journal.record(
+        journal.create(
+            reservation,
             event="reservation.held",
-            object_id=reservation.public_id,
             actor=actor,
             at=at,
-            to_state=State.HELD,
-            provider_id=reservation.provider_id,
-            tenant_id=tenant.pk,
             data={
                 "listing": listing.public_id,
                 "price": prospect.price.public_id,
@@ -201,6 +265,7 @@ def place(
                 "gross_minor": quote.gross_minor,
                 "currency": quote.currency,
                 "expires_at": prospect.expires_at.isoformat(),
+                "pay_by": prospect.pay_by,
             },
         )
     return reservation
@@ -212,18 +277,18 @@ def confirm(*, reservation: Reservation, at: datetime, actor: Actor) -> Lease:
     The caller has moved the money in the same transaction. Locks the pool. Raises
     IllegalTransition, HoldExpired. Not idempotent.
     """
-    with transaction.atomic():
+    with transactions.whole():
         transitions.advance(reservation, to=State.CONFIRMED, at=at, actor=actor)
         pool = reservation.allocation.pool
-        lease = Lease.objects.create(
+        lease = Lease(
             reservation=reservation,
-            provider_id=reservation.provider_id,
-            tenant_id=reservation.tenant_id,
+            provider=reservation.provider,
+            tenant=reservation.tenant,
             project_id=reservation.project_id,
-            listing_id=reservation.listing_id,
+            listing=reservation.listing,
             price_id=reservation.price_id,
             terms_id=reservation.terms_id,
-            allocation_id=reservation.allocation_id,
+            allocation=reservation.allocation,
             unit_count=reservation.unit_count,
             card_count=reservation.unit_count * pool.unit_cards,
             period=reservation.period,
@@ -232,14 +297,11 @@ def confirm(*, reservation: Reservation, at: datetime, actor: Actor) -> Lease:
             due_minor=reservation.due_minor,
             created_at=at,
         )
-        journal.record(
+        journal.create(
+            lease,
             event="lease.scheduled",
-            object_id=lease.public_id,
             actor=actor,
             at=at,
-            to_state=Lease.State.SCHEDULED,
-            provider_id=lease.provider_id,
-            tenant_id=lease.tenant_id,
             data={"reservation": reservation.public_id},
         )
         capacity.confirm(allocation_id=reservation.allocation_id, at=at, actor=actor)
@@ -254,9 +316,14 @@ def expire(*, reservation: Reservation, at: datetime) -> Reservation:
     if at < reservation.expires_at:
         raise NotYetDue
     actor = actors.system("holds")
-    with transaction.atomic():
+    with transactions.whole():
         transitions.advance(
-            reservation, to=State.EXPIRED, at=at, actor=actor, reason="not confirmed in time"
+            reservation,
+            to=State.EXPIRED,
+            at=at,
+            actor=actor,
+            reason="not confirmed in time",
+            changed=commits(reservation, minor=0, card_seconds=0),
         )
         capacity.expire(allocation_id=reservation.allocation_id, at=at, actor=actor)
     return reservation
@@ -272,10 +339,27 @@ def cancel(*, reservation: Reservation, at: datetime, actor: Actor, reason: str)
         raise transitions.IllegalTransition("A confirmed one is given back with its lease")
     if reservation.state == State.HELD and at >= reservation.expires_at:
         return expire(reservation=reservation, at=at)
-    with transaction.atomic():
-        transitions.advance(reservation, to=State.CANCELLED, at=at, actor=actor, reason=reason)
+    with transactions.whole():
+        transitions.advance(
+            reservation,
+            to=State.CANCELLED,
+            at=at,
+            actor=actor,
+            reason=reason,
+            changed=commits(reservation, minor=0, card_seconds=0),
+        )
         capacity.release(allocation_id=reservation.allocation_id, at=at, actor=actor, reason=reason)
     return reservation
+
+
+def commits(reservation: Reservation, *, minor: int, card_seconds: int) -> tuple[str, ...]:
+    """The locked reservation takes up that much of its tenant's quotas from now on.
+
+    Nothing is written yet: the names of the fields to save are returned.
+    """
+    reservation.committed_minor = minor
+    reservation.committed_card_seconds = card_seconds
+    return ("committed_minor", "committed_card_seconds")
 
 
 def due(*, at: datetime, limit: int) -> list[int]:
@@ -310,8 +394,10 @@ def _require_own_project(project_id: int, tenant_id: int) -> None:
         raise NotFound("No such project")
 
 
-def _expires_at(offer: OfferClaim, pool: Pool, at: datetime) -> datetime:
+def _expires_at(offer: OfferClaim, pool: Pool, at: datetime, pay_by: str) -> datetime:
     """Raises OfferExpired where the lease should have started already."""
     if offer.period.start < at:
         raise OfferExpired("The lease would have started before it was held")
-    return policy.expires_at(at, start=offer.period.start, lead_seconds=pool.lead_seconds)
+    return policy.expires_at(
+        at, start=offer.period.start, lead_seconds=pool.lead_seconds, pay_by=pay_by
+    )

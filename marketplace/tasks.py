@@ -7,13 +7,18 @@ from smtplib import SMTPException
 from celery import shared_task
 
 from inventory import clock
-from marketplace import leases, passwords
+from marketplace import leases, passwords, quotas
 from marketplace.http import idempotency
 
 
 @shared_task(name="marketplace.follow_leases")
 def follow_leases(**_: object) -> int:
     return leases.sweep(at=clock.now(), limit=500)
+
+
+@shared_task(name="marketplace.add_up_commitments")
+def add_up_commitments(**_: object) -> int:
+    return quotas.add_up()
 
 
 @shared_task(name="marketplace.forget")

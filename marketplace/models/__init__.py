@@ -3,14 +3,17 @@
 from marketplace.models.idempotency import IdempotencyRecord
 from marketplace.models.lease import Lease
 from marketplace.models.listing import Listing, PriceFloor, PriceVersion, TermsVersion
+from marketplace.models.quota import Commitment, Quota
 from marketplace.models.reservation import Reservation
 
 __all__ = [
+    "Commitment",
     "IdempotencyRecord",
     "Lease",
     "Listing",
     "PriceFloor",
     "PriceVersion",
+    "Quota",
     "Reservation",
     "TermsVersion",
 ]
