@@ -40,10 +40,12 @@ RULES: dict[str, str] = {
         SELECT c.id::text, format('claim %%s of block %%s', c.blocking, b.period)
         FROM inventory_claim c
         JOIN inventory_allocation a ON a.id = c.allocation_id
+        JOIN inventory_poolversion v ON v.pool_id = c.pool_id
         LEFT JOIN inventory_block b ON b.id = c.block_id
         WHERE c.pool_id <> a.pool_id OR c.unit_count <> a.unit_count OR b.pool_id <> c.pool_id
            OR (a.kind = 'sale') <> (b.id IS NOT NULL)
-           OR (c.state IN ('held', 'confirmed')
+           -- What a lapsed hold reached into, a block may have given away since.
+           OR ((c.state = 'confirmed' OR (c.state = 'held' AND c.held_until > v.clock))
                AND (NOT c.blocking <@ a.blocking OR NOT coalesce(c.blocking <@ b.period, true)))
     """,
     "the claims of an allocation cover its blocking period once": """

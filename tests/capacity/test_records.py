@@ -306,6 +306,35 @@ def test_verification_finds_what_was_planted(sql: str, rule: str) -> None:
         call_command("verify_capacity", stdout=io.StringIO(), stderr=io.StringIO())
 
 
+@pytest.mark.django_db
+def test_a_margin_that_a_lapsed_hold_reached_into_may_be_given_away() -> None:
+    pool = world.pool(nodes=1, turnaround_seconds=3600)
+    block = open_block(pool, 1, 0, 100)
+    held = capacity.claim(
+        pool_id=pool.pk,
+        block_ids=[block.pk],
+        unit_count=1,
+        period=world.period(90, 100),
+        tenant_id=world.tenant().pk,
+        held_until=T0 + timedelta(minutes=15),
+        at=T0,
+        actor=SYSTEM,
+    )
+    assert held.blocking.upper == T0 + timedelta(hours=101)
+
+    capacity.open_block(
+        pool_id=pool.pk,
+        unit_count=1,
+        sellable=world.period(100, 200),
+        at=T0 + timedelta(minutes=20),
+        actor=SYSTEM,
+    )
+
+    block.refresh_from_db()
+    assert block.period.upper == T0 + timedelta(hours=100)
+    assert verification.verify() == []
+
+
 @pytest.mark.django_db(transaction=True)
 def test_verification_finds_a_card_that_serves_two_where_the_last_word_is_missing() -> None:
     block = open_block(world.pool(nodes=2), 2, 0, 100)
