@@ -129,6 +129,7 @@ class Measured:
 
     def row(self, case: str, clients: int) -> Row:
         took = self.load.took_ms
+        tried = len(took) + self.load.refused.total()
         return Row(
             case=case,
             clients=clients,
@@ -136,9 +137,9 @@ class Measured:
             p50_ms=percentile(took, 0.50),
             p95_ms=percentile(took, 0.95),
             p99_ms=percentile(took, 0.99),
-            python_cpu_ms=_each(self.web_seconds, len(took)),
-            db_cpu_ms=_each(self.database_seconds, len(took)),
-            refused=sum(self.load.refused.values()),
+            python_cpu_ms=_each(self.web_seconds, tried),
+            db_cpu_ms=_each(self.database_seconds, tried),
+            refused=self.load.refused.total(),
         )
 
 
