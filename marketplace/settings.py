@@ -156,6 +156,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3.0,
         "options": {"expires": 15},
     },
+    "pause-unverified": {
+        "task": "marketplace.pause_unverified",
+        "schedule": 30.0,
+        "options": {"expires": 120},
+    },
     "add-up-commitments": {
         "task": "marketplace.add_up_commitments",
         "schedule": 60.0,

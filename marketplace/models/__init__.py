@@ -1,5 +1,6 @@
 """Deals: what is offered, reserved and leased."""
 
+from marketplace.models.approval import Approval, ApprovalRule
 from marketplace.models.idempotency import IdempotencyRecord
 from marketplace.models.lease import Lease
 from marketplace.models.listing import Listing, PriceFloor, PriceVersion, TermsVersion
@@ -7,6 +8,8 @@ from marketplace.models.quota import Commitment, Quota
 from marketplace.models.reservation import Reservation
 
 __all__ = [
+    "Approval",
+    "ApprovalRule",
     "Commitment",
     "IdempotencyRecord",
     "Lease",

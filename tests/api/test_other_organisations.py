@@ -197,6 +197,8 @@ NAMELESS = {
     "POST /bank-receipts",
     "POST /settlements",
     "POST /wallet/credit-limit",
+    "GET /approval-rules",
+    "POST /approval-rules",
     "GET /audit/funnel",
 }
 
@@ -253,6 +255,8 @@ BODIES: dict[str, Any] = {
     "reprice": {"basis": "card_hour", "amount_micro": 1_000_000},
     "verify": {"verified": True},
     "reject": {"reason": "no"},
+    "approve": {"document_number": "HT-2026-17"},
+    "resize": {"unit_count": 1},
     "fail": {"reason": "no", "expected_back_at": text(next_hour(10))},
     **{verb: {"reason": "no"} for verb in ("retire", "replace", "retry-release", "mark-clean")},
     "floors": {
