@@ -217,10 +217,11 @@ def _outcome(
 ) -> Outcome:
     with connection.cursor() as cursor:
         cursor.execute(
+            # With flex a lease may run past the horizon, or begin beyond it.
             "SELECT count(*), coalesce(sum(unit_count * extract(epoch FROM"
-            " least(upper(blocking), %(end)s) - greatest(lower(blocking), %(start)s))), 0)"
-            " FROM inventory_claim"
-            " WHERE pool_id = %(pool)s AND state = 'confirmed' AND blocking && %(horizon)s",
+            " least(upper(blocking), %(end)s) - greatest(lower(blocking), %(start)s)))"
+            " FILTER (WHERE blocking && %(horizon)s), 0)"
+            " FROM inventory_claim WHERE pool_id = %(pool)s AND state = 'confirmed'",
             {
                 "pool": pool.pk,
                 "start": horizon.start,
