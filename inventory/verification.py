@@ -138,7 +138,8 @@ RULES: dict[str, str] = {
         FROM edges GROUP BY claim_id, t HAVING sum(d) <> 0
     """,
     "an event names a pool, a block and a claim that exist": """
-        SELECT e.id::text, format('pool %%s, block %%s, claim %%s', e.pool_id, e.block_id, e.claim_id)
+        SELECT e.id::text,
+               format('pool %%s, block %%s, claim %%s', e.pool_id, e.block_id, e.claim_id)
         FROM inventory_poolevent e
         LEFT JOIN inventory_pool p ON p.id = e.pool_id
         LEFT JOIN inventory_block b ON b.id = e.block_id AND b.pool_id = e.pool_id

@@ -86,7 +86,7 @@ def test_with_random_leads_the_accepted_set_is_that_of_a_brute_force_array() -> 
 
     outcome = play.play(demands, node_count=96, policy="shared", lead_hours=336, seed=7)
 
-    assert outcome.accepted == accepted
+    assert set(outcome.accepted) == accepted
     assert float(outcome.card_hours) == pytest.approx(node_hours * 8)
     claims = Claim.objects.filter(pool_id=outcome.pool_id, state="confirmed")
     assert claims.count() == len(accepted)
@@ -139,6 +139,7 @@ def test_prints_one_array_and_keeps_progress_apart(tmp_path: Path) -> None:
         "card_hours": 440.0,
         "revenue": 880.0,
         "bound": round(57 / 60, 6),
+        "wait_hours": 0,
     }
     assert [(row["nodes"], row["policy"]) for row in rows] == [
         (3, "shared"),
