@@ -46,12 +46,12 @@ class Clients:
             "Content-Type": "application/json",
             "Idempotency-Key": str(uuid.uuid4()),
         }
-        until = time.monotonic() + PATIENCE
+        until, last = time.monotonic() + PATIENCE, "no time"
         while time.monotonic() < until:
             try:
                 status, answer = self._once(path, json.dumps(body), headers)
-            except (OSError, http.client.HTTPException, ValueError):
-                self._local.connection = None
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                self._local.connection, last = None, str(error)
                 time.sleep(0.05)
                 continue
             if status < 300:
@@ -59,8 +59,9 @@ class Clients:
             code = str(answer.get("code", status))
             if status < 500 and code != "idempotency_in_progress":
                 raise Refused(code)
+            last = f"{status} {code}"
             time.sleep(0.05)
-        raise Unanswered(path)
+        raise Unanswered(f"{path}: {last}")
 
     def _once(self, path: str, body: str, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
         connection = getattr(self._local, "connection", None)
