@@ -46,7 +46,8 @@ _PRICE_ID, _TERMS_ID, _LISTING_ID = (
 
 
 class ListingClosed(DomainError):
-    """The listing sells nothing now: paused, withdrawn, or its pool is being emptied."""
+    """The listing sells nothing now: paused, withdrawn, its pool being emptied, or its provider
+    no longer verified."""
 
     code = "listing_closed"
     title = "The listing sells nothing now"
@@ -237,6 +238,8 @@ def place(
             or listing.pool.state != Pool.State.ACTIVE
             or not listing.provider.is_verified
         ):
+            raise ListingClosed
+        if not listing.provider.is_verified:
             raise ListingClosed
         if listing.provider_id == tenant.pk:
             raise SelfTrade
