@@ -78,5 +78,5 @@ def test_a_confirmation_waits_longer_and_is_then_busy_too(market: Market) -> Non
 
     assert (busy.status, busy.code, busy.headers["Retry-After"]) == (503, "busy", "1")
     assert not Lease.objects.exists()
-    assert market.as_tenant.post(path, idempotency_key="again").status == 200
+    assert market.as_tenant.post(path, idempotency_key="again").status == 201
     assert Lease.objects.count() == 1
