@@ -28,7 +28,7 @@ from django.conf import settings  # noqa: E402
 from django.db import connection  # noqa: E402
 
 from billing import checkout  # noqa: E402
-from billing import verification as books
+from billing import verification as books  # noqa: E402
 from billing.replay import market  # noqa: E402
 from billing.replay.clients import Clients, Refused  # noqa: E402
 from inventory import clock, verification  # noqa: E402
