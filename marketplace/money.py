@@ -221,6 +221,30 @@ def quote(
     )
 
 
+def add(quotes: Sequence[Quote]) -> Quote:
+    """Several quotes in one currency as one: every amount is the sum of theirs.
+
+    Their comparison prices are weighted by card-seconds. Raises AmountTooLarge.
+    """
+    lines = tuple(line for quote in quotes for line in quote.lines)
+    gross_minor = sum(quote.gross_minor for quote in quotes)
+    if gross_minor > LARGEST_MINOR:
+        raise AmountTooLarge("The total is larger than the books can hold")
+    weights = [max(1, sum(line.card_seconds for line in quote.lines)) for quote in quotes]
+    weighed = sum(quote.card_hour_micro * w for quote, w in zip(quotes, weights, strict=True))
+    return Quote(
+        currency=quotes[0].currency,
+        gross_minor=gross_minor,
+        vat_minor=sum(quote.vat_minor for quote in quotes),
+        fee_minor=sum(quote.fee_minor for quote in quotes),
+        provider_minor=sum(quote.provider_minor for quote in quotes),
+        due_minor=sum(quote.due_minor for quote in quotes),
+        card_count=max(quote.card_count for quote in quotes),
+        card_hour_micro=half_up(Fraction(weighed, sum(weights))),
+        lines=lines,
+    )
+
+
 def gross_fraction(
     *, price: Price, cards_per_node: int, delivered: Iterable[tuple[datetime, int]]
 ) -> Fraction:

@@ -15,7 +15,7 @@ from inventory import actors, capacity, identifiers, journal, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, Invalid, NotFound
 from inventory.models import Organisation, Pool, Project
-from marketplace import money, policy
+from marketplace import lease_prices, money, policy
 from marketplace.models import Lease, Listing, PriceVersion, Reservation, TermsVersion
 from marketplace.money import Price, Quote
 from marketplace.offers import OfferClaim, OfferExpired, OfferInvalid
@@ -232,6 +232,7 @@ def confirm(*, reservation: Reservation, at: datetime, actor: Actor) -> Lease:
             due_minor=reservation.due_minor,
             created_at=at,
         )
+        lease_prices.begin(lease=lease, at=at)
         journal.record(
             event="lease.scheduled",
             object_id=lease.public_id,

@@ -52,6 +52,7 @@ EVENTS = {
     "instance.corrected": _("delivered time corrected"),
     "lease.closed": _("money settled to the end"),
     "lease.end_ordered": _("end ordered"),
+    "lease.price_set": _("price agreed from an hour on"),
     "listing.published": _("listing published"),
     "listing.repriced": _("price changed"),
     "membership.added": _("member added"),

@@ -18,6 +18,7 @@ DETAILS = (
     _("An instant needs a zone, for example 2026-12-01T00:00:00Z"),
     _("An instant lies outside the years 2000 to 2200"),
     _("The end needs a time zone and lies before 2200"),
+    _("A price changes on a full hour (UTC) of the lease that is still to come"),
     # machines
     _("More racks are occupied than built"),
     _("A PUE lies between 1 and 5"),
