@@ -1,11 +1,14 @@
 """Deals: what is offered, reserved and leased."""
 
+from marketplace.models.approval import Approval, ApprovalRule
 from marketplace.models.idempotency import IdempotencyRecord
 from marketplace.models.lease import Lease, LeasePrice
 from marketplace.models.listing import Listing, PriceFloor, PriceVersion, TermsVersion
 from marketplace.models.reservation import Reservation
 
 __all__ = [
+    "Approval",
+    "ApprovalRule",
     "IdempotencyRecord",
     "Lease",
     "LeasePrice",

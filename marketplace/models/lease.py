@@ -90,6 +90,7 @@ class Lease(models.Model):
     currency = models.CharField(max_length=3)
     gross_minor = models.BigIntegerField()
     due_minor = models.BigIntegerField()  # paid at confirmation
+    discount_bps = models.PositiveIntegerField(default=0)  # off the price version's amount
     end_reason = models.CharField(max_length=24, choices=EndReason, blank=True)
     created_at = models.DateTimeField()
     active_at = models.DateTimeField(null=True, blank=True)
@@ -129,6 +130,7 @@ class Lease(models.Model):
                 "currency",
                 "gross_minor",
                 "due_minor",
+                "discount_bps",
             )
         ]
 
