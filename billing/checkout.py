@@ -12,7 +12,7 @@ from django.db import transaction
 from billing import closing, ledger, payments
 from billing.ledger import Kind
 from billing.models import Charge, LeaseTally
-from inventory import actors, identifiers, transitions
+from inventory import actors, identifiers, transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, NotFound
 from inventory.models import Organisation
@@ -65,7 +65,7 @@ def hold(
     SellingModeUnavailable, and what `reservations.lock_tenant`, `prospect` and `place` raise.
     """
     offer = offers.read_token(offer_token, at)
-    with transaction.atomic():
+    with transactions.whole():
         # First in the order of locks; it also lines up a tenant's holds before its hold limit.
         tenant = reservations.lock_tenant(actor.organisation_id)
         prospect = reservations.prospect(offer, at=at)

@@ -48,14 +48,22 @@ def begin(*, lease: Lease, at: datetime) -> LeasePrice:
         lease=lease,
         from_at=floor_hour(Period.of(lease.period).start),
         price_id=lease.price_id,
+        discount_bps=lease.discount_bps,
         created_at=at,
     )
 
 
 def set_price(
-    *, lease: Lease, price: PriceVersion, from_at: datetime, at: datetime, actor: Actor
+    *,
+    lease: Lease,
+    price: PriceVersion,
+    discount_bps: int = 0,
+    from_at: datetime,
+    at: datetime,
+    actor: Actor,
 ) -> LeasePrice:
-    """From `from_at` on, and until a later price agreed before, the lease is charged at `price`.
+    """From `from_at` on, and until a later price agreed before, the lease is charged at `price`,
+    less `discount_bps` of its amount.
 
     Only a signed amendment calls this. The hour is a full UTC hour after `at` and within the
     lease's period, so that none of it can have been rated. What the dearer or cheaper hours
@@ -76,7 +84,9 @@ def set_price(
     policy.check_floor(Price.of(price), Pool.objects.get(allocations=lease.allocation_id))
     with transaction.atomic():
         row, made = LeasePrice.objects.get_or_create(
-            lease=lease, from_at=from_at, defaults={"price": price, "created_at": at}
+            lease=lease,
+            from_at=from_at,
+            defaults={"price": price, "discount_bps": discount_bps, "created_at": at},
         )
         if not made:
             raise PriceAlreadyAgreed(from_at=from_at)
@@ -87,7 +97,11 @@ def set_price(
             at=at,
             provider_id=lease.provider_id,
             tenant_id=lease.tenant_id,
-            data={"price": price.public_id, "from_at": from_at.isoformat()},
+            data={
+                "price": price.public_id,
+                "discount_bps": discount_bps,
+                "from_at": from_at.isoformat(),
+            },
         )
     return row
 

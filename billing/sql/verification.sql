@@ -107,10 +107,10 @@ WHERE u.card_seconds <> 0 AND u.hour < t.rated_until
 
 -- check: a lease is charged from its start, at the price it was confirmed with
 SELECT l.id, l.period, s.from_at, s.price_id, l.price_id AS agreed FROM marketplace_lease l
-LEFT JOIN LATERAL (SELECT from_at, price_id FROM marketplace_leaseprice
+LEFT JOIN LATERAL (SELECT from_at, price_id, discount_bps FROM marketplace_leaseprice
                    WHERE lease_id = l.id ORDER BY from_at LIMIT 1) s ON true
 WHERE s.from_at IS DISTINCT FROM date_trunc('hour', lower(l.period), 'UTC')
-   OR s.price_id IS DISTINCT FROM l.price_id;
+   OR (s.price_id, s.discount_bps) IS DISTINCT FROM (l.price_id, l.discount_bps);
 
 -- check: an hour is charged at the price its lease had then
 WITH spans AS (
@@ -122,7 +122,7 @@ WHERE c.kind = 'usage' AND c.price_id IS DISTINCT FROM s.price_id;
 
 -- check: the charges at each price of a lease are its delivered time, within half a minor unit
 WITH spans AS (
-    SELECT id, lease_id, from_at, lead(from_at, 1, 'infinity') OVER (
+    SELECT id, lease_id, discount_bps, from_at, lead(from_at, 1, 'infinity') OVER (
         PARTITION BY lease_id ORDER BY from_at) AS until_at FROM marketplace_leaseprice)
 SELECT s.lease_id, s.from_at, sum(c.gross_minor) AS charged, round(sum(x.exact), 6) AS exact
 FROM billing_charge c
@@ -139,7 +139,7 @@ CROSS JOIN LATERAL (
                ELSE p.cards_per_node * extract(epoch FROM
                    (m.month + interval '1 month') AT TIME ZONE v.billing_zone
                    - m.month AT TIME ZONE v.billing_zone)
-           END * v.amount_micro / 10000
+           END * v.amount_micro / 10000 * (10000 - s.discount_bps) / 10000
            * CASE WHEN v.tax_inclusive THEN 1 ELSE 1 + v.vat_bps / 10000.0 END AS exact) x
 WHERE c.kind = 'usage' AND c.currency IN ('CNY', 'USD', 'EUR', 'HKD')  -- two decimals
 GROUP BY s.id, s.lease_id, s.from_at

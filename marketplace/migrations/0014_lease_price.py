@@ -12,7 +12,8 @@ from inventory import grants
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('marketplace', '0002_rights'),
+        ('marketplace', '0003_entry_begin'),
+        ('marketplace', '0012_listing_rules'),
     ]
 
     operations = [
@@ -21,6 +22,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('from_at', models.DateTimeField()),
+                ('discount_bps', models.PositiveIntegerField(default=0)),
                 ('created_at', models.DateTimeField()),
                 ('lease', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='prices', to='marketplace.lease')),
                 ('price', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='marketplace.priceversion')),

@@ -9,8 +9,10 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL(
             sql="""
-                INSERT INTO marketplace_leaseprice (lease_id, from_at, price_id, created_at)
-                SELECT id, date_trunc('hour', lower(period), 'UTC'), price_id, created_at
+                INSERT INTO marketplace_leaseprice
+                    (lease_id, from_at, price_id, discount_bps, created_at)
+                SELECT id, date_trunc('hour', lower(period), 'UTC'), price_id, discount_bps,
+                       created_at
                 FROM marketplace_lease ORDER BY id
             """,
             reverse_sql=migrations.RunSQL.noop,  # the table goes with the step before

@@ -148,6 +148,7 @@ class LeasePrice(models.Model):
     lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="prices")
     from_at = models.DateTimeField()
     price = models.ForeignKey(PriceVersion, on_delete=models.PROTECT, related_name="+")
+    discount_bps = models.PositiveIntegerField(default=0)  # off the price version's amount
     created_at = models.DateTimeField()
 
     class Meta:

@@ -154,6 +154,7 @@ def test_what_was_agreed_for_an_hour_stays() -> None:
     assert LeasePrice.objects.get(pk=row.pk).price_id == first.pk
     assert JournalEntry.objects.get(event="lease.price_set").data == {
         "price": first.public_id,
+        "discount_bps": 0,
         "from_at": "2026-06-01T12:00:00+00:00",
     }
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from inventory.periods import HOUR, floor_hour
 from marketplace import lease_prices, money
 from marketplace.models import LeasePrice, PriceVersion
-from marketplace.money import NOTHING, Price
+from marketplace.money import NOTHING, Amounts, Price
 from tests.properties.test_money import exactly, hours_of, periods, price, prices
 
 
@@ -42,7 +42,7 @@ def test_hours_in_any_order_add_up_to_the_quotes_of_their_prices(
     }
 
     exact: dict[object, Fraction] = defaultdict(Fraction)
-    totals = defaultdict(lambda: NOTHING)
+    totals: dict[object, Amounts] = defaultdict(lambda: NOTHING)
     hours = hours_of(period)
     order.shuffle(hours)
     for hour in hours:
