@@ -69,7 +69,7 @@ def hold(
         # First in the order of locks; it also lines up a tenant's holds before its hold limit.
         tenant = reservations.lock_tenant(actor.organisation_id)
         prospect = reservations.prospect(offer, at=at)
-        _require_tradable(prospect.listing, tenant)
+        require_tradable(prospect.listing, tenant)
         quote = prospect.quote
         deposit = policy.hold_deposit(
             tenant_id=tenant.pk, gross_minor=quote.gross_minor, at=at
@@ -99,27 +99,24 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
     """What is due moves from the wallet to the lease's deposit, and the deal is a lease.
 
     Locks the reservation, the wallet, and the pool last. Not idempotent: a second one finds
-    the reservation confirmed. Raises NotFound, DebtOpen, InsufficientFunds, HoldExpired,
+    the reservation confirmed. Raises NotFound, InABasket, DebtOpen, InsufficientFunds, HoldExpired,
     IllegalTransition.
     """
     with transaction.atomic():
         reservation = _lock_visible(reservation_public_id, actor)
+        reservations.require_single(reservation)
         tenant, currency = reservation.tenant, reservation.currency
         if reservation.state == State.HELD:  # any other is refused by reservations.confirm
-            wallet, deposit = ledger.wallet(tenant, currency), ledger.deposit(tenant, currency)
-            owed = ledger.receivable(tenant, currency)
-            if debt_minor := ledger.lock([wallet, deposit, owed])[owed]:
-                raise DebtOpen(owed_minor=debt_minor, currency=currency)
+            lock_purse(tenant, currency)
             _release_hold(reservation, at)
-            if reservation.due_minor:
-                ledger.post(
-                    kind=Kind.DEAL_FUNDED,
-                    key=f"deal:{reservation.public_id}:funded",
-                    entries=[(wallet, reservation.due_minor), (deposit, -reservation.due_minor)],
-                    at=at,
-                    actor=actor,
-                    external_reference=reservation.public_id,
-                )
+            fund(
+                tenant,
+                currency=currency,
+                due_minor=reservation.due_minor,
+                public_id=reservation.public_id,
+                at=at,
+                actor=actor,
+            )
         lease = reservations.confirm(reservation=reservation, at=at, actor=actor)
         LeaseTally.objects.create(lease=lease, deposit_left_minor=reservation.due_minor)
     return lease
@@ -142,11 +139,12 @@ def cancel(*, reservation_public_id: str, at: datetime, actor: Actor, reason: st
 
     A confirmed one: the refund goes from the deposit to the wallet, the kept share becomes a
     charge. What comes free pays what the tenant owes first. Locks reservation, lease, tally,
-    balances, and the pool last. Not idempotent. Raises NotFound, CancelWindowClosed,
+    balances, and the pool last. Not idempotent. Raises NotFound, InABasket, CancelWindowClosed,
     IllegalTransition.
     """
     with transaction.atomic():
         reservation = _lock_visible(reservation_public_id, actor)
+        reservations.require_single(reservation)
         if reservation.state != State.CONFIRMED:
             if reservation.state == State.HELD:
                 _give_hold_back(reservation, at=at, actor=actor)
@@ -203,11 +201,44 @@ def _lock_visible(public_id: str, actor: Actor) -> Reservation:
     return reservation
 
 
-def _require_tradable(listing: Listing, tenant: Organisation) -> None:
+def require_tradable(listing: Listing, tenant: Organisation) -> None:
+    """Raises SelfTrade, SellingModeUnavailable."""
     if listing.provider_id == tenant.pk:
         raise reservations.SelfTrade
     if listing.selling != Listing.Selling.AGENCY:
         raise SellingModeUnavailable(selling=listing.selling)
+
+
+def lock_purse(tenant: Organisation, currency: str) -> None:
+    """The balances that funding a deal touches are locked. Raises DebtOpen."""
+    owed = ledger.receivable(tenant, currency)
+    wallet, deposit = ledger.wallet(tenant, currency), ledger.deposit(tenant, currency)
+    if debt_minor := ledger.lock([wallet, deposit, owed])[owed]:
+        raise DebtOpen(owed_minor=debt_minor, currency=currency)
+
+
+def fund(
+    tenant: Organisation,
+    *,
+    currency: str,
+    due_minor: int,
+    public_id: str,
+    at: datetime,
+    actor: Actor,
+) -> None:
+    """Wallet → deposit, for the reservation or basket of that id. Raises InsufficientFunds."""
+    if due_minor:
+        ledger.post(
+            kind=Kind.DEAL_FUNDED,
+            key=f"deal:{public_id}:funded",
+            entries=[
+                (ledger.wallet(tenant, currency), due_minor),
+                (ledger.deposit(tenant, currency), -due_minor),
+            ],
+            at=at,
+            actor=actor,
+            external_reference=public_id,
+        )
 
 
 def _hold_key(reservation_public_id: str) -> str:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -183,6 +184,12 @@ def half_up(value: Fraction) -> int:
 def share(amount_minor: int, bps: int) -> int:
     """`bps` ten-thousandths of an amount, half-up."""
     return half_up(Fraction(amount_minor * bps, WHOLE_BPS))
+
+
+def portions(amounts: Sequence[int], bps: int) -> list[int]:
+    """The parts of `share` of a sum that fall to its summands: they add up to it exactly."""
+    totals = [share(total, bps) for total in accumulate(amounts)]
+    return [after - before for before, after in pairwise([0, *totals])]
 
 
 def quote(

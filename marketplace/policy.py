@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import Count, F, Q
+from django.db.models.functions import Coalesce
 
 from inventory.errors import DomainError, Forbidden, Invalid
 from inventory.models import Organisation, Pool
@@ -50,6 +51,18 @@ class HoldLimit(DomainError):
     code = "hold_limit"
     title = "Too much is held already"
     status = 429
+
+
+Part = tuple[Period, int, int]  # when, how many cards, for which need
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Cards of a chip class over a period, as a hold would keep them."""
+
+    chip_class: str
+    cards: int
+    period: Period
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +131,7 @@ def lapsed_count(tenant_id: int, at: datetime) -> int:
     else a hold cancelled just in time and made anew would cost nothing for ever.
     """
     since = at - LAPSE_MEMORY
-    return (
+    return int(
         Reservation.objects.filter(tenant_id=tenant_id)
         .annotate(
             kept=F("cancelled_at") - F("created_at"), left=F("expires_at") - F("cancelled_at")
@@ -133,7 +146,9 @@ def lapsed_count(tenant_id: int, at: datetime) -> int:
                 kept__gte=F("left"),
             )
         )
-        .count()
+        # A basket is one hold, however much lies in it.
+        .annotate(need=Coalesce("basket_id", -F("pk")))
+        .aggregate(count=Count("need", distinct=True))["count"]
     )
 
 
@@ -161,7 +176,13 @@ def check_hold_limit(
     one need and count once: at each instant the largest of them. The caller has locked the
     tenant's organisation, so that two holds at once cannot both pass. Raises HoldLimit.
     """
-    by_class: dict[str, list[tuple[Period, int]]] = defaultdict(list)
+    check_basket_limit(tenant_id=tenant_id, wanted=[Wanted(chip_class, cards, period)], at=at)
+
+
+def check_basket_limit(*, tenant_id: int, wanted: Sequence[Wanted], at: datetime) -> None:
+    """As `check_hold_limit`, for several holds of one need: theirs, and those of each basket
+    held already, add up."""
+    by_class: dict[str, list[Part]] = defaultdict(list)
     held = Reservation.objects.filter(
         tenant_id=tenant_id, state=Reservation.State.HELD, expires_at__gt=at
     ).values_list(
@@ -169,10 +190,12 @@ def check_hold_limit(
         "period",
         "unit_count",
         "allocation__pool__unit_cards",
+        Coalesce("basket_id", -F("pk")),
     )
-    for held_class, held_period, unit_count, unit_cards in held:
-        by_class[held_class].append((Period.of(held_period), unit_count * unit_cards))
-    by_class[chip_class].append((period, cards))
+    for held_class, held_period, unit_count, unit_cards, need in held:
+        by_class[held_class].append((Period.of(held_period), unit_count * unit_cards, need))
+    for one in wanted:
+        by_class[one.chip_class].append((one.period, one.cards, 0))
     card_hours = sum(map(_card_seconds_once, by_class.values())) // 3600
     if card_hours > settings.HOLD_CARD_HOURS_LIMIT:
         raise HoldLimit(
@@ -182,12 +205,15 @@ def check_hold_limit(
         )
 
 
-def _card_seconds_once(holds: Iterable[tuple[Period, int]]) -> int:
-    """The largest of the holds at each instant, summed over time, in card-seconds."""
+def _card_seconds_once(holds: Iterable[Part]) -> int:
+    """The largest need at each instant, its holds added up, summed over time; card-seconds."""
     holds = list(holds)
-    edges = sorted({edge for period, _ in holds for edge in (period.start, period.end)})
+    edges = sorted({edge for period, _, _ in holds for edge in (period.start, period.end)})
     total = 0
     for start, end in pairwise(edges):
-        open_now = (cards for period, cards in holds if period.start <= start < period.end)
-        total += max(open_now, default=0) * int((end - start).total_seconds())
+        by_need: dict[int, int] = defaultdict(int)
+        for period, cards, need in holds:
+            if period.start <= start < period.end:
+                by_need[need] += cards
+        total += max(by_need.values(), default=0) * int((end - start).total_seconds())
     return total

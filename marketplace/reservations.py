@@ -17,7 +17,7 @@ from inventory.errors import DomainError, Forbidden, Invalid, NotFound
 from inventory.joined import Joined
 from inventory.models import Chip, Organisation, Pool, Project
 from marketplace import lease_prices, money, policy
-from marketplace.models import Lease, Listing, PriceVersion, Reservation, TermsVersion
+from marketplace.models import Basket, Lease, Listing, PriceVersion, Reservation, TermsVersion
 from marketplace.money import Price, Quote
 from marketplace.offers import OfferClaim, OfferExpired, OfferInvalid
 
@@ -65,6 +65,13 @@ class SshKeyInvalid(Invalid):
     title = "This is no public SSH key"
 
 
+class InABasket(DomainError):
+    """It is held together with others: the basket is confirmed or given back, not this one."""
+
+    code = "in_a_basket"
+    title = "The reservation is part of a basket"
+
+
 class NotYetDue(DomainError):
     """The hold has not lapsed yet."""
 
@@ -96,6 +103,12 @@ def lock_tenant(organisation_id: int | None) -> Organisation:
         raise Forbidden("This organisation is not registered as a tenant")
     policy.require_verified(tenant)
     return tenant
+
+
+def require_single(reservation: Reservation) -> None:
+    """Raises InABasket where the locked reservation is held together with others."""
+    if reservation.state == State.HELD and reservation.basket_id is not None:
+        raise InABasket
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +168,11 @@ def place(
     at: datetime,
     actor: Actor,
     ssh_keys: Sequence[str] = (),
+    basket: Basket | None = None,
 ) -> Reservation:
     """Capacity is kept for the locked tenant until the prospect's `expires_at`.
+
+    Within a `basket` the hold limit has been checked for all of it.
 
     Locks the pool. Raises ListingClosed, SelfTrade, HoldLimit, NotFound (project),
     SshKeyInvalid, and what `capacity.claim` raises. Not idempotent: the entry's key is.
@@ -172,13 +188,14 @@ def place(
             raise SelfTrade
         if project_id is not None:
             _require_own_project(project_id, tenant.pk)
-        policy.check_hold_limit(
-            tenant_id=tenant.pk,
-            chip_class=listing.pool.chip.chip_class,
-            cards=quote.card_count,
-            period=offer.period,
-            at=at,
-        )
+        if basket is None:
+            policy.check_hold_limit(
+                tenant_id=tenant.pk,
+                chip_class=listing.pool.chip.chip_class,
+                cards=quote.card_count,
+                period=offer.period,
+                at=at,
+            )
         allocation = capacity.claim(
             pool_id=listing.pool_id,
             block_ids=[listing.block_id],
@@ -199,6 +216,7 @@ def place(
             price=prospect.price,
             terms=prospect.terms,
             allocation=allocation,
+            basket=basket,
             unit_count=offer.unit_count,
             period=offer.period.range,
             expires_at=prospect.expires_at,
@@ -236,37 +254,52 @@ def confirm(*, reservation: Reservation, at: datetime, actor: Actor) -> Lease:
     IllegalTransition, HoldExpired. Not idempotent.
     """
     with transaction.atomic():
-        transitions.advance(reservation, to=State.CONFIRMED, at=at, actor=actor)
-        pool = reservation.allocation.pool
-        lease = Lease.objects.create(
-            reservation=reservation,
-            provider_id=reservation.provider_id,
-            tenant_id=reservation.tenant_id,
-            project_id=reservation.project_id,
-            listing_id=reservation.listing_id,
-            price_id=reservation.price_id,
-            terms_id=reservation.terms_id,
-            allocation_id=reservation.allocation_id,
-            unit_count=reservation.unit_count,
-            card_count=reservation.unit_count * pool.unit_cards,
-            period=reservation.period,
-            currency=reservation.currency,
-            gross_minor=reservation.gross_minor,
-            due_minor=reservation.due_minor,
-            created_at=at,
-        )
-        lease_prices.begin(lease=lease, at=at)
-        journal.record(
-            event="lease.scheduled",
-            object_id=lease.public_id,
-            actor=actor,
-            at=at,
-            to_state=Lease.State.SCHEDULED,
-            provider_id=lease.provider_id,
-            tenant_id=lease.tenant_id,
-            data={"reservation": reservation.public_id},
-        )
+        lease = _begin_lease(reservation, at=at, actor=actor)
         capacity.confirm(allocation_id=reservation.allocation_id, at=at, actor=actor)
+    return lease
+
+
+def confirm_all(*, rows: Sequence[Reservation], at: datetime, actor: Actor) -> list[Lease]:
+    """As `confirm` for each of the locked reservations, or for none. Locks the pools in the
+    order of their ids."""
+    with transaction.atomic():
+        leases = [_begin_lease(row, at=at, actor=actor) for row in rows]
+        capacity.confirm_all(allocation_ids=[row.allocation_id for row in rows], at=at, actor=actor)
+    return leases
+
+
+def _begin_lease(reservation: Reservation, *, at: datetime, actor: Actor) -> Lease:
+    transitions.advance(reservation, to=State.CONFIRMED, at=at, actor=actor)
+    pool = reservation.allocation.pool
+    lease = Lease.objects.create(
+        reservation=reservation,
+        provider_id=reservation.provider_id,
+        tenant_id=reservation.tenant_id,
+        project_id=reservation.project_id,
+        listing_id=reservation.listing_id,
+        price_id=reservation.price_id,
+        terms_id=reservation.terms_id,
+        allocation_id=reservation.allocation_id,
+        unit_count=reservation.unit_count,
+        card_count=reservation.unit_count * pool.unit_cards,
+        period=reservation.period,
+        currency=reservation.currency,
+        gross_minor=reservation.gross_minor,
+        due_minor=reservation.due_minor,
+        discount_bps=reservation.discount_bps,
+        created_at=at,
+    )
+    lease_prices.begin(lease=lease, at=at)
+    journal.record(
+        event="lease.scheduled",
+        object_id=lease.public_id,
+        actor=actor,
+        at=at,
+        to_state=Lease.State.SCHEDULED,
+        provider_id=lease.provider_id,
+        tenant_id=lease.tenant_id,
+        data={"reservation": reservation.public_id},
+    )
     return lease
 
 
@@ -303,8 +336,8 @@ def cancel(*, reservation: Reservation, at: datetime, actor: Actor, reason: str)
 
 
 def due(*, at: datetime, limit: int) -> list[int]:
-    """Numbers of reservations whose hold has lapsed, oldest first."""
-    rows = Reservation.objects.filter(state=State.HELD, expires_at__lte=at)
+    """Numbers of reservations whose hold has lapsed, oldest first; a basket lapses whole."""
+    rows = Reservation.objects.filter(state=State.HELD, expires_at__lte=at, basket=None)
     return list(rows.order_by("expires_at").values_list("pk", flat=True)[:limit])
 
 

@@ -20,8 +20,10 @@ from inventory.api.fields import (
     StrictSerializer,
     Text,
 )
-from marketplace.api.serializers import CURRENCIES
+from marketplace.api.serializers import CURRENCIES, ReservationOut
 from marketplace.api.serializers import LeaseOut as MarketLeaseOut
+from marketplace.baskets import MOST_OFFERS
+from marketplace.models import Basket
 
 Shape = serializers.Serializer[Any]
 WALLET = "ltx"
@@ -31,6 +33,38 @@ class HoldIn(StrictSerializer):
     offer = Text(max_length=2000, help_text="An offer's token, as it came.")
     project = PublicId("prj", required=False)
     ssh_keys = Items(child=Text(max_length=1000), max_length=20, required=False)
+
+
+class BasketIn(StrictSerializer):
+    offers = Items(
+        child=Text(max_length=2000), max_length=MOST_OFFERS, min_length=1, help_text="Their tokens."
+    )
+    project = PublicId("prj", required=False)
+    ssh_keys = Items(child=Text(max_length=1000), max_length=20, required=False)
+
+
+class BasketOut(Shape):
+    """Several reservations that are held and confirmed together."""
+
+    id = PublicId("bsk", source="public_id")
+    state = serializers.ChoiceField(Basket.State.choices)
+    tenant = PublicId("org", source="tenant.public_id")
+    project = PublicId("prj", source="project.public_id", allow_null=True, default=None)
+    expires_at = Instant()
+    currency = serializers.CharField()
+    gross_minor = serializers.IntegerField(help_text="Of all of it, tax included.")
+    due_minor = serializers.IntegerField(help_text="Paid when confirmed.")
+    hold_deposit_minor = serializers.IntegerField(help_text="Kept aside while held.")
+    reservations = ReservationOut(many=True)
+    created_at = Instant()
+    confirmed_at = Instant(allow_null=True)
+    expired_at = Instant(allow_null=True)
+    cancelled_at = Instant(allow_null=True)
+
+
+class BasketQuery(StrictSerializer):
+    project = PublicId("prj", source="project__public_id", required=False)
+    state = Choice(Basket.State.choices, required=False)
 
 
 class CancelQuoteOut(Shape):

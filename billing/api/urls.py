@@ -5,10 +5,11 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from billing.api import deals, settlements, views
+from billing.api import baskets, deals, settlements, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("reservations", deals.Reservations, basename="reservation")
+router.register("baskets", baskets.Baskets, basename="basket")
 router.register("leases", deals.Leases, basename="lease")
 router.register("charges", views.Charges, basename="charge")
 router.register("wallet/transactions", views.WalletTransactions, basename="wallet-transaction")

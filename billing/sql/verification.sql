@@ -48,6 +48,22 @@ LEFT JOIN marketplace_reservation r
 WHERE h.state = 'open' AND h.idempotency_key LIKE 'hold:rsv_%'
   AND (r.state IS DISTINCT FROM 'held' OR r.hold_deposit_minor <> h.amount_minor);
 
+-- check: an open hold of a basket is what its reservations keep aside
+SELECT h.idempotency_key, b.state, h.amount_minor, r.amount FROM billing_ledgerhold h
+LEFT JOIN marketplace_basket b
+       ON h.idempotency_key = 'hold:bsk_' || replace(b.public_id::text, '-', '')
+LEFT JOIN LATERAL (SELECT sum(hold_deposit_minor) AS amount FROM marketplace_reservation
+                   WHERE basket_id = b.id AND state = 'held') r ON true
+WHERE h.state = 'open' AND h.idempotency_key LIKE 'hold:bsk_%'
+  AND (b.state IS DISTINCT FROM 'held' OR b.hold_deposit_minor <> h.amount_minor
+       OR r.amount IS DISTINCT FROM h.amount_minor);
+
+-- check: what lies in a basket stands where the basket stands
+SELECT b.id, b.state, r.id, r.state FROM marketplace_basket b
+JOIN marketplace_reservation r ON r.basket_id = b.id
+WHERE r.state <> b.state AND NOT (b.state = 'confirmed' AND r.state = 'cancelled')
+   OR (r.tenant_id, r.expires_at, r.currency) <> (b.tenant_id, b.expires_at, b.currency);
+
 -- check: a reversal is the exact opposite
 SELECT t.id, t.reverses_id FROM billing_ledgertransaction t
 WHERE t.reverses_id IS NOT NULL AND EXISTS (

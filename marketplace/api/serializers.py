@@ -160,6 +160,7 @@ class ReservationOut(Shape):
     tenant = PublicId("org", source="tenant.public_id")
     project = PublicId("prj", source="project.public_id", allow_null=True, default=None)
     listing = PublicId("lst", source="listing.public_id")
+    basket = PublicId("bsk", source="basket.public_id", allow_null=True, default=None)
     unit_count = serializers.IntegerField()
     start_at = Instant(source="period.lower")
     end_at = Instant(source="period.upper")

@@ -206,7 +206,7 @@ class ReadOnlyReservations(ReadOnlyResource):
 
     def rows(self) -> QuerySet[Reservation]:
         rows = Reservation.objects.visible_to(actor_of(self.request))
-        return rows.select_related("provider", "tenant", "project", "listing", "lease")
+        return rows.select_related("provider", "tenant", "project", "listing", "lease", "basket")
 
 
 class ReadOnlyLeases(ReadOnlyResource):

@@ -1,6 +1,7 @@
 """Deals: what is offered, reserved and leased."""
 
 from marketplace.models.approval import Approval, ApprovalRule
+from marketplace.models.basket import Basket
 from marketplace.models.idempotency import IdempotencyRecord
 from marketplace.models.lease import Lease, LeasePrice
 from marketplace.models.listing import Listing, PriceFloor, PriceVersion, TermsVersion
@@ -9,6 +10,7 @@ from marketplace.models.reservation import Reservation
 __all__ = [
     "Approval",
     "ApprovalRule",
+    "Basket",
     "IdempotencyRecord",
     "Lease",
     "LeasePrice",

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from inventory.identifiers import PublicIdField
 from inventory.lifecycle import Lifecycle, enforced, unchanging
 from inventory.models import Allocation, Organisation, Project
+from marketplace.models.basket import Basket
 from marketplace.models.listing import Listing, PriceVersion, TermsVersion
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ class Reservation(models.Model):
     terms = models.ForeignKey(TermsVersion, on_delete=models.PROTECT, related_name="+")
     allocation = models.OneToOneField(
         Allocation, on_delete=models.PROTECT, related_name="reservation"
+    )
+    basket = models.ForeignKey(
+        Basket, on_delete=models.PROTECT, null=True, blank=True, related_name="reservations"
     )
     state = models.CharField(max_length=10, choices=State, default=State.HELD)
     unit_count = models.PositiveIntegerField()
@@ -133,6 +137,7 @@ class Reservation(models.Model):
                 "price",
                 "terms",
                 "allocation",
+                "basket",
                 "unit_count",
                 "period",
                 "expires_at",

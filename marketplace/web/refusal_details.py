@@ -19,6 +19,7 @@ DETAILS = (
     _("An instant lies outside the years 2000 to 2200"),
     _("The end needs a time zone and lies before 2200"),
     _("A price changes on a full hour (UTC) of the lease that is still to come"),
+    _("A basket has between 1 and %(most)s offers"),
     # machines
     _("More racks are occupied than built"),
     _("A PUE lies between 1 and 5"),

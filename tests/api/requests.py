@@ -58,6 +58,12 @@ def _hold(market: Market) -> Any:
     return {"offer": market.offer()["token"], "ssh_keys": [SSH_KEY]}
 
 
+def _hold_together(market: Market) -> Any:
+    market.listing()
+    market.fund()
+    return {"offers": [market.offer(start=start)["token"] for start in (1, 5)]}
+
+
 def _settle(market: Market) -> Any:
     lived_in_june(market)
     return settle_body(market)
@@ -159,6 +165,9 @@ GOOD: dict[str, Good] = {
     "/reservations": Good("as_tenant", _hold),
     "/reservations/{public_id}/confirm": Good("as_tenant", _no_body),
     "/reservations/{public_id}/cancel": Good("as_tenant", _reason),
+    "/baskets": Good("as_tenant", _hold_together),
+    "/baskets/{public_id}/confirm": Good("as_tenant", _no_body),
+    "/baskets/{public_id}/cancel": Good("as_tenant", _reason),
     "/leases/{public_id}/credentials/reveal": Good("as_tenant", _no_body, _handed_over),
     "/bank-receipts": Good("as_operator", lambda m: m.receipt_body()),
     "/bank-receipts/{public_id}/approve": Good("as_second_operator", _no_body),

@@ -34,6 +34,12 @@ def _reservation(market: Market) -> str:
     return str(market.reservation()["id"])
 
 
+def _basket(market: Market) -> str:
+    market.listing()
+    market.fund()
+    return str(market.as_tenant.do("/baskets", {"offers": [market.offer()["token"]]})["id"])
+
+
 def _lease(market: Market) -> str:
     market.listing()
     market.fund()
@@ -125,6 +131,7 @@ OBJECTS: dict[str, Maker] = {
     "external-allocations": _external,
     "listings": lambda market: str(market.listing()["id"]),
     "reservations": _reservation,
+    "baskets": _basket,
     "leases": _lease,
     "charges": _charge,
     "bank-receipts": _receipt,
@@ -145,6 +152,7 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/listings": (OBJECTS["listings"], "as_provider"),
     "/reservations": (_reservation, "as_tenant"),
     "/leases": (_lease, "as_tenant"),
+    "/baskets": (_basket, "as_tenant"),
     "/charges": (_charge, "as_tenant"),
     "/bank-receipts": (_receipt, "as_tenant"),
     "/settlements": (_settlement, "as_provider"),
@@ -170,6 +178,7 @@ FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
     "/outages": outage_body,
     "/listings": lambda market: market.listing_body(),
     "/reservations": lambda market: _foreign_project(market),
+    "/baskets": lambda market: _in_basket(_foreign_project(market)),
 }
 # Routes that name no row of anybody's: what they show is tested elsewhere.
 NAMELESS = {
@@ -201,6 +210,10 @@ def _foreign_project(market: Market) -> dict[str, Any]:
         },
     )["data"][0]
     return {"offer": offer["token"], "project": _project(market)}
+
+
+def _in_basket(body: dict[str, Any]) -> dict[str, Any]:
+    return {"offers": [body["offer"]], "project": body["project"]}
 
 
 def _is_detail(route: Route) -> bool:

@@ -41,10 +41,11 @@ CHANGED = {
     "inventory_organisation": "state",
     "inventory_pool": "driver_options state",
     "inventory_user": "is_active language last_login name password",
+    "marketplace_basket": "cancelled_at confirmed_at expired_at state",
     "marketplace_lease": "active_at cancelled_at closed_at end_reason ended_at ending_at"
     " failed_at state",
     "marketplace_listing": "state",
-    "marketplace_reservation": "cancelled_at confirmed_at expired_at state",
+    "marketplace_reservation": "cancelled_at confirmed_at decided_at decision expired_at state",
 }
 
 GRANTED = """
