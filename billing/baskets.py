@@ -81,7 +81,7 @@ def confirm(*, basket_public_id: str, at: datetime, actor: Actor) -> Basket:
     second one finds it confirmed. Raises NotFound, DebtOpen, InsufficientFunds, HoldExpired,
     IllegalTransition.
     """
-    with transaction.atomic():
+    with transactions.whole():
         basket = _lock_visible(basket_public_id, actor)
         rows = baskets.lock_reservations(basket)
         if basket.state == State.HELD:  # any other is refused by baskets.confirm
@@ -109,7 +109,7 @@ def cancel(*, basket_public_id: str, at: datetime, actor: Actor, reason: str) ->
     What comes free pays what the tenant owes first. Locks as `confirm`. Not idempotent.
     Raises NotFound, IllegalTransition.
     """
-    with transaction.atomic():
+    with transactions.whole():
         basket = _lock_visible(basket_public_id, actor)
         rows = baskets.lock_reservations(basket)
         if basket.state == State.HELD:

@@ -102,7 +102,7 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
     the reservation confirmed. Raises NotFound, InABasket, DebtOpen, InsufficientFunds, HoldExpired,
     IllegalTransition.
     """
-    with transaction.atomic():
+    with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
         reservations.require_single(reservation)
         tenant, currency = reservation.tenant, reservation.currency
@@ -142,7 +142,7 @@ def cancel(*, reservation_public_id: str, at: datetime, actor: Actor, reason: st
     balances, and the pool last. Not idempotent. Raises NotFound, InABasket, CancelWindowClosed,
     IllegalTransition.
     """
-    with transaction.atomic():
+    with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
         reservations.require_single(reservation)
         if reservation.state != State.CONFIRMED:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
 
 from inventory import actors, identifiers, journal, transactions, transitions
 from inventory.actors import Actor
@@ -58,7 +57,9 @@ def lock(key: int | str) -> Basket:
 
 def lock_reservations(basket: Basket) -> list[Reservation]:
     """What lies in a locked basket, locked too; in the order of pools, for what follows."""
-    rows = Reservation.objects.filter(basket=basket).select_related("allocation__pool", "tenant")
+    rows = Reservation.objects.filter(basket=basket).select_related(
+        "provider", "tenant", "listing", "allocation__pool"
+    )
     locked = rows.select_for_update(of=("self",), no_key=True).order_by("pk")
     return sorted(locked, key=lambda row: (row.allocation.pool_id, row.pk))
 
@@ -155,7 +156,7 @@ def confirm(
     The caller has moved the money in the same transaction. Locks the pools. Raises
     IllegalTransition, HoldExpired. Not idempotent.
     """
-    with transaction.atomic():
+    with transactions.whole():
         transitions.advance(basket, to=State.CONFIRMED, at=at, actor=actor)
         return reservations.confirm_all(rows=rows, at=at, actor=actor)
 
@@ -167,7 +168,7 @@ def expire(*, basket: Basket, rows: Sequence[Reservation], at: datetime) -> Bask
     """
     if at < basket.expires_at:
         raise reservations.NotYetDue
-    with transaction.atomic():
+    with transactions.whole():
         transitions.advance(
             basket,
             to=State.EXPIRED,
@@ -190,7 +191,7 @@ def cancel(
     """
     if basket.state == State.HELD and at >= basket.expires_at:
         return expire(basket=basket, rows=rows, at=at)
-    with transaction.atomic():
+    with transactions.whole():
         transitions.advance(basket, to=State.CANCELLED, at=at, actor=actor, reason=reason)
         for row in rows:
             reservations.cancel(reservation=row, at=at, actor=actor, reason=reason)

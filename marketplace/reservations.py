@@ -9,7 +9,6 @@ from datetime import datetime
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from django.core.exceptions import ValidationError
-from django.db import transaction
 
 from inventory import actors, capacity, identifiers, journal, transactions, transitions
 from inventory.actors import Actor
@@ -81,7 +80,9 @@ class NotYetDue(DomainError):
 
 def lock(key: int | str) -> Reservation:
     """The reservation by its number or public id, locked. Raises NotFound."""
-    rows = Reservation.objects.select_for_update(of=("self",), no_key=True)
+    rows = Reservation.objects.select_for_update(of=("self",), no_key=True).select_related(
+        "provider", "tenant", "listing", "allocation__pool"
+    )
     try:
         return rows.get(pk=key) if isinstance(key, int) else rows.get(public_id=key)
     except (Reservation.DoesNotExist, ValidationError):
@@ -253,7 +254,7 @@ def confirm(*, reservation: Reservation, at: datetime, actor: Actor) -> Lease:
     The caller has moved the money in the same transaction. Locks the pool. Raises
     IllegalTransition, HoldExpired. Not idempotent.
     """
-    with transaction.atomic():
+    with transactions.whole():
         lease = _begin_lease(reservation, at=at, actor=actor)
         capacity.confirm(allocation_id=reservation.allocation_id, at=at, actor=actor)
     return lease
@@ -271,15 +272,15 @@ def confirm_all(*, rows: Sequence[Reservation], at: datetime, actor: Actor) -> l
 def _begin_lease(reservation: Reservation, *, at: datetime, actor: Actor) -> Lease:
     transitions.advance(reservation, to=State.CONFIRMED, at=at, actor=actor)
     pool = reservation.allocation.pool
-    lease = Lease.objects.create(
+    lease = Lease(
         reservation=reservation,
-        provider_id=reservation.provider_id,
-        tenant_id=reservation.tenant_id,
+        provider=reservation.provider,
+        tenant=reservation.tenant,
         project_id=reservation.project_id,
-        listing_id=reservation.listing_id,
+        listing=reservation.listing,
         price_id=reservation.price_id,
         terms_id=reservation.terms_id,
-        allocation_id=reservation.allocation_id,
+        allocation=reservation.allocation,
         unit_count=reservation.unit_count,
         card_count=reservation.unit_count * pool.unit_cards,
         period=reservation.period,
@@ -289,17 +290,14 @@ def _begin_lease(reservation: Reservation, *, at: datetime, actor: Actor) -> Lea
         discount_bps=reservation.discount_bps,
         created_at=at,
     )
-    lease_prices.begin(lease=lease, at=at)
-    journal.record(
+    journal.create(
+        lease,
         event="lease.scheduled",
-        object_id=lease.public_id,
         actor=actor,
         at=at,
-        to_state=Lease.State.SCHEDULED,
-        provider_id=lease.provider_id,
-        tenant_id=lease.tenant_id,
         data={"reservation": reservation.public_id},
     )
+    lease_prices.begin(lease=lease, at=at)
     return lease
 
 
@@ -311,7 +309,7 @@ def expire(*, reservation: Reservation, at: datetime) -> Reservation:
     if at < reservation.expires_at:
         raise NotYetDue
     actor = actors.system("holds")
-    with transaction.atomic():
+    with transactions.whole():
         transitions.advance(
             reservation, to=State.EXPIRED, at=at, actor=actor, reason="not confirmed in time"
         )
@@ -329,7 +327,7 @@ def cancel(*, reservation: Reservation, at: datetime, actor: Actor, reason: str)
         raise transitions.IllegalTransition("A confirmed one is given back with its lease")
     if reservation.state == State.HELD and at >= reservation.expires_at:
         return expire(reservation=reservation, at=at)
-    with transaction.atomic():
+    with transactions.whole():
         transitions.advance(reservation, to=State.CANCELLED, at=at, actor=actor, reason=reason)
         capacity.release(allocation_id=reservation.allocation_id, at=at, actor=actor, reason=reason)
     return reservation
