@@ -16,7 +16,7 @@ from inventory import actors, identifiers, transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, NotFound
 from inventory.models import Organisation
-from marketplace import leases, offers, policy, reservations
+from marketplace import approvals, leases, offers, policy, reservations
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.money import Amounts
 
@@ -99,12 +99,13 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
     """What is due moves from the wallet to the lease's deposit, and the deal is a lease.
 
     Locks the reservation, the wallet, and the pool last. Not idempotent: a second one finds
-    the reservation confirmed. Raises NotFound, InABasket, DebtOpen, InsufficientFunds, HoldExpired,
-    IllegalTransition.
+    the reservation confirmed. Raises NotFound, InABasket, ApprovalPending, DebtOpen,
+    InsufficientFunds, HoldExpired, IllegalTransition.
     """
     with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
         reservations.require_single(reservation)
+        approvals.require_approved(reservation, at)
         tenant, currency = reservation.tenant, reservation.currency
         if reservation.state == State.HELD:  # any other is refused by reservations.confirm
             lock_purse(tenant, currency)
@@ -163,6 +164,19 @@ def cancel(*, reservation_public_id: str, at: datetime, actor: Actor, reason: st
         leases.cancel(lease=lease, at=at, actor=actor, reason=reason)
         transitions.advance(reservation, to=State.CANCELLED, at=at, actor=actor, reason=reason)
     return reservation
+
+
+def reject(*, reservation_public_id: str, at: datetime, actor: Actor, reason: str) -> Reservation:
+    """The provider declines a hold that waits for it: all of it goes back to the tenant.
+
+    It counts as no lapse. Locks reservation, balances, and the pool last. Not idempotent: a
+    second one finds it decided. Raises what `approvals.lock` and `approvals.reject` raise.
+    """
+    with transaction.atomic():
+        reservation = approvals.lock(reservation_public_id, actor)
+        approvals.reject(reservation=reservation, at=at, actor=actor, reason=reason)
+        _give_hold_back(reservation, at=at, actor=actor)
+        return reservations.cancel(reservation=reservation, at=at, actor=actor, reason=reason)
 
 
 def expire_due(*, at: datetime, limit: int) -> int:

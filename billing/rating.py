@@ -28,7 +28,7 @@ from inventory import actors
 from inventory.errors import Busy, DomainError
 from inventory.periods import HOUR
 from marketplace import lease_prices, money
-from marketplace.models import Lease, LeasePrice, PriceVersion
+from marketplace.models import Lease, LeasePrice
 from marketplace.money import Amounts, Price
 
 logger = logging.getLogger(__name__)
@@ -223,11 +223,11 @@ class Totals:
             # None yet before the first hour at this price.
             self._tallies[row.pk] = getattr(row, "tally", None) or PriceTally(price=row)
 
-    def at(self, fact: Fact) -> tuple[PriceVersion, PriceTally]:
+    def at(self, fact: Fact) -> tuple[LeasePrice, PriceTally]:
         """The price of the fact's hour, and its total, which is about to move."""
         row = lease_prices.at_hour(self._prices[fact.lease_id], fact.hour)
         self._moved.add(row.pk)
-        return row.price, self._tallies[row.pk]
+        return row, self._tallies[row.pk]
 
     def save(self) -> None:
         PriceTally.objects.bulk_create(
@@ -249,8 +249,8 @@ def _price(
     fact: Fact, lease: Lease, tally: LeaseTally, totals: Totals, purses: Purses, at: datetime
 ) -> Charge:
     """A charge is what the hour adds to the rounded total of its price."""
-    version, total = totals.at(fact)
-    price = Price.of(version)
+    agreed, total = totals.at(fact)
+    price = Price.agreed(agreed)
     before = total.exact
     after = before + money.hour_fraction(
         price=price,
@@ -266,7 +266,7 @@ def _price(
         lease=lease,
         provider_id=lease.provider_id,
         tenant_id=lease.tenant_id,
-        price=version,
+        price_id=agreed.price_id,
         kind=Charge.Kind.USAGE,
         allocation_id=lease.allocation_id,
         hour=fact.hour,

@@ -81,7 +81,9 @@ def set_price(
     agreed = lease.price
     if (price.currency, price.schedule) != (agreed.currency, agreed.schedule):
         raise PriceOfAnotherKind(currency=agreed.currency, schedule=agreed.schedule)
-    policy.check_floor(Price.of(price), Pool.objects.get(allocations=lease.allocation_id))
+    policy.check_floor(
+        Price.of(price).less(discount_bps), Pool.objects.get(allocations=lease.allocation_id)
+    )
     with transaction.atomic():
         row, made = LeasePrice.objects.get_or_create(
             lease=lease,
@@ -115,7 +117,7 @@ def over(prices: Sequence[LeasePrice], period: Period) -> list[tuple[Price, Peri
     """A period cut where the price changes; `prices` are a lease's, in order of time."""
     edges = [period.start, *(r.from_at for r in prices if period.start < r.from_at < period.end)]
     return [
-        (Price.of(at_hour(prices, start).price), Period(start, end))
+        (Price.agreed(at_hour(prices, start)), Period(start, end))
         for start, end in pairwise([*edges, period.end])
     ]
 

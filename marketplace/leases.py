@@ -58,7 +58,7 @@ def quote_cancel(*, lease: Lease, at: datetime) -> Cancellation:
     if lease.state != State.SCHEDULED or at >= start:
         raise CancelWindowClosed(state=lease.state, start_at=start)
     return money.cancellation(
-        price=Price.of(lease.price),
+        price=Price.agreed(lease),
         schedule=lease.terms.cancellation,
         due_minor=lease.due_minor,
         start=start,

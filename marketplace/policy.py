@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ from inventory.errors import DomainError, Forbidden, Invalid
 from inventory.models import Organisation, Pool
 from inventory.periods import Period
 from marketplace import money
-from marketplace.models import PriceFloor, Reservation
+from marketplace.models import PriceFloor, PriceVersion, Reservation, TermsVersion
 from marketplace.money import Price
 from marketplace.money_text import format_price
 
@@ -63,6 +63,13 @@ class Wanted:
     chip_class: str
     cards: int
     period: Period
+
+
+class NoSuchTrial(Invalid):
+    """The terms allow no trial, or none of this size."""
+
+    code = "no_such_trial"
+    title = "The terms allow no such trial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,20 @@ def check_floor(price: Price, pool: Pool) -> None:
         )
 
 
+def check_trial(*, terms: TermsVersion, unit_count: int, hours: float) -> None:
+    """Whether the terms allow a trial of this size. Raises NoSuchTrial with what they allow."""
+    if not (1 <= unit_count <= terms.trial_units and 0 < hours <= terms.trial_hours):
+        raise NoSuchTrial(trial_units=terms.trial_units, trial_hours=terms.trial_hours)
+
+
+def trial_price(*, price: PriceVersion, terms: TermsVersion) -> Price:
+    """What a trial is counted with: the listing's basis, tax and fee, at the trial's amount.
+
+    It may be nothing; floors do not apply to it, nor do discounts.
+    """
+    return replace(Price.of(price), amount_micro=terms.trial_amount_micro)
+
+
 def hold_deposit(*, tenant_id: int, gross_minor: int, at: datetime) -> HoldDeposit:
     """What holding costs this tenant now. It is given back, or counts towards the price."""
     lapsed = lapsed_count(tenant_id, at)
@@ -128,7 +149,8 @@ def lapsed_count(tenant_id: int, at: datetime) -> int:
     """How many holds the tenant let lapse in the 30 days before.
 
     One given back in the second half of its time kept others away as long, and counts too:
-    else a hold cancelled just in time and made anew would cost nothing for ever.
+    else a hold cancelled just in time and made anew would cost nothing for ever. One that its
+    provider rejected, or left undecided, is no fault of the tenant's.
     """
     since = at - LAPSE_MEMORY
     return int(
@@ -137,8 +159,10 @@ def lapsed_count(tenant_id: int, at: datetime) -> int:
             kept=F("cancelled_at") - F("created_at"), left=F("expires_at") - F("cancelled_at")
         )
         .filter(
-            Q(state=Reservation.State.EXPIRED, expired_at__gt=since, expired_at__lte=at)
-            | Q(
+            (Q(decide_by__isnull=True) | Q(decision=Reservation.Decision.APPROVED))
+            & Q(state=Reservation.State.EXPIRED, expired_at__gt=since, expired_at__lte=at)
+            | ~Q(decision=Reservation.Decision.REJECTED)
+            & Q(
                 state=Reservation.State.CANCELLED,
                 confirmed_at__isnull=True,
                 cancelled_at__gt=since,

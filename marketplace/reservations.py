@@ -15,7 +15,7 @@ from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, Invalid, NotFound
 from inventory.joined import Joined
 from inventory.models import Chip, Organisation, Pool, Project
-from marketplace import lease_prices, money, policy
+from marketplace import approvals, discounts, lease_prices, money, policy
 from marketplace.models import Basket, Lease, Listing, PriceVersion, Reservation, TermsVersion
 from marketplace.money import Price, Quote
 from marketplace.offers import OfferClaim, OfferExpired, OfferInvalid
@@ -122,6 +122,8 @@ class Prospect:
     terms: TermsVersion
     quote: Quote
     expires_at: datetime
+    decide_by: datetime | None  # where the listing sells by approval
+    approvals_needed: int
 
 
 def prospect(offer: OfferClaim, *, at: datetime) -> Prospect:
@@ -143,19 +145,40 @@ def prospect(offer: OfferClaim, *, at: datetime) -> Prospect:
     price, terms, listing, pool, chip, provider = found
     pool.chip, listing.pool, listing.provider = chip, pool, provider
     _check_terms(terms, offer)
+    discount_bps = discounts.share_off(
+        discounts.tiers(price.discounts),
+        hours=offer.period.seconds // 3600,
+        cards=offer.unit_count * pool.unit_cards,
+    )
+    quote = money.quote(
+        price=Price.of(price).less(discount_bps),
+        unit_cards=pool.unit_cards,
+        cards_per_node=pool.cards_per_node,
+        unit_count=offer.unit_count,
+        period=offer.period,
+    )
+    decide_by, members = None, 0
+    if listing.mode == Listing.Mode.APPROVAL:
+        decide_by = approvals.decide_by(
+            decide_hours=terms.decide_hours,
+            start=offer.period.start,
+            lead_seconds=pool.lead_seconds,
+            at=at,
+        )
+        members = approvals.needed(
+            provider_id=listing.provider_id,
+            amount_minor=quote.gross_minor,
+            currency=quote.currency,
+        )
     return Prospect(
         offer=offer,
         listing=listing,
         price=price,
         terms=terms,
-        quote=money.quote(
-            price=Price.of(price),
-            unit_cards=pool.unit_cards,
-            cards_per_node=pool.cards_per_node,
-            unit_count=offer.unit_count,
-            period=offer.period,
-        ),
-        expires_at=_expires_at(offer, pool, at),
+        quote=quote,
+        expires_at=_expires_at(offer, pool, decide_by or at),
+        decide_by=decide_by,
+        approvals_needed=members,
     )
 
 
@@ -183,7 +206,12 @@ def place(
     with transactions.whole():
         # Read without a lock: a hold that began before a pause may end after it. Withdrawal
         # closes the block, and the claim sees that under the pool's lock.
-        if listing.state != Listing.State.PUBLISHED or listing.pool.state != Pool.State.ACTIVE:
+        # A provider that is verified no more sells nothing, even before its listings are paused.
+        if (
+            listing.state != Listing.State.PUBLISHED
+            or listing.pool.state != Pool.State.ACTIVE
+            or not listing.provider.is_verified
+        ):
             raise ListingClosed
         if listing.provider_id == tenant.pk:
             raise SelfTrade
@@ -227,6 +255,9 @@ def place(
             fee_minor=quote.fee_minor,
             due_minor=quote.due_minor,
             hold_deposit_minor=hold_deposit_minor,
+            discount_bps=quote.discount_bps,
+            decide_by=prospect.decide_by,
+            approvals_needed=prospect.approvals_needed,
             actor=actor.label,
             created_at=at,
         )
@@ -243,6 +274,7 @@ def place(
                 "gross_minor": quote.gross_minor,
                 "currency": quote.currency,
                 "expires_at": prospect.expires_at.isoformat(),
+                **_decide_facts(prospect),
             },
         )
     return reservation
@@ -252,7 +284,7 @@ def confirm(*, reservation: Reservation, at: datetime, actor: Actor) -> Lease:
     """The locked reservation becomes a lease with the same price, units, period and terms.
 
     The caller has moved the money in the same transaction. Locks the pool. Raises
-    IllegalTransition, HoldExpired. Not idempotent.
+    ApprovalPending, IllegalTransition, HoldExpired. Not idempotent.
     """
     with transactions.whole():
         lease = _begin_lease(reservation, at=at, actor=actor)
@@ -263,13 +295,14 @@ def confirm(*, reservation: Reservation, at: datetime, actor: Actor) -> Lease:
 def confirm_all(*, rows: Sequence[Reservation], at: datetime, actor: Actor) -> list[Lease]:
     """As `confirm` for each of the locked reservations, or for none. Locks the pools in the
     order of their ids."""
-    with transaction.atomic():
+    with transactions.whole():
         leases = [_begin_lease(row, at=at, actor=actor) for row in rows]
         capacity.confirm_all(allocation_ids=[row.allocation_id for row in rows], at=at, actor=actor)
     return leases
 
 
 def _begin_lease(reservation: Reservation, *, at: datetime, actor: Actor) -> Lease:
+    approvals.require_approved(reservation, at)
     transitions.advance(reservation, to=State.CONFIRMED, at=at, actor=actor)
     pool = reservation.allocation.pool
     lease = Lease(
@@ -302,18 +335,23 @@ def _begin_lease(reservation: Reservation, *, at: datetime, actor: Actor) -> Lea
 
 
 def expire(*, reservation: Reservation, at: datetime) -> Reservation:
-    """The locked reservation's hold has lapsed; its capacity is free again.
+    """The locked reservation's hold has lapsed, or nobody decided on it; its capacity is free.
 
     Locks the pool. Raises NotYetDue, IllegalTransition. Not idempotent.
     """
-    if at < reservation.expires_at:
+    if at < approvals.lapses_at(reservation):
         raise NotYetDue
     actor = actors.system("holds")
+    silent = approvals.is_undecided(reservation)
+    reason = "not decided in time" if silent else "not confirmed in time"
     with transactions.whole():
-        transitions.advance(
-            reservation, to=State.EXPIRED, at=at, actor=actor, reason="not confirmed in time"
-        )
-        capacity.expire(allocation_id=reservation.allocation_id, at=at, actor=actor)
+        transitions.advance(reservation, to=State.EXPIRED, at=at, actor=actor, reason=reason)
+        if silent and at < reservation.expires_at:  # for its pool the hold is alive
+            capacity.release(
+                allocation_id=reservation.allocation_id, at=at, actor=actor, reason=reason
+            )
+        else:
+            capacity.expire(allocation_id=reservation.allocation_id, at=at, actor=actor)
     return reservation
 
 
@@ -325,7 +363,7 @@ def cancel(*, reservation: Reservation, at: datetime, actor: Actor, reason: str)
     """
     if reservation.state == State.CONFIRMED:
         raise transitions.IllegalTransition("A confirmed one is given back with its lease")
-    if reservation.state == State.HELD and at >= reservation.expires_at:
+    if reservation.state == State.HELD and at >= approvals.lapses_at(reservation):
         return expire(reservation=reservation, at=at)
     with transactions.whole():
         transitions.advance(reservation, to=State.CANCELLED, at=at, actor=actor, reason=reason)
@@ -334,20 +372,25 @@ def cancel(*, reservation: Reservation, at: datetime, actor: Actor, reason: str)
 
 
 def due(*, at: datetime, limit: int) -> list[int]:
-    """Numbers of reservations whose hold has lapsed, oldest first; a basket lapses whole."""
-    rows = Reservation.objects.filter(state=State.HELD, expires_at__lte=at, basket=None)
-    return list(rows.order_by("expires_at").values_list("pk", flat=True)[:limit])
+    """Numbers of reservations whose hold has lapsed, and of those nobody decided on in time,
+    oldest first."""
+    held = Reservation.objects.filter(state=State.HELD, basket=None)  # a basket lapses whole
+    lapsed = held.filter(expires_at__lte=at).order_by("expires_at")
+    silent = held.filter(decision="", decide_by__lte=at).order_by("decide_by")
+    found = [*lapsed.values_list("pk", flat=True)[:limit]]
+    found += silent.exclude(pk__in=found).values_list("pk", flat=True)[: limit - len(found)]
+    return found
 
 
 def _check_terms(terms: TermsVersion, offer: OfferClaim) -> None:
     """Search offers nothing outside the terms; whoever builds an offer by hand is held to them."""
-    hours = offer.period.seconds / 3600
-    grid = terms.start_grid_seconds
+    hours, units = offer.period.seconds / 3600, offer.unit_count
     if (
         not terms.minimum_hours <= hours <= terms.maximum_hours
-        or hours % 1
-        or offer.unit_count < terms.minimum_units
-        or offer.period.start.timestamp() % grid
+        or (hours - terms.minimum_hours) % terms.hour_step
+        or not terms.minimum_units <= units <= (terms.maximum_units or units)
+        or (units - terms.minimum_units) % terms.unit_step
+        or offer.period.start.timestamp() % terms.start_grid_seconds
     ):
         raise Invalid("The units or the period lie outside the listing's terms")
 
@@ -358,6 +401,15 @@ def _check_ssh_keys(lines: Sequence[str]) -> None:
             load_ssh_public_key(line.encode())
         except (ValueError, UnsupportedAlgorithm) as error:
             raise SshKeyInvalid(line=line[:40]) from error
+
+
+def _decide_facts(prospect: Prospect) -> dict[str, object]:
+    if prospect.decide_by is None:
+        return {}
+    return {
+        "decide_by": prospect.decide_by.isoformat(),
+        "approvals_needed": prospect.approvals_needed,
+    }
 
 
 def _require_own_project(project_id: int, tenant_id: int) -> None:

@@ -151,6 +151,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3.0,
         "options": {"expires": 15},
     },
+    "pause-unverified": {
+        "task": "marketplace.pause_unverified",
+        "schedule": 30.0,
+        "options": {"expires": 120},
+    },
     "expire-reservations": {"task": "billing.expire_reservations", "schedule": 15.0},
     "expire-baskets": {"task": "billing.expire_baskets", "schedule": 15.0},
     "rate-usage": {"task": "billing.rate_usage", "schedule": 60.0},

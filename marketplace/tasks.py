@@ -7,13 +7,18 @@ from smtplib import SMTPException
 from celery import shared_task
 
 from inventory import clock
-from marketplace import leases, passwords
+from marketplace import leases, listings, passwords
 from marketplace.http import idempotency
 
 
 @shared_task(name="marketplace.follow_leases")
 def follow_leases(**_: object) -> int:
     return leases.sweep(at=clock.now(), limit=500)
+
+
+@shared_task(name="marketplace.pause_unverified")
+def pause_unverified(**_: object) -> int:
+    return listings.pause_unverified(at=clock.now())
 
 
 @shared_task(name="marketplace.forget")

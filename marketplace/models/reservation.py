@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pgtrigger
 from django.contrib.postgres.fields import DateTimeRangeField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
 from inventory.identifiers import PublicIdField
@@ -27,6 +27,20 @@ class DealQuerySet(models.QuerySet["Reservation"]):
         own = actor.organisation_id
         rows = self.filter(Q(tenant_id=own) | Q(provider_id=own))
         return rows.filter(project_id=actor.project_id) if actor.project_id else rows
+
+    def waiting(self) -> DealQuerySet:
+        """Those that their provider has to decide on."""
+        return self.filter(state=Reservation.State.HELD, decision="", decide_by__isnull=False)
+
+    def by_decision(self) -> DealQuerySet:
+        """With `decision_state` to filter by: the decision, or `pending` while it is awaited."""
+        pending = When(
+            state=Reservation.State.HELD,
+            decision="",
+            decide_by__isnull=False,
+            then=Value("pending"),
+        )
+        return self.alias(decision_state=Case(pending, default=F("decision")))
 
 
 @enforced

@@ -13,7 +13,7 @@ from billing import rating
 from billing.models import Charge, LeaseTally, PriceTally
 from inventory.models import JournalEntry
 from inventory.transitions import IllegalTransition
-from marketplace import lease_prices, leases, listings, policy
+from marketplace import floors, lease_prices, leases, listings, policy
 from marketplace.asking import PriceInput
 from marketplace.models import Lease, LeasePrice, Listing, PriceVersion
 from tests import world
@@ -177,7 +177,7 @@ def test_no_price_is_agreed_below_the_floor() -> None:
     listing = scene.listing()
     lease = books.lease(listing, start=10, end=20)
     cheap = asked(listing, 1.00)
-    listings.set_floor(
+    floors.set_floor(
         pool_id=listing.pool_id,
         power_micro=10**6,
         depreciation_micro=10**6,

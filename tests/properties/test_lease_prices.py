@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import asdict
+from datetime import datetime
 from fractions import Fraction
 
 from hypothesis import given
@@ -14,6 +15,12 @@ from marketplace import lease_prices, money
 from marketplace.models import LeasePrice, PriceVersion
 from marketplace.money import NOTHING, Amounts, Price
 from tests.properties.test_money import exactly, hours_of, periods, price, prices
+
+
+def agreed(start: datetime, asked: Price) -> LeasePrice:
+    facts = asdict(asked)
+    discount_bps = facts.pop("discount_bps")
+    return LeasePrice(from_at=start, price=PriceVersion(**facts), discount_bps=discount_bps)
 
 
 @exactly
@@ -31,10 +38,7 @@ def test_hours_in_any_order_add_up_to_the_quotes_of_their_prices(
     starts = [floor_hour(period.start)]
     for gap in gaps:
         starts.append(starts[-1] + gap * HOUR)
-    rows = [
-        LeasePrice(from_at=start, price=PriceVersion(**asdict(one)))
-        for start, one in zip(starts, asked, strict=True)
-    ]
+    rows = [agreed(start, one) for start, one in zip(starts, asked, strict=True)]
     parts = lease_prices.over(rows, period)
     quotes = {
         start: money.quote(price=one, unit_cards=8, cards_per_node=8, unit_count=3, period=part)
@@ -47,7 +51,7 @@ def test_hours_in_any_order_add_up_to_the_quotes_of_their_prices(
     order.shuffle(hours)
     for hour in hours:
         row = lease_prices.at_hour(rows, floor_hour(hour.start))
-        one = Price.of(row.price)
+        one = Price.agreed(row)
         after = exact[row.from_at] + money.hour_fraction(
             price=one,
             cards_per_node=8,
