@@ -2,7 +2,7 @@
 
 -- The allocation ends later. What it holds already is not asked for again; each piece is
 -- swept against the others' claims. `p_blocks` names adjoining blocks it grows into.
-CREATE FUNCTION capacity_extend(
+CREATE OR REPLACE FUNCTION capacity_extend(
     p_allocation bigint, p_end timestamptz, p_blocks bigint[],
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -97,7 +97,7 @@ BEGIN
 END $$;
 
 -- What live claims block after an instant is given back; the rest stays.
-CREATE FUNCTION capacity_cut_claims(
+CREATE OR REPLACE FUNCTION capacity_cut_claims(
     a inventory_allocation, p_until timestamptz, p_kind text, p_clock timestamptz,
     p_at timestamptz, p_actor text, p_reason text
 ) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
@@ -121,7 +121,7 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE FUNCTION capacity_shorten(
+CREATE OR REPLACE FUNCTION capacity_shorten(
     p_allocation bigint, p_end timestamptz, p_reason text,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -139,7 +139,8 @@ BEGIN
     IF p_end >= upper(a.period) OR p_end <= lower(a.period) OR p_end < p_at THEN
         PERFORM capacity_refuse('invalid_end', '{}');
     END IF;
-    until := p_end + make_interval(secs => a.turnaround_seconds);
+    -- Where another allocation takes the machines over it blocks nothing after its end.
+    until := least(p_end + make_interval(secs => a.turnaround_seconds), upper(a.blocking));
     PERFORM capacity_cut_claims(a, until, 'shortened', l.clk, p_at, p_actor, p_reason);
     UPDATE inventory_binding SET during = tstzrange(lower(during), until)
     WHERE allocation_id = a.id AND upper(during) > until AND lower(during) < until;
@@ -156,7 +157,7 @@ BEGIN
 END $$;
 
 -- The nodes are clean: claims and bindings end, and what was blocked beyond is free.
-CREATE FUNCTION capacity_finish(
+CREATE OR REPLACE FUNCTION capacity_finish(
     p_allocation bigint, p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = public, pg_temp AS $$

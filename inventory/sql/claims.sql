@@ -2,7 +2,7 @@
 
 -- How a blocking period falls on blocks that adjoin: one piece per block, cut at their edges.
 -- Returns what is wrong, or NULL and the pieces in order of time.
-CREATE FUNCTION capacity_pieces(
+CREATE OR REPLACE FUNCTION capacity_pieces(
     p_pool bigint, p_blocks bigint[], p_period tstzrange, p_blocking tstzrange,
     OUT problem text, OUT blocks bigint[], OUT counts integer[], OUT pieces tstzrange[]
 ) LANGUAGE plpgsql VOLATILE AS $$
@@ -46,7 +46,7 @@ END $$;
 
 -- An allocation is held, with one claim per block. A refusal is a row, not an error, and
 -- writes nothing, so that it costs no rollback inside the caller's transaction.
-CREATE FUNCTION capacity_claim(
+CREATE OR REPLACE FUNCTION capacity_claim(
     p_pool bigint, p_blocks bigint[], p_units integer, p_period tstzrange, p_tenant bigint,
     p_held_until timestamptz, p_public_id uuid, p_ssh_keys jsonb,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
@@ -118,7 +118,7 @@ BEGIN
 END $$;
 
 -- Locks the pool of an allocation, then the allocation. The pool of an allocation never changes.
-CREATE FUNCTION capacity_lock_allocation(
+CREATE OR REPLACE FUNCTION capacity_lock_allocation(
     p_allocation bigint, p_at timestamptz, p_replay boolean, OUT clk timestamptz,
     OUT a inventory_allocation
 ) LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
@@ -131,7 +131,7 @@ BEGIN
 END $$;
 
 -- The one place where capacity verbs move an allocation's state.
-CREATE FUNCTION capacity_move(
+CREATE OR REPLACE FUNCTION capacity_move(
     a inventory_allocation, p_to text, p_next_step_at timestamptz,
     p_at timestamptz, p_actor_kind text, p_actor text, p_reason text
 ) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
@@ -147,7 +147,7 @@ BEGIN
     );
 END $$;
 
-CREATE FUNCTION capacity_confirm(
+CREATE OR REPLACE FUNCTION capacity_confirm(
     p_allocation bigint, p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = public, pg_temp AS $$
@@ -176,7 +176,7 @@ BEGIN
     PERFORM capacity_move(l.a, 'scheduled', lower((l.a).blocking), p_at, p_actor_kind, p_actor, '');
 END $$;
 
-CREATE FUNCTION capacity_confirm_all(
+CREATE OR REPLACE FUNCTION capacity_confirm_all(
     p_allocations bigint[], p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = public, pg_temp AS $$
@@ -191,7 +191,7 @@ BEGIN
 END $$;
 
 -- Every live claim of an allocation is given back.
-CREATE FUNCTION capacity_give_back(
+CREATE OR REPLACE FUNCTION capacity_give_back(
     a inventory_allocation, p_clock timestamptz, p_to text,
     p_at timestamptz, p_actor text, p_reason text
 ) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
@@ -208,7 +208,7 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE FUNCTION capacity_expire(
+CREATE OR REPLACE FUNCTION capacity_expire(
     p_allocation bigint, p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = public, pg_temp AS $$
@@ -230,7 +230,7 @@ BEGIN
     RETURN true;
 END $$;
 
-CREATE FUNCTION capacity_release(
+CREATE OR REPLACE FUNCTION capacity_release(
     p_allocation bigint, p_reason text,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -248,6 +248,9 @@ BEGIN
     UPDATE inventory_binding
     SET during = tstzrange(lower(during), greatest(least(p_at, upper(during)), lower(during) + interval '1 microsecond'))
     WHERE allocation_id = p_allocation AND upper(during) > p_at;
+    IF (l.a).continues_id IS NOT NULL THEN
+        PERFORM capacity_take_back(l.a, l.clk, p_at, p_actor);
+    END IF;
     PERFORM capacity_give_back(l.a, l.clk, 'released', p_at, p_actor, p_reason);
     PERFORM capacity_move(l.a, 'cancelled', NULL, p_at, p_actor_kind, p_actor, p_reason);
     RETURN true;

@@ -35,6 +35,7 @@ KINDS = {
 # Events that are more than a change of state.
 EVENTS = {
     "allocation.bound": _("nodes chosen"),
+    "allocation.converted": _("goes on in another lease"),
     "allocation.extended": _("end moved later"),
     "allocation.held": _("units held"),
     "allocation.rebound": _("node replaced"),
@@ -85,6 +86,7 @@ REASONS = {
     "deadline exceeded": _("not ready in time"),
     "deadline_exceeded": _("not ready in time"),
     "given back before confirming": _("given back before confirming"),
+    "handed over": _("handed over"),
     "never started": _("never started"),
     "no_node_available": _("too few nodes were free, healthy and clean"),
     "not confirmed in time": _("not confirmed in time"),
