@@ -19,6 +19,7 @@ from inventory.models import Organisation
 from marketplace import approvals, leases, offers, policy, reservations
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.money import Amounts
+from marketplace.reservations import Prospect
 
 logger = logging.getLogger(__name__)
 ACTOR = actors.system("holds")
@@ -70,29 +71,44 @@ def hold(
         tenant = reservations.lock_tenant(actor.organisation_id)
         prospect = reservations.prospect(offer, at=at)
         require_tradable(prospect.listing, tenant)
-        quote = prospect.quote
-        deposit = policy.hold_deposit(
-            tenant_id=tenant.pk, gross_minor=quote.gross_minor, at=at
-        ).amount_minor
-        public_id = identifiers.new("rsv")
-        if deposit:
-            ledger.place_hold(
-                key=_hold_key(public_id),
-                account=ledger.wallet(tenant, quote.currency),
-                amount_minor=deposit,
-                expires_at=prospect.expires_at,
-                at=at,
-            )
-        return reservations.place(
-            reservation_public_id=public_id,
-            prospect=prospect,
-            tenant=tenant,
-            project_id=project_id,
-            hold_deposit_minor=deposit,
-            at=at,
-            actor=actor,
-            ssh_keys=ssh_keys,
+        return keep(
+            prospect, tenant=tenant, project_id=project_id, at=at, actor=actor, ssh_keys=ssh_keys
         )
+
+
+def keep(
+    prospect: Prospect,
+    *,
+    tenant: Organisation,
+    project_id: int | None,
+    at: datetime,
+    actor: Actor,
+    ssh_keys: Sequence[str] = (),
+) -> Reservation:
+    """The deposit is kept aside and the capacity held, for the locked tenant. Raises
+    InsufficientFunds, and what `reservations.place` raises."""
+    quote, public_id = prospect.quote, identifiers.new("rsv")
+    deposit = policy.hold_deposit(
+        tenant_id=tenant.pk, gross_minor=quote.gross_minor, at=at
+    ).amount_minor
+    if deposit:
+        ledger.place_hold(
+            key=_hold_key(public_id),
+            account=ledger.wallet(tenant, quote.currency),
+            amount_minor=deposit,
+            expires_at=prospect.expires_at,
+            at=at,
+        )
+    return reservations.place(
+        reservation_public_id=public_id,
+        prospect=prospect,
+        tenant=tenant,
+        project_id=project_id,
+        hold_deposit_minor=deposit,
+        at=at,
+        actor=actor,
+        ssh_keys=ssh_keys,
+    )
 
 
 def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:

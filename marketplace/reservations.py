@@ -124,6 +124,7 @@ class Prospect:
     expires_at: datetime
     decide_by: datetime | None  # where the listing sells by approval
     approvals_needed: int
+    kind: Reservation.Kind = Reservation.Kind.REGULAR
 
 
 def prospect(offer: OfferClaim, *, at: datetime) -> Prospect:
@@ -157,19 +158,7 @@ def prospect(offer: OfferClaim, *, at: datetime) -> Prospect:
         unit_count=offer.unit_count,
         period=offer.period,
     )
-    decide_by, members = None, 0
-    if listing.mode == Listing.Mode.APPROVAL:
-        decide_by = approvals.decide_by(
-            decide_hours=terms.decide_hours,
-            start=offer.period.start,
-            lead_seconds=pool.lead_seconds,
-            at=at,
-        )
-        members = approvals.needed(
-            provider_id=listing.provider_id,
-            amount_minor=quote.gross_minor,
-            currency=quote.currency,
-        )
+    decide_by, members = deciding(listing, terms, quote, start=offer.period.start, at=at)
     return Prospect(
         offer=offer,
         listing=listing,
@@ -180,6 +169,24 @@ def prospect(offer: OfferClaim, *, at: datetime) -> Prospect:
         decide_by=decide_by,
         approvals_needed=members,
     )
+
+
+def deciding(
+    listing: Listing, terms: TermsVersion, quote: Quote, *, start: datetime, at: datetime
+) -> tuple[datetime | None, int]:
+    """Until when how many of the provider's members decide; nobody where it sells at once."""
+    if listing.mode != Listing.Mode.APPROVAL:
+        return None, 0
+    decide_by = approvals.decide_by(
+        decide_hours=terms.decide_hours,
+        start=start,
+        lead_seconds=listing.pool.lead_seconds,
+        at=at,
+    )
+    members = approvals.needed(
+        provider_id=listing.provider_id, amount_minor=quote.gross_minor, currency=quote.currency
+    )
+    return decide_by, members
 
 
 def place(
@@ -246,6 +253,8 @@ def place(
             terms=prospect.terms,
             allocation=allocation,
             basket=basket,
+            kind=prospect.kind,
+            trial_pool=listing.pool if prospect.kind == Reservation.Kind.TRIAL else None,
             unit_count=offer.unit_count,
             period=offer.period.range,
             expires_at=prospect.expires_at,
@@ -304,6 +313,13 @@ def confirm_all(*, rows: Sequence[Reservation], at: datetime, actor: Actor) -> l
 def _begin_lease(reservation: Reservation, *, at: datetime, actor: Actor) -> Lease:
     approvals.require_approved(reservation, at)
     transitions.advance(reservation, to=State.CONFIRMED, at=at, actor=actor)
+    return lease_of(reservation, at=at, actor=actor)
+
+
+def lease_of(
+    reservation: Reservation, *, at: datetime, actor: Actor, parent: Lease | None = None
+) -> Lease:
+    """The lease of a reservation that was confirmed just now, with its first price."""
     pool = reservation.allocation.pool
     lease = Lease(
         reservation=reservation,
@@ -314,6 +330,8 @@ def _begin_lease(reservation: Reservation, *, at: datetime, actor: Actor) -> Lea
         price_id=reservation.price_id,
         terms_id=reservation.terms_id,
         allocation=reservation.allocation,
+        kind=reservation.kind,
+        parent=parent,
         unit_count=reservation.unit_count,
         card_count=reservation.unit_count * pool.unit_cards,
         period=reservation.period,
@@ -382,13 +400,21 @@ def due(*, at: datetime, limit: int) -> list[int]:
     return found
 
 
-def _check_terms(terms: TermsVersion, offer: OfferClaim) -> None:
-    """Search offers nothing outside the terms; whoever builds an offer by hand is held to them."""
-    hours, units = offer.period.seconds / 3600, offer.unit_count
+def check_hours(terms: TermsVersion, hours: float) -> None:
+    """Whether a lease may be so long. Raises Invalid."""
     if (
         not terms.minimum_hours <= hours <= terms.maximum_hours
         or (hours - terms.minimum_hours) % terms.hour_step
-        or not terms.minimum_units <= units <= (terms.maximum_units or units)
+    ):
+        raise Invalid("The units or the period lie outside the listing's terms")
+
+
+def _check_terms(terms: TermsVersion, offer: OfferClaim) -> None:
+    """Search offers nothing outside the terms; whoever builds an offer by hand is held to them."""
+    check_hours(terms, offer.period.seconds / 3600)
+    units = offer.unit_count
+    if (
+        not terms.minimum_units <= units <= (terms.maximum_units or units)
         or (units - terms.minimum_units) % terms.unit_step
         or offer.period.start.timestamp() % terms.start_grid_seconds
     ):

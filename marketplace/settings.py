@@ -329,6 +329,7 @@ SPECTACULAR_SETTINGS = {
         "AllocationStateEnum": "inventory.models.Allocation.State",
         "AllocationKindEnum": "inventory.models.Allocation.Kind",
         "ListingStateEnum": "marketplace.models.Listing.State",
+        "DealKindEnum": "marketplace.models.Reservation.Kind",
         "ReservationStateEnum": "marketplace.models.Reservation.State",
         "LeaseStateEnum": "marketplace.models.Lease.State",
         "ReceiptStateEnum": "billing.models.BankReceipt.State",

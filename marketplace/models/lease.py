@@ -80,6 +80,9 @@ class Lease(models.Model):
     price = models.ForeignKey(PriceVersion, on_delete=models.PROTECT, related_name="+")
     terms = models.ForeignKey(TermsVersion, on_delete=models.PROTECT, related_name="+")
     allocation = models.OneToOneField(Allocation, on_delete=models.PROTECT, related_name="lease")
+    kind = models.CharField(
+        max_length=8, choices=Reservation.Kind, default=Reservation.Kind.REGULAR
+    )
     parent = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="children"
     )
@@ -124,6 +127,7 @@ class Lease(models.Model):
                 "terms",
                 "allocation",
                 "parent",
+                "kind",
                 "unit_count",
                 "card_count",
                 "period",

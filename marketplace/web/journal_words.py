@@ -54,6 +54,7 @@ EVENTS = {
     "fabric.created": _("fabric added"),
     "instance.corrected": _("delivered time corrected"),
     "lease.closed": _("money settled to the end"),
+    "lease.converted": _("becomes a lease on the same nodes"),
     "lease.end_ordered": _("end ordered"),
     "lease.price_set": _("price agreed from an hour on"),
     "listing.published": _("listing published"),

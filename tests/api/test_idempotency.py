@@ -34,6 +34,7 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
         "POST /instances/{public_id}/mark-clean",
         "POST /instances/{public_id}/replace",
         "POST /instances/{public_id}/retry-release",
+        "POST /leases/{public_id}/convert",
         "POST /listings",
         "POST /listings/{public_id}/pause",
         "POST /listings/{public_id}/reprice",
@@ -51,6 +52,7 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
         "POST /reservations/{public_id}/cancel",
         "POST /reservations/{public_id}/confirm",
         "POST /settlements",
+        "POST /trials",
         "POST /wallet/credit-limit",
     }
 

@@ -40,6 +40,17 @@ def _basket(market: Market) -> str:
     return str(market.as_tenant.do("/baskets", {"offers": [market.offer()["token"]]})["id"])
 
 
+def trial_terms() -> dict[str, Any]:
+    return {"trial_units": 1, "trial_hours": 4, "trial_convertible": True}
+
+
+def _unknown_listing(market: Market) -> dict[str, Any]:
+    """A listing that sells nothing exists for nobody but its provider."""
+    public_id = str(market.listing(terms=trial_terms())["id"])
+    market.as_provider.do(f"/listings/{public_id}/pause", {})
+    return {"listing": public_id}
+
+
 def _lease(market: Market) -> str:
     market.listing()
     market.fund()
@@ -178,6 +189,7 @@ FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
     "/outages": outage_body,
     "/listings": lambda market: market.listing_body(),
     "/reservations": lambda market: _foreign_project(market),
+    "/trials": _unknown_listing,
     "/baskets": lambda market: _in_basket(_foreign_project(market)),
 }
 # Routes that name no row of anybody's: what they show is tested elsewhere.
@@ -244,6 +256,8 @@ def _strange(market: Market, route: Route, path: str, body: Any = None) -> Any:
         content_type, raw = "text/csv", b"serial\nA1\n"
     if route.path.endswith(("/availability", "/usage")):
         query = f"?from={text(next_hour())}&to={text(next_hour(2))}"
+    if route.path.endswith("/conversion-quote"):
+        query = "?hours=24"
     return market.as_stranger.send(
         route.method, path + query, body, raw=raw, content_type=content_type
     )
@@ -256,6 +270,7 @@ BODIES: dict[str, Any] = {
     "reject": {"reason": "no"},
     "fail": {"reason": "no", "expected_back_at": text(next_hour(10))},
     **{verb: {"reason": "no"} for verb in ("retire", "replace", "retry-release", "mark-clean")},
+    "convert": {"hours": 24},
     "floors": {
         "power_micro": 1,
         "depreciation_micro": 1,
