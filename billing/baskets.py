@@ -50,23 +50,24 @@ def hold(
                 prospects.append(reservations.prospect(claim, at=at))
                 checkout.require_tradable(prospects[-1].listing, tenant)
         baskets.check(prospects)
-        deposit = policy.hold_deposit(
-            tenant_id=tenant.pk, gross_minor=sum(p.quote.gross_minor for p in prospects), at=at
-        )
+        standing = checkout.standing_of(tenant, project_id=project_id, at=at, actor=actor)
+        terms = prospects[0].hold_terms(lapsed_count=standing.lapsed_count, at=at)
+        deposit = terms.deposit_minor(sum(p.quote.gross_minor for p in prospects))
         public_id = identifiers.new("bsk")
-        if deposit.amount_minor:
+        if deposit:
             ledger.place_hold(
                 key=_hold_key(public_id),
                 account=ledger.wallet(tenant, prospects[0].quote.currency),
-                amount_minor=deposit.amount_minor,
+                amount_minor=deposit,
                 expires_at=min(prospect.expires_at for prospect in prospects),
                 at=at,
             )
         return baskets.place(
             basket_public_id=public_id,
             prospects=prospects,
-            deposit=deposit,
             tenant=tenant,
+            standing=standing,
+            hold_deposit_minor=deposit,
             project_id=project_id,
             at=at,
             actor=actor,
@@ -78,12 +79,13 @@ def confirm(*, basket_public_id: str, at: datetime, actor: Actor) -> Basket:
     """What is due for all of it moves from the wallet, and every deal is a lease; or none is.
 
     Locks the basket, its reservations, the wallet, and the pools last. Not idempotent: a
-    second one finds it confirmed. Raises NotFound, DebtOpen, InsufficientFunds, HoldExpired,
-    IllegalTransition.
+    second one finds it confirmed. Raises NotFound, OrganisationUnverified, DebtOpen,
+    InsufficientFunds, HoldExpired, IllegalTransition.
     """
     with transactions.whole():
         basket = _lock_visible(basket_public_id, actor)
         rows = baskets.lock_reservations(basket)
+        policy.require_verified(basket.tenant)
         if basket.state == State.HELD:  # any other is refused by baskets.confirm
             checkout.lock_purse(basket.tenant, basket.currency)
             if basket.hold_deposit_minor:

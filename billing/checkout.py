@@ -58,8 +58,12 @@ def hold(
     at: datetime,
     actor: Actor,
     ssh_keys: Sequence[str] = (),
+    pay_by: str = Reservation.PayBy.WALLET,
 ) -> Reservation:
     """Capacity and a deposit for it are kept until the reservation's `expires_at`.
+
+    Who pays by bank gets days instead of minutes, for a larger deposit: the deposit comes from
+    the wallet either way, so that nothing is held unconditionally.
 
     Locks the tenant's organisation, its wallet, and the pool last. Not idempotent: the
     entry's key is. Raises OfferInvalid, OfferExpired, InsufficientFunds, SelfTrade,
@@ -69,11 +73,24 @@ def hold(
     with transactions.whole():
         # First in the order of locks; it also lines up a tenant's holds before its hold limit.
         tenant = reservations.lock_tenant(actor.organisation_id)
-        prospect = reservations.prospect(offer, at=at)
+        prospect = reservations.prospect(offer, at=at, pay_by=pay_by)
         require_tradable(prospect.listing, tenant)
         return keep(
             prospect, tenant=tenant, project_id=project_id, at=at, actor=actor, ssh_keys=ssh_keys
         )
+
+
+def standing_of(
+    tenant: Organisation, *, project_id: int | None, at: datetime, actor: Actor
+) -> policy.Standing:
+    """Of the locked tenant, as this actor's hold in that project is held against it."""
+    return policy.standing(
+        tenant_id=tenant.pk,
+        project_id=project_id,
+        key_id=actor.label if actor.kind == "key" else None,
+        discreet=actor.project_id is not None,
+        at=at,
+    )
 
 
 def keep(
@@ -88,9 +105,9 @@ def keep(
     """The deposit is kept aside and the capacity held, for the locked tenant. Raises
     InsufficientFunds, and what `reservations.place` raises."""
     quote, public_id = prospect.quote, identifiers.new("rsv")
-    deposit = policy.hold_deposit(
-        tenant_id=tenant.pk, gross_minor=quote.gross_minor, at=at
-    ).amount_minor
+    standing = standing_of(tenant, project_id=project_id, at=at, actor=actor)
+    terms = prospect.hold_terms(lapsed_count=standing.lapsed_count, at=at)
+    deposit = terms.deposit_minor(quote.gross_minor)
     if deposit:
         ledger.place_hold(
             key=_hold_key(public_id),
@@ -103,6 +120,7 @@ def keep(
         reservation_public_id=public_id,
         prospect=prospect,
         tenant=tenant,
+        standing=standing,
         project_id=project_id,
         hold_deposit_minor=deposit,
         at=at,
@@ -115,14 +133,15 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
     """What is due moves from the wallet to the lease's deposit, and the deal is a lease.
 
     Locks the reservation, the wallet, and the pool last. Not idempotent: a second one finds
-    the reservation confirmed. Raises NotFound, InABasket, ApprovalPending, DebtOpen,
-    InsufficientFunds, HoldExpired, IllegalTransition.
+    the reservation confirmed. Raises NotFound, InABasket, ApprovalPending,
+    OrganisationUnverified, DebtOpen, InsufficientFunds, HoldExpired, IllegalTransition.
     """
     with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
         reservations.require_single(reservation)
         approvals.require_approved(reservation, at)
         tenant, currency = reservation.tenant, reservation.currency
+        policy.require_verified(tenant)
         if reservation.state == State.HELD:  # any other is refused by reservations.confirm
             lock_purse(tenant, currency)
             _release_hold(reservation, at)
@@ -178,7 +197,14 @@ def cancel(*, reservation_public_id: str, at: datetime, actor: Actor, reason: st
             actor=actor,
         )
         leases.cancel(lease=lease, at=at, actor=actor, reason=reason)
-        transitions.advance(reservation, to=State.CANCELLED, at=at, actor=actor, reason=reason)
+        transitions.advance(
+            reservation,
+            to=State.CANCELLED,
+            at=at,
+            actor=actor,
+            reason=reason,
+            changed=reservations.commits(reservation, minor=quote.kept.gross_minor, card_seconds=0),
+        )
     return reservation
 
 
@@ -188,7 +214,7 @@ def reject(*, reservation_public_id: str, at: datetime, actor: Actor, reason: st
     It counts as no lapse. Locks reservation, balances, and the pool last. Not idempotent: a
     second one finds it decided. Raises what `approvals.lock` and `approvals.reject` raise.
     """
-    with transaction.atomic():
+    with transactions.whole():
         reservation = approvals.lock(reservation_public_id, actor)
         approvals.reject(reservation=reservation, at=at, actor=actor, reason=reason)
         _give_hold_back(reservation, at=at, actor=actor)

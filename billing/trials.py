@@ -10,7 +10,7 @@ from billing.models import LeaseTally
 from inventory import identifiers, transactions
 from inventory.actors import Actor
 from inventory.errors import NotFound
-from marketplace import leases, reservations, trials
+from marketplace import leases, policy, reservations, trials
 from marketplace.models import Lease, Reservation
 from marketplace.trials import Conversion
 
@@ -67,7 +67,7 @@ def convert(
     """The running trial goes on as a lease on the same nodes; what is due moves at once.
 
     Locks the tenant's organisation, the trial's lease, the wallet, and the pool last. Not
-    idempotent: the entry's key is. Raises NotFound, DebtOpen, InsufficientFunds,
+    idempotent: the entry's key is. Raises NotFound, DebtOpen, QuotaExceeded, InsufficientFunds,
     CapacityTaken, and what `trials.conversion` and `trials.convert` raise.
     """
     with transactions.whole():
@@ -76,6 +76,8 @@ def convert(
         if trial.tenant_id != tenant.pk or actor.project_id not in (None, trial.project_id):
             raise NotFound("No such lease")
         agreed = trials.conversion(trial=trial, hours=hours, from_at=from_at, at=at)
+        standing = checkout.standing_of(tenant, project_id=trial.project_id, at=at, actor=actor)
+        policy.check_quotas(standing, agreed.ask)
         public_id = identifiers.new("rsv")
         checkout.lock_purse(tenant, agreed.quote.currency)
         checkout.fund(

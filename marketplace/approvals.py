@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
 
-from inventory import capacity, journal, transitions
+from inventory import capacity, journal, transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, Invalid, NotFound
 from inventory.models import ApiKey, Membership, Organisation, User
@@ -93,7 +92,7 @@ def set_rule(
     Raises NotFound, InvalidApprovalRule, UnknownCurrency. Not idempotent: each call is a version.
     """
     money.exponent(currency)
-    with transaction.atomic():
+    with transactions.whole():
         rows = Organisation.objects.select_for_update(of=("self",), no_key=True)
         provider = rows.filter(pk=provider_id, is_provider=True).first()
         if provider is None or provider.pk != actor.organisation_id:
@@ -196,7 +195,7 @@ def approve(
     ApprovedAlready, ApproverUnknown, OrganisationUnverified, IllegalTransition where it is
     over. Not idempotent: the same member twice is refused.
     """
-    with transaction.atomic():
+    with transactions.whole():
         reservation = lock(reservation_public_id, actor)
         _require_open(reservation, at)
         policy.require_verified(reservation.provider)
@@ -270,7 +269,7 @@ def lock(public_id: str, actor: Actor) -> Reservation:
     """The provider's own reservation, locked. Raises NotFound, also where it is another's."""
     rows = Reservation.objects.select_for_update(of=("self",), no_key=True)
     try:
-        row = rows.select_related("provider").get(public_id=public_id)
+        row = rows.select_related("provider", "tenant", "allocation__pool").get(public_id=public_id)
     except (Reservation.DoesNotExist, ValidationError):
         raise NotFound("No such reservation") from None
     if row.provider_id != actor.organisation_id:

@@ -15,7 +15,7 @@ from inventory.errors import DomainError, Invalid, NotFound
 from inventory.models import Organisation
 from marketplace import money, policy, reservations
 from marketplace.models import Basket, Lease, Listing, Reservation
-from marketplace.policy import HoldDeposit, Wanted
+from marketplace.policy import Standing
 from marketplace.reservations import Prospect
 
 State = Basket.State
@@ -78,8 +78,9 @@ def place(
     *,
     basket_public_id: str,
     prospects: Sequence[Prospect],
-    deposit: HoldDeposit,
     tenant: Organisation,
+    standing: Standing,
+    hold_deposit_minor: int,
     project_id: int | None,
     at: datetime,
     actor: Actor,
@@ -88,20 +89,18 @@ def place(
     """All of the prospects are held for the locked tenant until the first of them would lapse.
 
     Its cards add up towards the tenant's hold limit, the same pool may come twice. Pools are
-    locked in the order of their ids, so that two baskets cannot wait for each other. Raises
-    HoldLimit, NotFound (project), and, with the `offer_index`, what `reservations.place`
+    locked in the order of their ids, so that two baskets cannot wait for each other. The
+    standing was read after the tenant was locked. Raises
+    HoldLimit, and, with the `offer_index`, QuotaExceeded and what `reservations.place`
     raises; then nothing is held. Not idempotent: the entry's key is.
     """
     quotes = [prospect.quote for prospect in prospects]
     expires_at = min(prospect.expires_at for prospect in prospects)
-    policy.check_basket_limit(
-        tenant_id=tenant.pk,
-        wanted=[
-            Wanted(p.listing.pool.chip.chip_class, p.quote.card_count, p.offer.period)
-            for p in prospects
-        ],
-        at=at,
-    )
+    asks = [prospect.ask for prospect in prospects]
+    policy.check_hold_limit(standing, *asks)
+    for index, ask in enumerate(asks):
+        with naming(index):
+            policy.check_quotas(standing.plus(*asks[:index]), ask)
     with transactions.whole():
         basket = Basket.objects.create(
             public_id=basket_public_id,
@@ -111,11 +110,11 @@ def place(
             currency=quotes[0].currency,
             gross_minor=sum(quote.gross_minor for quote in quotes),
             due_minor=sum(quote.due_minor for quote in quotes),
-            hold_deposit_minor=deposit.amount_minor,
+            hold_deposit_minor=hold_deposit_minor,
             actor=actor.label,
             created_at=at,
         )
-        shares = money.portions([quote.gross_minor for quote in quotes], deposit.bps)
+        shares = money.portions([quote.gross_minor for quote in quotes], hold_deposit_minor)
         ids = [identifiers.new("rsv") for _ in prospects]
         journal.record(
             event="basket.held",
@@ -138,6 +137,7 @@ def place(
                     reservation_public_id=ids[index],
                     prospect=replace(prospects[index], expires_at=expires_at),
                     tenant=tenant,
+                    standing=standing,
                     project_id=project_id,
                     hold_deposit_minor=shares[index],
                     basket=basket,

@@ -213,10 +213,13 @@ def share(amount_minor: int, bps: int) -> int:
     return half_up(Fraction(amount_minor * bps, WHOLE_BPS))
 
 
-def portions(amounts: Sequence[int], bps: int) -> list[int]:
-    """The parts of `share` of a sum that fall to its summands: they add up to it exactly."""
-    totals = [share(total, bps) for total in accumulate(amounts)]
-    return [after - before for before, after in pairwise([0, *totals])]
+def portions(amounts: Sequence[int], whole_minor: int) -> list[int]:
+    """A whole shared out in proportion to amounts: the parts add up to it exactly."""
+    total = sum(amounts)
+    if not total:
+        return [0 for _ in amounts]
+    steps = [half_up(Fraction(whole_minor * part, total)) for part in accumulate(amounts)]
+    return [after - before for before, after in pairwise([0, *steps])]
 
 
 def quote(

@@ -7,7 +7,7 @@ from smtplib import SMTPException
 from celery import shared_task
 
 from inventory import clock
-from marketplace import leases, listings, passwords
+from marketplace import leases, listings, passwords, quotas
 from marketplace.http import idempotency
 
 
@@ -19,6 +19,11 @@ def follow_leases(**_: object) -> int:
 @shared_task(name="marketplace.pause_unverified")
 def pause_unverified(**_: object) -> int:
     return listings.pause_unverified(at=clock.now())
+
+
+@shared_task(name="marketplace.add_up_commitments")
+def add_up_commitments(**_: object) -> int:
+    return quotas.add_up()
 
 
 @shared_task(name="marketplace.forget")

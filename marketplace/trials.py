@@ -44,6 +44,17 @@ class Conversion:
     period: Period
     quote: Quote
 
+    @property
+    def ask(self) -> policy.Ask:
+        """What a tenant's quotas are held against."""
+        return policy.Ask(
+            chip_class=self.trial.allocation.pool.chip.chip_class,
+            card_count=self.trial.card_count,
+            period=self.period,
+            currency=self.quote.currency,
+            gross_minor=self.quote.gross_minor,
+        )
+
 
 def prospect(
     *,
@@ -99,6 +110,7 @@ def prospect(
         price=price,
         terms=terms,
         quote=quote,
+        pay_by=Reservation.PayBy.WALLET,
         expires_at=expires_at,
         decide_by=decide_by,
         approvals_needed=members,
@@ -189,6 +201,7 @@ def _confirmed(
         allocation=allocation,
         state=State.CONFIRMED,
         unit_count=trial.unit_count,
+        card_count=trial.card_count,
         period=agreed.period.range,
         expires_at=at,
         currency=quote.currency,
@@ -198,6 +211,8 @@ def _confirmed(
         due_minor=quote.due_minor,
         hold_deposit_minor=0,
         discount_bps=quote.discount_bps,
+        committed_minor=quote.gross_minor,
+        committed_card_seconds=agreed.ask.card_seconds,
         actor=actor.label,
         created_at=at,
         confirmed_at=at,

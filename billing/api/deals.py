@@ -86,6 +86,7 @@ class Reservations(ReadOnlyReservations):
             offer_token=given["offer"],
             project_id=project_of(request, given),
             ssh_keys=given.get("ssh_keys", ()),
+            pay_by=given.get("pay_by", Reservation.PayBy.WALLET),
             at=instant_of(request),
             actor=actor_of(request),
         )

@@ -25,7 +25,7 @@ from marketplace.api.serializers import CURRENCIES, ReservationOut
 from marketplace.api.serializers import LeaseOut as MarketLeaseOut
 from marketplace.asking import FIVE_YEARS_HOURS
 from marketplace.baskets import MOST_OFFERS
-from marketplace.models import Basket
+from marketplace.models import Basket, Reservation
 
 Shape = serializers.Serializer[Any]
 WALLET = "ltx"
@@ -35,6 +35,11 @@ class HoldIn(StrictSerializer):
     offer = Text(max_length=2000, help_text="An offer's token, as it came.")
     project = PublicId("prj", required=False)
     ssh_keys = Items(child=Text(max_length=1000), max_length=20, required=False)
+    pay_by = Choice(
+        Reservation.PayBy.choices,
+        required=False,
+        help_text="`bank`: kept for days, until a pay-by date, for a larger deposit.",
+    )
 
 
 class BasketIn(StrictSerializer):

@@ -26,6 +26,9 @@ class OfferForm(ConsoleForm):
     """A signed offer, as the search gave it."""
 
     offer_token = forms.CharField(max_length=2000, widget=forms.HiddenInput)
+    pay_by = forms.ChoiceField(
+        choices=Reservation.PayBy.choices, required=False, widget=forms.HiddenInput
+    )
 
 
 class CancelForm(ConsoleForm):
@@ -49,12 +52,18 @@ def hold(request: ConsoleRequest) -> HttpResponse:
             lambda: checkout.hold(
                 offer_token=form.cleaned_data["offer_token"],
                 project_id=None,
+                pay_by=form.cleaned_data["pay_by"] or Reservation.PayBy.WALLET,
                 at=visit.at,
                 actor=visit.actor,
             ),
         )
         if made is not None:
-            messages.success(request, _("Held. Confirm before the time is up."))
+            messages.success(
+                request,
+                _("Held. The provider decides; you confirm after its approval.")
+                if made.decide_by
+                else _("Held. Confirm before the time is up."),
+            )
             return redirect("rented")
     return render(request, "console/refused.html", {"back": "search"}, form=form)
 

@@ -5,18 +5,21 @@ from marketplace.models.basket import Basket
 from marketplace.models.idempotency import IdempotencyRecord
 from marketplace.models.lease import Lease, LeasePrice
 from marketplace.models.listing import Listing, PriceFloor, PriceVersion, TermsVersion
+from marketplace.models.quota import Commitment, Quota
 from marketplace.models.reservation import Reservation
 
 __all__ = [
     "Approval",
     "ApprovalRule",
     "Basket",
+    "Commitment",
     "IdempotencyRecord",
     "Lease",
     "LeasePrice",
     "Listing",
     "PriceFloor",
     "PriceVersion",
+    "Quota",
     "Reservation",
     "TermsVersion",
 ]

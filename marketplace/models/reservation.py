@@ -19,6 +19,21 @@ from marketplace.models.listing import Listing, PriceVersion, TermsVersion
 if TYPE_CHECKING:
     from inventory.actors import Actor
 
+# What changed of a deal's commitment, in the month the deal was made in: a row of its own, so that
+# no deal waits for another of its tenant. OLD is null where the row is new.
+COMMIT = """
+    INSERT INTO marketplace_commitment
+        (tenant_id, project_id, api_key, currency, month, minor, card_seconds)
+    SELECT NEW.tenant_id, NEW.project_id,
+           CASE WHEN starts_with(NEW.actor, 'key_') THEN NEW.actor ELSE '' END, NEW.currency,
+           date_trunc('month', NEW.created_at AT TIME ZONE 'Asia/Shanghai')::date,
+           NEW.committed_minor - coalesce(OLD.committed_minor, 0),
+           NEW.committed_card_seconds - coalesce(OLD.committed_card_seconds, 0)
+    WHERE (NEW.committed_minor, NEW.committed_card_seconds)
+        IS DISTINCT FROM (OLD.committed_minor, OLD.committed_card_seconds);
+    RETURN NULL;
+"""
+
 
 class DealQuerySet(models.QuerySet["Reservation"]):
     def visible_to(self, actor: Actor) -> DealQuerySet:
@@ -73,6 +88,12 @@ class Reservation(models.Model):
         REJECTED = "rejected", _("rejected")
         """The provider declined; the hold was cancelled with it."""
 
+    class PayBy(models.TextChoices):
+        WALLET = "wallet", _("from the wallet")
+        """Confirmed within minutes, from money that is there."""
+        BANK = "bank", _("by bank transfer")
+        """Kept until a pay-by date in business days, for a larger deposit."""
+
     LIFECYCLE: ClassVar = Lifecycle(
         {
             State.HELD: [State.CONFIRMED, State.EXPIRED, State.CANCELLED],
@@ -101,6 +122,8 @@ class Reservation(models.Model):
     )
     state = models.CharField(max_length=10, choices=State, default=State.HELD)
     unit_count = models.PositiveIntegerField()
+    card_count = models.PositiveIntegerField()
+    pay_by = models.CharField(max_length=6, choices=PayBy, default=PayBy.WALLET)
     period = DateTimeRangeField()
     expires_at = models.DateTimeField()
     currency = models.CharField(max_length=3)
@@ -114,6 +137,10 @@ class Reservation(models.Model):
     approvals_needed = models.PositiveSmallIntegerField(default=0)  # of different members
     decision = models.CharField(max_length=10, choices=Decision, blank=True)
     decided_at = models.DateTimeField(null=True, blank=True)
+    # What the deal takes up of its tenant's quotas: all of it once held, nothing once it lapsed
+    # or was given back, and after a cancellation or the end what was really charged.
+    committed_minor = models.BigIntegerField()
+    committed_card_seconds = models.BigIntegerField()
     actor = models.CharField(max_length=80)
     created_at = models.DateTimeField()
     confirmed_at = models.DateTimeField(null=True, blank=True)
@@ -150,6 +177,14 @@ class Reservation(models.Model):
                 | Q(decision="approved"),
                 name="reservation_confirmed_only_when_approved",
             ),
+            models.CheckConstraint(
+                condition=Q(committed_minor__gte=0, committed_card_seconds__gte=0),
+                name="reservation_commits_no_less_than_nothing",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="expired") | Q(committed_minor=0, committed_card_seconds=0),
+                name="reservation_lapsed_commits_nothing",
+            ),
         ]
         indexes = [
             models.Index(fields=["expires_at"], name="reservation_due", condition=Q(state="held")),
@@ -160,8 +195,31 @@ class Reservation(models.Model):
             ),
             models.Index(fields=["tenant", "-id"], name="reservation_by_tenant"),
             models.Index(fields=["provider", "-id"], name="reservation_by_provider"),
+            # What a hold's rules read of its tenant: live holds, lapses, and what is committed.
+            models.Index(
+                fields=["tenant", "expires_at"], name="reservation_live", condition=Q(state="held")
+            ),
+            models.Index(
+                fields=["tenant", "expired_at"],
+                name="reservation_lapsed",
+                condition=Q(state="expired"),
+            ),
+            models.Index(
+                fields=["tenant", "cancelled_at"],
+                name="reservation_given_back",
+                condition=Q(state="cancelled", confirmed_at__isnull=True),
+            ),
         ]
         triggers = [
+            pgtrigger.Trigger(
+                name="reservation_commits",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert
+                | pgtrigger.UpdateOf(  # type: ignore[no-untyped-call]
+                    "committed_minor", "committed_card_seconds"
+                ),
+                func=COMMIT,
+            ),
             unchanging(
                 "reservation_as_agreed",
                 "provider",
@@ -174,6 +232,8 @@ class Reservation(models.Model):
                 "kind",
                 "trial_pool",
                 "unit_count",
+                "card_count",
+                "pay_by",
                 "period",
                 "expires_at",
                 "currency",

@@ -24,6 +24,7 @@ _BARE = {
     "invalid_terms",
     "invalid_price",
     "invalid_request",
+    "invalid_approval_rule",
 }
 
 
@@ -45,6 +46,12 @@ def explain(error: DomainError) -> str:
 
 
 def _capacity_taken(fields: Fields) -> str:
+    if sold := int(fields.get("sold_units", 0)):
+        return ngettext(
+            "%(n)s unit is held or leased at once; it cannot sell fewer.",
+            "%(n)s units are held or leased at once; it cannot sell fewer.",
+            sold,
+        ) % {"n": f"{sold:,}"}
     free = int(fields["free_units"])
     if free <= 0:
         return _("Nothing is free over the whole period. Choose another period.")
@@ -131,6 +138,31 @@ def _hold_limit(fields: Fields) -> str:
         "asked": f"{int(fields['card_hours']):,}",
         "limit": f"{int(fields['limit_card_hours']):,}",
     }
+
+
+def _quota_exceeded(fields: Fields) -> str:
+    whose = {
+        "organisation": _("the organisation"),
+        "project": _("the project"),
+        "key": _("the key"),
+    }[str(fields["subject"])]
+    known = "limit_minor" in fields or "limit_card_hours" in fields
+    if not known:
+        return _("A quota of %(whose)s allows no more.") % {"whose": whose}
+    if fields["measure"] == "spend":
+        currency = str(fields["currency"])
+        used, asked, limit = (
+            figures.amount(int(fields[f"{name}_minor"]), currency)
+            for name in ("used", "asked", "limit")
+        )
+    else:
+        used, asked, limit = (
+            _("%(n)s card-hours") % {"n": f"{int(fields[f'{name}_card_hours']):,}"}
+            for name in ("used", "asked", "limit")
+        )
+    return _(
+        "A quota of %(whose)s allows %(limit)s; %(used)s of it is used, and this deal is %(asked)s."
+    ) % {"whose": whose, "limit": limit, "used": used, "asked": asked}
 
 
 def _insufficient_funds(fields: Fields) -> str:
@@ -233,6 +265,7 @@ _TELLERS: dict[str, Callable[[Fields], str]] = {
     "below_floor": _below_floor,
     "floor_currency": _floor_currency,
     "hold_limit": _hold_limit,
+    "quota_exceeded": _quota_exceeded,
     "insufficient_funds": _insufficient_funds,
     "debt_open": _debt_open,
     "duplicate_receipt": _duplicate_receipt,

@@ -20,6 +20,7 @@ from tests.api.test_other_organisations import (
     external_body,
     lived_in_june,
     outage_body,
+    quota_body,
     settle_body,
     trial_terms,
 )
@@ -94,6 +95,12 @@ def _paused(market: Market) -> str:
     return public_id
 
 
+def _waiting(market: Market) -> str:
+    market.listing(mode="approval")
+    market.fund()
+    return str(market.reservation()["id"])
+
+
 def _handed_over(market: Market) -> str:
     public_id = OBJECTS["leases"](market)
     lease = Lease.objects.get(public_id=public_id)
@@ -120,6 +127,7 @@ GOOD: dict[str, Good] = {
         "as_tenant",
         lambda m: {"name": "ci", "scopes": ["leases:read"], "ip_allow": ["10.0.0.0/8"]},
     ),
+    "/quotas": Good("as_tenant", quota_body),
     "/centres": Good(
         "as_provider",
         lambda m: {
@@ -177,6 +185,9 @@ GOOD: dict[str, Good] = {
     "/listings/{public_id}/reprice": Good(
         "as_provider", lambda m: {"basis": "card_hour", "amount_micro": 7_000_000}
     ),
+    "/listings/{public_id}/reterm": Good("as_provider", lambda m: {"minimum_hours": 2}),
+    "/listings/{public_id}/resize": Good("as_provider", lambda m: {"unit_count": 3}),
+    "/approval-rules": Good("as_provider", lambda m: {"thresholds": []}),
     "/listings/{public_id}/pause": Good("as_provider", _reason),
     "/listings/{public_id}/resume": Good("as_provider", _reason, _paused),
     "/listings/{public_id}/withdraw": Good("as_provider", _reason),
@@ -189,6 +200,10 @@ GOOD: dict[str, Good] = {
     "/baskets": Good("as_tenant", _hold_together),
     "/baskets/{public_id}/confirm": Good("as_tenant", _no_body),
     "/baskets/{public_id}/cancel": Good("as_tenant", _reason),
+    "/reservations/{public_id}/approve": Good(
+        "as_provider", lambda m: {"document_number": "HT-2026-17"}, _waiting
+    ),
+    "/reservations/{public_id}/reject": Good("as_provider", _reason, _waiting),
     "/leases/{public_id}/credentials/reveal": Good("as_tenant", _no_body, _handed_over),
     "/bank-receipts": Good("as_operator", lambda m: m.receipt_body()),
     "/bank-receipts/{public_id}/approve": Good("as_second_operator", _no_body),

@@ -123,6 +123,14 @@ def _project(market: Market) -> str:
     return str(market.as_tenant.do("/projects", {"name": "Pre-training"})["id"])
 
 
+def _quota(market: Market) -> str:
+    return str(market.as_tenant.do("/quotas", quota_body(market))["id"])
+
+
+def quota_body(_market: Market) -> dict[str, Any]:
+    return {"measure": "spend", "window": "month", "currency": "CNY", "limit_minor": 10**9}
+
+
 def _key(market: Market) -> str:
     body = {"name": "ci", "scopes": ["leases:read"]}
     return str(market.as_tenant.do("/api-keys", body)["id"])
@@ -133,6 +141,7 @@ OBJECTS: dict[str, Maker] = {
     "organisations": lambda market: market.provider.public_id,
     "projects": _project,
     "api-keys": _key,
+    "quotas": _quota,
     "centres": _centre,
     "fabrics": lambda market: market.pool.fabric.public_id,
     "pools": lambda market: market.pool.public_id,
@@ -153,6 +162,7 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/organisations": (OBJECTS["organisations"], "as_provider"),
     "/projects": (_project, "as_tenant"),
     "/api-keys": (_key, "as_tenant"),
+    "/quotas": (_quota, "as_tenant"),
     "/centres": (_centre, "as_provider"),
     "/fabrics": (OBJECTS["fabrics"], "as_provider"),
     "/pools": (OBJECTS["pools"], "as_provider"),
@@ -175,6 +185,7 @@ FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
         "scopes": ["leases:read"],
         "project": _project(market),
     },
+    "/quotas": lambda market: {**quota_body(market), "project": _project(market)},
     "/fabrics": lambda market: {
         "centre": _centre(market),
         "name": "IB-2",
@@ -196,6 +207,7 @@ FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
 NAMELESS = {
     "GET /me",
     "GET /chips",
+    "GET /holds/terms",
     "GET /journal",
     "GET /wallet",
     "GET /wallet/transactions",
@@ -206,6 +218,8 @@ NAMELESS = {
     "POST /bank-receipts",
     "POST /settlements",
     "POST /wallet/credit-limit",
+    "GET /approval-rules",
+    "POST /approval-rules",
     "GET /audit/funnel",
 }
 
@@ -268,6 +282,8 @@ BODIES: dict[str, Any] = {
     "reprice": {"basis": "card_hour", "amount_micro": 1_000_000},
     "verify": {"verified": True},
     "reject": {"reason": "no"},
+    "approve": {"document_number": "HT-2026-17"},
+    "resize": {"unit_count": 1},
     "fail": {"reason": "no", "expected_back_at": text(next_hour(10))},
     **{verb: {"reason": "no"} for verb in ("retire", "replace", "retry-release", "mark-clean")},
     "convert": {"hours": 24},

@@ -31,4 +31,6 @@ def test_the_largest_need_counts_hour_by_hour_and_its_holds_add_up(holds) -> Non
         for hour in range(70)
     )
 
-    assert policy._card_seconds_once(holds) == by_hour * 3600
+    needs = [[(when, cards) for when, cards, need in holds if need == one] for one in range(4)]
+    steps = [step for need in needs if need for step in policy.added_up(need)]
+    assert policy.card_seconds_once(steps) == by_hour * 3600
