@@ -21,6 +21,8 @@ urlpatterns = [
         "reservations/<str:reservation_id>/confirm/", checkout.confirm, name="reservation_confirm"
     ),
     path("reservations/<str:reservation_id>/cancel/", checkout.cancel, name="reservation_cancel"),
+    path("baskets/<str:basket_id>/confirm/", checkout.confirm_basket, name="basket_confirm"),
+    path("baskets/<str:basket_id>/cancel/", checkout.cancel_basket, name="basket_cancel"),
     path("reservations/<str:reservation_id>/reject/", approving.reject, name="reservation_reject"),
     path("leases/<str:lease_id>/", leases.detail, name="lease"),
     path("leases/<str:lease_id>/reveal/", leases.reveal, name="lease_reveal"),

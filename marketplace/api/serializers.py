@@ -47,6 +47,8 @@ class ReservationOut(Shape):
     tenant = PublicId("org", source="tenant.public_id")
     project = PublicId("prj", source="project.public_id", allow_null=True, default=None)
     listing = PublicId("lst", source="listing.public_id")
+    basket = PublicId("bsk", source="basket.public_id", allow_null=True, default=None)
+    kind = serializers.ChoiceField(Reservation.Kind.choices, help_text="Trials count apart.")
     unit_count = serializers.IntegerField()
     start_at = Instant(source="period.lower")
     end_at = Instant(source="period.upper")
@@ -103,6 +105,14 @@ class ApprovalOut(Shape):
 class LeaseOut(Shape):
     id = PublicId("lse", source="public_id")
     state = serializers.ChoiceField(Lease.State.choices)
+    kind = serializers.ChoiceField(Reservation.Kind.choices, help_text="Trials count apart.")
+    parent = PublicId(  # type: ignore[assignment]  # a field here
+        "lse",
+        source="parent.public_id",
+        allow_null=True,
+        default=None,
+        help_text="The lease this one adds units to, or the trial it was.",
+    )
     provider = PublicId("org", source="provider.public_id")
     tenant = PublicId("org", source="tenant.public_id")
     project = PublicId("prj", source="project.public_id", allow_null=True, default=None)
@@ -134,6 +144,7 @@ class LeaseQuery(StrictSerializer):
     tenant = PublicId("org", source="tenant__public_id", required=False)
     provider = PublicId("org", source="provider__public_id", required=False)
     state = Choice(Lease.State.choices, required=False)
+    kind = Choice(Reservation.Kind.choices, required=False)
 
 
 class CredentialOut(Shape):

@@ -233,7 +233,7 @@ class ReadOnlyReservations(ReadOnlyResource):
 
     def rows(self) -> QuerySet[Reservation]:
         rows = Reservation.objects.visible_to(actor_of(self.request)).by_decision()
-        return rows.select_related("provider", "tenant", "project", "listing", "lease")
+        return rows.select_related("provider", "tenant", "project", "listing", "lease", "basket")
 
 
 class ReadOnlyLeases(ReadOnlyResource):
@@ -249,5 +249,5 @@ class ReadOnlyLeases(ReadOnlyResource):
     def rows(self) -> QuerySet[Lease]:
         rows = Lease.objects.visible_to(actor_of(self.request))
         return rows.select_related(
-            "provider", "tenant", "project", "reservation", "listing", "allocation"
+            "provider", "tenant", "project", "reservation", "listing", "allocation", "parent"
         )

@@ -1,8 +1,9 @@
 """Deals: what is offered, reserved and leased."""
 
 from marketplace.models.approval import Approval, ApprovalRule
+from marketplace.models.basket import Basket
 from marketplace.models.idempotency import IdempotencyRecord
-from marketplace.models.lease import Lease
+from marketplace.models.lease import Lease, LeasePrice
 from marketplace.models.listing import Listing, PriceFloor, PriceVersion, TermsVersion
 from marketplace.models.quota import Commitment, Quota
 from marketplace.models.reservation import Reservation
@@ -10,9 +11,11 @@ from marketplace.models.reservation import Reservation
 __all__ = [
     "Approval",
     "ApprovalRule",
+    "Basket",
     "Commitment",
     "IdempotencyRecord",
     "Lease",
+    "LeasePrice",
     "Listing",
     "PriceFloor",
     "PriceVersion",

@@ -18,6 +18,10 @@ DETAILS = (
     _("An instant needs a zone, for example 2026-12-01T00:00:00Z"),
     _("An instant lies outside the years 2000 to 2200"),
     _("The end needs a time zone and lies before 2200"),
+    _("A price changes on a full hour (UTC) of the lease that is still to come"),
+    _("A basket has between 1 and %(most)s offers"),
+    _("A trial starts in the future, on the listing's grid"),
+    _("A trial goes on from a full hour (UTC) to come, or from its end"),
     # machines
     _("More racks are occupied than built"),
     _("A PUE lies between 1 and 5"),

@@ -23,6 +23,8 @@ from billing.models import Charge, LedgerBalance
 from inventory.errors import DomainError
 from inventory.models import Organisation
 from inventory.periods import Period
+from marketplace import lease_prices, listings
+from marketplace.asking import PriceInput
 from marketplace.models import Lease, Listing, Reservation
 from tests import world
 from tests.billing import books
@@ -142,6 +144,22 @@ class Books(RuleBasedStateMachine):
         books.correct(lease, charge.hour, -taken, revision)
         books.correct(lease, charge.hour, taken if back else taken // 2 or 1, revision + 1)
 
+    @rule(pick=st.integers(0, 50), other=st.integers(0, 1), ahead=st.integers(1, 5))
+    def change_price(self, pick: int, other: int, ahead: int) -> None:
+        """Both sides agreed on another price from an hour to come."""
+        rows = list(Lease.objects.order_by("pk"))
+        if not rows:
+            return
+        lease = rows[pick % len(rows)]
+        with contextlib.suppress(DomainError):  # over, or agreed already
+            lease_prices.set_price(
+                lease=lease,
+                price=lease.listing.prices.get(version=1 + other),
+                from_at=max(self.now, Period.of(lease.period).start) + hours(ahead),
+                at=self.now,
+                actor=SYSTEM,
+            )
+
     @rule()
     def close(self) -> None:
         closing.close_leases(at=self.now, limit=100)
@@ -171,8 +189,12 @@ class Books(RuleBasedStateMachine):
         for lease in Lease.objects.filter(closed_at__isnull=False, state="ended"):
             if lease.pk not in self.disturbed:
                 charges = Charge.objects.filter(lease=lease)
-                assert sum(c.gross_minor for c in charges) == lease.gross_minor
-                assert sum(c.fee_minor for c in charges) == lease.reservation.fee_minor
+                quote = lease_prices.quote(lease=lease, period=Period.of(lease.period))
+                assert sum(c.gross_minor for c in charges) == quote.gross_minor
+                assert sum(c.fee_minor for c in charges) == quote.fee_minor
+                if lease.prices.count() == 1:
+                    assert quote.gross_minor == lease.gross_minor
+                    assert quote.fee_minor == lease.reservation.fee_minor
 
     @precondition(lambda self: self.count > 0)
     @rule()
@@ -191,6 +213,14 @@ def test_the_books_agree_after_anything() -> None:
     Books.listings = [
         scene.listing(pool, units=16, sellable=world.period(0, 400), **price) for price in PRICES
     ]
+    for listing, price in zip(Books.listings, PRICES, strict=True):
+        facts = {"basis": "card_hour", **price, "amount_micro": price["amount_micro"] * 7 // 5}
+        listings.reprice(
+            listing_id=listing.pk,
+            price=PriceInput(**facts),
+            at=T0,
+            actor=world.actor(listing.provider),
+        )
     Books.tenants = [world.tenant("Borealis"), world.tenant("Eos")]
     books.people()
 
