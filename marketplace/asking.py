@@ -58,6 +58,8 @@ class TermsInput:
     minimum_units: int = 1
     start_grid_seconds: int = 3600
     cancellation: Sequence[Sequence[int]] = ((168, 10_000), (72, 5_000), (24, 2_000))
+    leaving: Sequence[Sequence[int]] = ((720, 9_000), (168, 7_000), (24, 5_000), (0, 3_000))
+    withdrawal: Sequence[Sequence[int]] = ((720, 1_000), (168, 3_000))
 
 
 def check_price(price: PriceInput, pool: Pool) -> None:
@@ -106,11 +108,31 @@ def check_terms(terms: TermsInput, unit_count: int) -> None:
     # A day is the widest grid; whole parts of it keep the grid the same every day.
     if terms.start_grid_seconds < 60 or 86_400 % terms.start_grid_seconds:
         raise InvalidTerms("The start grid divides a day, and is a minute at least")
+    _check_steps(
+        terms.cancellation,
+        shape="A cancellation step is [hours before the start, basis points]",
+        order="Cancellation steps go down, in hours and in what is refunded",
+    )
+    _check_steps(
+        terms.leaving,
+        shape="A step of leaving is [hours before the new end, basis points]",
+        order="Steps of leaving go down, in hours and in what is refunded",
+    )
+    _check_steps(
+        # Turned round: the shorter the notice, the more a withdrawal costs.
+        [(step[0], money.WHOLE_BPS - step[1]) if len(step) == 2 else step
+         for step in terms.withdrawal],
+        shape="A step of withdrawal is [hours of notice, basis points]",
+        order="Steps of withdrawal go down in hours and up in compensation",
+    )  # fmt: skip
+
+
+def _check_steps(steps: Sequence[Sequence[int]], *, shape: str, order: str) -> None:
     last_hours, last_bps = 10**6, money.WHOLE_BPS
-    for step in terms.cancellation:
+    for step in steps:
         if len(step) != 2:
-            raise InvalidTerms("A cancellation step is [hours before the start, basis points]")
+            raise InvalidTerms(shape)
         hours, bps = step
         if not 0 <= hours < last_hours or not 0 <= bps <= last_bps:
-            raise InvalidTerms("Cancellation steps go down, in hours and in what is refunded")
+            raise InvalidTerms(order)
         last_hours, last_bps = hours, bps

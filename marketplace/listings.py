@@ -100,6 +100,8 @@ def publish(
             minimum_units=terms.minimum_units,
             start_grid_seconds=terms.start_grid_seconds,
             cancellation=[list(step) for step in terms.cancellation],
+            leaving=[list(step) for step in terms.leaving],
+            withdrawal=[list(step) for step in terms.withdrawal],
             created_at=at,
         )
         _record(

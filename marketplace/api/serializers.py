@@ -58,7 +58,7 @@ class PriceIn(StrictSerializer):
 
 @extend_schema_field({"type": "array", "items": {"type": "integer"}})
 class Tier(serializers.Field[Any, Any, Any, Any]):
-    """[hours before the start, share refunded in basis points]."""
+    """[hours before an instant, share in basis points]."""
 
     default_error_messages = {"invalid": "[hours, basis points] was expected."}
 
@@ -82,6 +82,12 @@ class TermsOut(Shape):
     minimum_units = serializers.IntegerField()
     start_grid_seconds = serializers.IntegerField()
     cancellation = serializers.ListField(child=Tier())
+    leaving = serializers.ListField(
+        child=Tier(), help_text="Left so many hours ahead, this share of the rest comes back."
+    )
+    withdrawal = serializers.ListField(
+        child=Tier(), help_text="Notice the provider gives, and its compensation, of the rest."
+    )
 
 
 class TermsIn(StrictSerializer):
@@ -92,6 +98,8 @@ class TermsIn(StrictSerializer):
         min_value=60, max_value=86_400, required=False, help_text="A whole part of a day."
     )
     cancellation = Items(child=Tier(), max_length=20, required=False)
+    leaving = Items(child=Tier(), max_length=20, required=False)
+    withdrawal = Items(child=Tier(), max_length=20, required=False)
 
 
 class ListingOut(Shape):
