@@ -151,6 +151,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3.0,
         "options": {"expires": 15},
     },
+    "warn-leases": {"task": "marketplace.warn_leases", "schedule": 60.0},
+    "expire-amendments": {"task": "marketplace.expire_amendments", "schedule": 60.0},
     "expire-reservations": {"task": "billing.expire_reservations", "schedule": 15.0},
     "rate-usage": {"task": "billing.rate_usage", "schedule": 60.0},
     "end-unpaid": {"task": "billing.end_unpaid", "schedule": 60.0},
@@ -353,6 +355,9 @@ OPERATOR_FEE_BPS = env_int("OPERATOR_FEE_BPS", 800)  # of the net price, frozen 
 SEARCH_MAP_SECONDS = 0.3  # how old the map that answers a search may be
 OFFER_SECONDS = env_int("OFFER_SECONDS", 600)  # how long a signed offer can be posted back
 HOLD_SECONDS = env_int("HOLD_SECONDS", 900)  # how long capacity is kept for a wallet
+QUOTE_SECONDS = env_int("QUOTE_SECONDS", 600)  # how long a change of a lease is promised
+AMENDMENT_HOURS = env_int("AMENDMENT_HOURS", 72)  # how long a proposed one waits for its answer
+LEASE_WARNING_HOURS = env_int("LEASE_WARNING_HOURS", 72)  # before its end both sides are warned
 HOLD_DEPOSIT_BPS = env_int("HOLD_DEPOSIT_BPS", 100)  # kept aside while held, of the total
 HOLD_CARD_HOURS_LIMIT = env_int("HOLD_CARD_HOURS_LIMIT", 20_000_000)  # held at once by one tenant
 CLOCK_TOLERANCE_SECONDS = 5  # an instant further ahead of the database's clock is refused

@@ -1,11 +1,15 @@
 """Deals: what is offered, reserved and leased."""
 
+from marketplace.models.amendment import FIGURES, Amendment, ChangeFigures
 from marketplace.models.idempotency import IdempotencyRecord
 from marketplace.models.lease import Lease
 from marketplace.models.listing import Listing, PriceFloor, PriceVersion, TermsVersion
 from marketplace.models.reservation import Reservation
 
 __all__ = [
+    "FIGURES",
+    "Amendment",
+    "ChangeFigures",
     "IdempotencyRecord",
     "Lease",
     "Listing",
