@@ -80,12 +80,12 @@ def ask(
         raise Invalid("A cancellation has no end; every other change has one")
     if wanted == Kind.WITHDRAW and not reason:
         raise Invalid("Say why the lease is withdrawn")
+    period = Period.of(lease.period)
+    left_minor = LeaseTally.objects.get(lease=lease).deposit_left_minor
+    change = _figures(lease, wanted, end or period.end, left_minor, at, at)
     if wanted == Kind.EXTEND and end is not None:
         policy.require_verified(lease.tenant)
         extensions.blocks_for(lease=lease, end=end, at=at, by_terms=True)
-    tally = LeaseTally.objects.get(lease=lease)
-    period = Period.of(lease.period)
-    change = _figures(lease, wanted, end or period.end, tally.deposit_left_minor, at, at)
     return Quote.objects.create(
         lease=lease,
         asked_by_id=lease.tenant_id if SIDES[wanted] == Side.TENANT else lease.provider_id,

@@ -206,8 +206,12 @@ def place(
     return reservation
 
 
-def confirm(*, reservation: Reservation, at: datetime, actor: Actor) -> Lease:
+def confirm(
+    *, reservation: Reservation, at: datetime, actor: Actor, parent: Lease | None = None
+) -> Lease:
     """The locked reservation becomes a lease with the same price, units, period and terms.
+
+    `parent` is the lease that it adds units to.
 
     The caller has moved the money in the same transaction. Locks the pool. Raises
     IllegalTransition, HoldExpired. Not idempotent.
@@ -217,6 +221,7 @@ def confirm(*, reservation: Reservation, at: datetime, actor: Actor) -> Lease:
         pool = reservation.allocation.pool
         lease = Lease.objects.create(
             reservation=reservation,
+            parent=parent,
             provider_id=reservation.provider_id,
             tenant_id=reservation.tenant_id,
             project_id=reservation.project_id,
