@@ -18,6 +18,7 @@ from inventory.api.fields import (
     Text,
 )
 from inventory.models import HubNode
+from marketplace import ending
 from marketplace.asking import FIVE_YEARS_HOURS
 from marketplace.models import Lease, Listing, PriceVersion, Reservation
 from marketplace.money import VAT_BPS
@@ -210,7 +211,12 @@ class LeaseOut(Shape):
     end_at = Instant(source="period.upper")
     currency = serializers.CharField()
     gross_minor = serializers.IntegerField()
-    due_minor = serializers.IntegerField()
+    due_minor = serializers.IntegerField(help_text="Paid ahead, refunds of changes taken off.")
+    parent = PublicId("lse", source="parent.public_id", allow_null=True, default=None)
+    amendment = PublicId("amd", source="amendment.public_id", allow_null=True, default=None)
+    warns_at = serializers.SerializerMethodField(help_text="Both sides are warned of the end.")
+    torn_down_at = serializers.SerializerMethodField(help_text="Access is shut.")
+    wiped_by = serializers.SerializerMethodField(help_text="Its nodes are clean by then.")
     end_reason = serializers.CharField(help_text="Why it is over; empty until then.")
     failure_code = serializers.CharField(
         source="allocation.failure_code", help_text="Why delivery failed, for programs."
@@ -221,6 +227,18 @@ class LeaseOut(Shape):
     ended_at = Instant(allow_null=True)
     failed_at = Instant(allow_null=True)
     cancelled_at = Instant(allow_null=True)
+
+    @extend_schema_field(Instant)
+    def get_warns_at(self, row: Lease) -> str:
+        return Instant().to_representation(ending.of(row).warns_at)
+
+    @extend_schema_field(Instant)
+    def get_torn_down_at(self, row: Lease) -> str:
+        return Instant().to_representation(ending.of(row).torn_down_at)
+
+    @extend_schema_field(Instant)
+    def get_wiped_by(self, row: Lease) -> str:
+        return Instant().to_representation(ending.of(row).wiped_by)
 
 
 class LeaseQuery(StrictSerializer):
