@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
 
 from billing import changes, ledger, payments
 from billing.ledger import Kind as Movement
 from billing.models import LeaseTally
+from inventory import transactions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid, NotFound
 from inventory.periods import Period
@@ -50,7 +50,7 @@ def propose(
     hours = settings.AMENDMENT_HOURS if answer_hours is None else answer_hours
     if not 1 <= hours <= MOST_HOURS:
         raise Invalid(f"An answer takes between 1 and {MOST_HOURS} hours")
-    with transaction.atomic():
+    with transactions.whole():
         lease = _lock_visible(lease_public_id, actor)
         amendments.require_running(lease)
         kind = _kind(proposal)
@@ -101,7 +101,7 @@ def sign(*, amendment_public_id: str, at: datetime, actor: Actor) -> Amendment:
     and the pool last. Raises NotFound, WrongSide, IllegalTransition, AmendmentExpired,
     AmendmentStale, DebtOpen, InsufficientFunds, CapacityTaken, NotOffered. Not idempotent.
     """
-    with transaction.atomic():
+    with transactions.whole():
         found = amendments.find(amendment_public_id, actor)
         tenant = reservations.lock_tenant(found.tenant_id) if found.kind == Kind.UNITS else None
         lease = leases.lock(found.lease_id)

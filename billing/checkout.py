@@ -13,7 +13,7 @@ from billing import closing, ledger, payments
 from billing.ledger import Kind
 from billing.models import Charge, LeaseTally
 from billing.payments import DebtOpen
-from inventory import actors, identifiers, transitions
+from inventory import actors, identifiers, transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, NotFound
 from inventory.models import Organisation
@@ -58,7 +58,7 @@ def hold(
     SellingModeUnavailable, and what `reservations.lock_tenant`, `prospect` and `place` raise.
     """
     offer = offers.read_token(offer_token, at)
-    with transaction.atomic():
+    with transactions.whole():
         # First in the order of locks; it also lines up a tenant's holds before its hold limit.
         tenant = reservations.lock_tenant(actor.organisation_id)
         prospect = reservations.prospect(offer, at=at)
@@ -95,7 +95,7 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
     the reservation confirmed. Raises NotFound, DebtOpen, InsufficientFunds, HoldExpired,
     IllegalTransition.
     """
-    with transaction.atomic():
+    with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
         tenant, currency = reservation.tenant, reservation.currency
         if reservation.state == State.HELD:  # any other is refused by reservations.confirm
@@ -147,7 +147,7 @@ def cancel(
     balances, and the pool last. Not idempotent. Raises NotFound, CancelWindowClosed,
     IllegalTransition.
     """
-    with transaction.atomic():
+    with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
         if reservation.state != State.CONFIRMED:
             if reservation.state == State.HELD:

@@ -6,11 +6,10 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
 
 from billing import changes, checkout
 from billing.models import LeaseTally, Quote
-from inventory import transitions
+from inventory import transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid, NotFound
 from inventory.periods import Period
@@ -106,7 +105,7 @@ def accept(*, quote_public_id: str, at: datetime, actor: Actor) -> Quote:
     last. Raises NotFound, QuoteAccepted, QuoteExpired, QuoteStale, DebtOpen,
     InsufficientFunds, CapacityTaken with the latest possible end. Not idempotent.
     """
-    with transaction.atomic():
+    with transactions.whole():
         found = _find(quote_public_id, actor)
         if _takes_all(found):
             reservations.lock(found.lease.reservation_id)

@@ -15,13 +15,21 @@ from django.db import transaction
 from inventory import journal
 from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, Invalid, NotFound
-from inventory.models import ApiKey
+from inventory.joined import Joined
+from inventory.models import ApiKey, Organisation
 from inventory.organisations import SCOPES
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SECRET_LENGTH = 43  # 32 random bytes in base 62
 _CHECKSUM_LENGTH = 6
 LAST_USED_RESOLUTION = timedelta(minutes=1)
+
+_HOLDER = Joined(k=ApiKey, o=Organisation)
+_BY_LOOKUP = """
+SELECT {columns} FROM inventory_apikey k
+JOIN inventory_organisation o ON o.id = k.organisation_id
+WHERE k.lookup = %s
+"""
 
 
 class BadKey(DomainError):
@@ -179,8 +187,12 @@ def authenticate(*, text: str, ip: str | None, at: datetime) -> tuple[ApiKey, Ac
     secret, checksum = tail[:_SECRET_LENGTH], tail[_SECRET_LENGTH:]
     if not tail.isascii() or not lookup.isascii() or checksum != _checksum(lookup + secret):
         raise BadKey()
-    key = ApiKey.objects.select_related("organisation").filter(lookup=lookup).first()
-    if key is None or not hmac.compare_digest(bytes(key.secret_sha256), _digest(secret)):
+    found = _HOLDER.first(_BY_LOOKUP, [lookup])
+    if found is None:
+        raise BadKey()
+    key: ApiKey = found[0]
+    organisation: Organisation = found[1]
+    if not hmac.compare_digest(bytes(key.secret_sha256), _digest(secret)):
         raise BadKey()
     if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= at):
         raise BadKey()
@@ -194,7 +206,7 @@ def authenticate(*, text: str, ip: str | None, at: datetime) -> tuple[ApiKey, Ac
         organisation_id=key.organisation_id,
         scopes=frozenset(key.scopes),
         project_id=key.project_id,
-        sees_everything=key.organisation.is_operator,
+        sees_everything=organisation.is_operator,
     )
 
 

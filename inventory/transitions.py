@@ -47,16 +47,14 @@ def advance(
     if any(field.name == stamp for field in row._meta.concrete_fields):
         setattr(row, stamp, at)
         fields.append(stamp)
-    row.save(update_fields=fields)
-    journal.record(
+    journal.update(
+        row,
+        fields,
         event=f"{row._meta.model_name}.{to}",
-        object_id=row.public_id,
         actor=actor,
         at=at,
-        reason=reason,
         from_state=current,
-        to_state=str(to),
-        provider_id=getattr(row, "provider_id", None),
-        tenant_id=getattr(row, "tenant_id", None),
+        to_state=to,
+        reason=reason,
         data=data,
     )

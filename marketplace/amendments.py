@@ -8,7 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from inventory import actors, capacity, journal, transitions
+from inventory import actors, capacity, journal, transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, NotFound
 from inventory.periods import Period, floor_hour
@@ -284,7 +284,7 @@ def expire_due(*, at: datetime, limit: int) -> int:
 
 
 def _close(public_id: str, to: State, *, at: datetime, actor: Actor, reason: str) -> Amendment:
-    with transaction.atomic():
+    with transactions.whole():
         find(public_id, actor)
         row = lock(public_id)
         proposed_it = side_of(row.lease, actor) == row.proposed_by

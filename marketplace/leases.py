@@ -7,10 +7,9 @@ from datetime import datetime
 from itertools import pairwise
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.models import Q
 
-from inventory import actors, capacity, journal, transitions
+from inventory import actors, capacity, journal, transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, NotFound
 from inventory.models import Allocation
@@ -92,7 +91,7 @@ def cancel(
     """
     if lease.state == State.SCHEDULED and at >= Period.of(lease.period).start:
         raise CancelWindowClosed(state=lease.state)
-    with transaction.atomic():
+    with transactions.whole():
         lease.end_reason = end_reason
         transitions.advance(
             lease,
@@ -125,7 +124,7 @@ def end_unpaid(*, lease_id: int, at: datetime, actor: Actor) -> Lease:
     Its machines are taken down by the reconcile loop, and it follows them. Locks the lease,
     then the pool. Raises IllegalTransition where it is not active, InvalidEnd. Not idempotent.
     """
-    with transaction.atomic():
+    with transactions.whole():
         lease = lock(lease_id)
         if lease.state != State.ACTIVE or lease.end_reason:
             raise transitions.IllegalTransition(f"{lease.public_id} is not running")
@@ -157,7 +156,7 @@ def follow(*, lease_id: int, at: datetime) -> Lease:
     Locks the lease. Idempotent.
     """
     actor = actors.system("leases")
-    with transaction.atomic():
+    with transactions.whole():
         lease = lock(lease_id)
         allocation = Allocation.objects.get(pk=lease.allocation_id)
         for to in _way(State(lease.state), _target(allocation)):

@@ -9,18 +9,38 @@ from datetime import datetime
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from django.core.exceptions import ValidationError
-from django.db import transaction
 
-from inventory import actors, capacity, identifiers, journal, transitions
+from inventory import actors, capacity, identifiers, journal, transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, Invalid, NotFound
-from inventory.models import Organisation, Pool, Project
+from inventory.joined import Joined
+from inventory.models import Chip, Organisation, Pool, Project
 from marketplace import money, policy
 from marketplace.models import Lease, Listing, PriceVersion, Reservation, TermsVersion
 from marketplace.money import Price, Quote
 from marketplace.offers import OfferClaim, OfferExpired, OfferInvalid
 
 State = Reservation.State
+
+_TENANT = Joined(o=Organisation)
+_LOCK_TENANT = "SELECT {columns} FROM inventory_organisation o WHERE o.id = %s FOR NO KEY UPDATE"
+
+# What an offer names, as it stands now.
+_ON_SALE = Joined(
+    p=PriceVersion, t=TermsVersion, l=Listing, pool=Pool, chip=Chip, provider=Organisation
+)
+_BY_OFFER = """
+SELECT {columns} FROM marketplace_priceversion p
+JOIN marketplace_termsversion t ON t.listing_id = p.listing_id
+JOIN marketplace_listing l ON l.id = p.listing_id
+JOIN inventory_pool pool ON pool.id = l.pool_id
+JOIN inventory_chip chip ON chip.code = pool.chip_id
+JOIN inventory_organisation provider ON provider.id = l.provider_id
+WHERE p.public_id = %s AND t.public_id = %s AND l.public_id = %s
+"""
+_PRICE_ID, _TERMS_ID, _LISTING_ID = (
+    model._meta.get_field("public_id") for model in (PriceVersion, TermsVersion, Listing)
+)
 
 
 class ListingClosed(DomainError):
@@ -53,7 +73,9 @@ class NotYetDue(DomainError):
 
 def lock(key: int | str) -> Reservation:
     """The reservation by its number or public id, locked. Raises NotFound."""
-    rows = Reservation.objects.select_for_update(of=("self",), no_key=True)
+    rows = Reservation.objects.select_for_update(of=("self",), no_key=True).select_related(
+        "provider", "tenant", "listing", "allocation__pool"
+    )
     try:
         return rows.get(pk=key) if isinstance(key, int) else rows.get(public_id=key)
     except (Reservation.DoesNotExist, ValidationError):
@@ -67,10 +89,10 @@ def lock_tenant(organisation_id: int | None) -> Organisation:
     """
     if organisation_id is None:
         raise Forbidden("Only an organisation can hold")
-    rows = Organisation.objects.select_for_update(of=("self",), no_key=True)
-    tenant = rows.filter(pk=organisation_id).first()
-    if tenant is None:
+    found = _TENANT.first(_LOCK_TENANT, [organisation_id])
+    if found is None:
         raise NotFound("No such organisation")
+    tenant: Organisation = found[0]
     if not tenant.is_tenant:
         raise Forbidden("This organisation is not registered as a tenant")
     policy.require_verified(tenant)
@@ -94,18 +116,23 @@ def prospect(offer: OfferClaim, *, at: datetime) -> Prospect:
 
     Raises OfferInvalid, OfferExpired, AmountTooLarge, and Invalid outside the terms.
     """
-    prices = PriceVersion.objects.select_related("listing__provider", "listing__pool__chip")
-    price = prices.filter(public_id=offer.price_id, listing__public_id=offer.listing_id).first()
-    if price is None:
+    try:
+        ids = [
+            _PRICE_ID.parse(offer.price_id),
+            _TERMS_ID.parse(offer.terms_id),
+            _LISTING_ID.parse(offer.listing_id),
+        ]
+    except ValidationError as error:
+        raise OfferInvalid from error
+    found = _ON_SALE.first(_BY_OFFER, ids)
+    if found is None:
         raise OfferInvalid
-    terms = TermsVersion.objects.filter(public_id=offer.terms_id, listing=price.listing).first()
-    if terms is None:
-        raise OfferInvalid
+    price, terms, listing, pool, chip, provider = found
+    pool.chip, listing.pool, listing.provider = chip, pool, provider
     _check_terms(terms, offer)
-    pool = price.listing.pool
     return Prospect(
         offer=offer,
-        listing=price.listing,
+        listing=listing,
         price=price,
         terms=terms,
         quote=money.quote(
@@ -137,7 +164,7 @@ def place(
     """
     _check_ssh_keys(ssh_keys)
     offer, listing, quote = prospect.offer, prospect.listing, prospect.quote
-    with transaction.atomic():
+    with transactions.whole():
         # Read without a lock: a hold that began before a pause may end after it. Withdrawal
         # closes the block, and the claim sees that under the pool's lock.
         if listing.state != Listing.State.PUBLISHED or listing.pool.state != Pool.State.ACTIVE:
@@ -164,7 +191,7 @@ def place(
             actor=actor,
             ssh_keys=ssh_keys,
         )
-        reservation = Reservation.objects.create(
+        reservation = Reservation(
             public_id=reservation_public_id or identifiers.new("rsv"),
             provider=listing.provider,
             tenant=tenant,
@@ -185,14 +212,11 @@ def place(
             actor=actor.label,
             created_at=at,
         )
-        journal.record(
+        journal.create(
+            reservation,
             event="reservation.held",
-            object_id=reservation.public_id,
             actor=actor,
             at=at,
-            to_state=State.HELD,
-            provider_id=reservation.provider_id,
-            tenant_id=tenant.pk,
             data={
                 "listing": listing.public_id,
                 "price": prospect.price.public_id,
@@ -216,19 +240,19 @@ def confirm(
     The caller has moved the money in the same transaction. Locks the pool. Raises
     IllegalTransition, HoldExpired. Not idempotent.
     """
-    with transaction.atomic():
+    with transactions.whole():
         transitions.advance(reservation, to=State.CONFIRMED, at=at, actor=actor)
         pool = reservation.allocation.pool
-        lease = Lease.objects.create(
+        lease = Lease(
             reservation=reservation,
             parent=parent,
-            provider_id=reservation.provider_id,
-            tenant_id=reservation.tenant_id,
+            provider=reservation.provider,
+            tenant=reservation.tenant,
             project_id=reservation.project_id,
-            listing_id=reservation.listing_id,
+            listing=reservation.listing,
             price_id=reservation.price_id,
             terms_id=reservation.terms_id,
-            allocation_id=reservation.allocation_id,
+            allocation=reservation.allocation,
             unit_count=reservation.unit_count,
             card_count=reservation.unit_count * pool.unit_cards,
             period=reservation.period,
@@ -237,14 +261,11 @@ def confirm(
             due_minor=reservation.due_minor,
             created_at=at,
         )
-        journal.record(
+        journal.create(
+            lease,
             event="lease.scheduled",
-            object_id=lease.public_id,
             actor=actor,
             at=at,
-            to_state=Lease.State.SCHEDULED,
-            provider_id=lease.provider_id,
-            tenant_id=lease.tenant_id,
             data={"reservation": reservation.public_id},
         )
         capacity.confirm(allocation_id=reservation.allocation_id, at=at, actor=actor)
@@ -259,7 +280,7 @@ def expire(*, reservation: Reservation, at: datetime) -> Reservation:
     if at < reservation.expires_at:
         raise NotYetDue
     actor = actors.system("holds")
-    with transaction.atomic():
+    with transactions.whole():
         transitions.advance(
             reservation, to=State.EXPIRED, at=at, actor=actor, reason="not confirmed in time"
         )
@@ -277,7 +298,7 @@ def cancel(*, reservation: Reservation, at: datetime, actor: Actor, reason: str)
         raise transitions.IllegalTransition("A confirmed one is given back with its lease")
     if reservation.state == State.HELD and at >= reservation.expires_at:
         return expire(reservation=reservation, at=at)
-    with transaction.atomic():
+    with transactions.whole():
         transitions.advance(reservation, to=State.CANCELLED, at=at, actor=actor, reason=reason)
         capacity.release(allocation_id=reservation.allocation_id, at=at, actor=actor, reason=reason)
     return reservation

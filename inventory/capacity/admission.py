@@ -7,9 +7,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db import transaction
-
-from inventory import identifiers
+from inventory import identifiers, transactions
 from inventory.actors import Actor
 from inventory.capacity.calls import call, is_replaying, refusal
 from inventory.errors import Invalid
@@ -89,7 +87,7 @@ def confirm(*, allocation_id: int, at: datetime, actor: Actor) -> Allocation:
     where the pool's clock has passed the hold, IllegalTransition where it is not held. Not
     idempotent.
     """
-    with transaction.atomic():
+    with transactions.whole():
         call("capacity_confirm", allocation=allocation_id, **asked(at, actor))
         return Allocation.objects.get(pk=allocation_id)
 
@@ -100,7 +98,7 @@ def confirm_all(*, allocation_ids: Sequence[int], at: datetime, actor: Actor) ->
     Pools are locked in the order of their ids, so that two baskets cannot wait for each other.
     Raises as `confirm`. Not idempotent.
     """
-    with transaction.atomic():
+    with transactions.whole():
         call("capacity_confirm_all", allocations=list(allocation_ids), **asked(at, actor))
 
 
@@ -110,7 +108,7 @@ def expire(*, allocation_id: int, at: datetime, actor: Actor) -> Allocation:
     Locks: pool, allocation, claims. Raises HoldStillValid, IllegalTransition where it was
     confirmed or cancelled. Idempotent.
     """
-    with transaction.atomic():
+    with transactions.whole():
         call("capacity_expire", allocation=allocation_id, **asked(at, actor))
         return Allocation.objects.get(pk=allocation_id)
 
@@ -121,7 +119,7 @@ def release(*, allocation_id: int, at: datetime, actor: Actor, reason: str) -> A
     Locks: pool, allocation, claims, bindings. Raises IllegalTransition once delivery began.
     Idempotent.
     """
-    with transaction.atomic():
+    with transactions.whole():
         call(
             "capacity_release",
             allocation=allocation_id,

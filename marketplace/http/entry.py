@@ -21,7 +21,7 @@ from inventory import identifiers
 from inventory.errors import Busy, DomainError
 from marketplace.http import limits, problems
 from marketplace.http.authentication import Identity, by_session, identify
-from marketplace.http.idempotency import Reply, key_of, read_reply, store_reply
+from marketplace.http.idempotency import Reply, Stored, key_of, store_reply
 
 SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
 LOCK_TIMEOUT = "3s"
@@ -189,14 +189,14 @@ def _enter(
             request_sha256=_fingerprint(request, identity, api),
         )
     with transaction.atomic(durable=True):
-        request.at = _begin(reply)
-        if reply is not None and (stored := read_reply(reply)) is not None:
-            if bytes(stored.request_sha256) != reply.request_sha256:
+        request.at, stored = _begin(reply)
+        if reply is not None and stored is not None:
+            if stored.request_sha256 != reply.request_sha256:
                 raise KeyReused()
             scopes = getattr(cls, "required_scopes", {})
             scope = scopes.get(action) if isinstance(scopes, dict) else None
             if scope is None or identity.actor.may(scope):
-                return reply.again(stored)
+                return stored.again()
         response: HttpResponse = view(request, *args, **kwargs)
         if hasattr(response, "render"):
             response.render()
@@ -208,26 +208,25 @@ def _enter(
     return response
 
 
-def _begin(reply: Reply | None) -> datetime:
-    """The database's instant; the key's lock where there is one. Raises InProgress.
+def _begin(reply: Reply | None) -> tuple[datetime, Stored | None]:
+    """The database's instant; where there is a key its lock, and the reply stored for it.
 
-    The lock is tried, never awaited, and the stored reply is read in a later statement.
+    Raises InProgress, Busy.
     """
-    taken = "true" if reply is None else "pg_try_advisory_xact_lock(%s)"
+    named = (None, None, None) if reply is None else (reply.lock, reply.organisation_id, reply.key)
     try:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT set_config('lock_timeout', %s, true),"
-                f" set_config('statement_timeout', %s, true), clock_timestamp(), {taken}",
-                [LOCK_TIMEOUT, STATEMENT_TIMEOUT, *([] if reply is None else [reply.lock])],
+                "SELECT * FROM entry_begin(%s, %s, %s, %s, %s)",
+                [LOCK_TIMEOUT, STATEMENT_TIMEOUT, *named],
             )
-            _, _, at, granted = cursor.fetchone()
+            at, granted, *found = cursor.fetchone()
     except OperationalError as error:
         raise Busy() from error
     if not granted:
         raise InProgress()
     assert isinstance(at, datetime)
-    return at.astimezone(UTC)
+    return at.astimezone(UTC), None if found[0] is None else Stored.of(*found)
 
 
 def _fingerprint(request: Any, identity: Identity, api: bool) -> bytes:

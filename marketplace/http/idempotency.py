@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.sessions.models import Session
+from django.db import connection
 from django.http import HttpResponse
 
 from inventory.errors import DomainError
@@ -40,12 +41,27 @@ class Reply:
         digest = hashlib.sha256(f"idempotency:{self.organisation_id}:{self.key}".encode())
         return int.from_bytes(digest.digest()[:8], "big", signed=True)
 
-    def again(self, record: IdempotencyRecord) -> HttpResponse:
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The reply that the first request with a key was given."""
+
+    request_sha256: bytes
+    status: int
+    content_type: str
+    body: bytes
+    location: str
+
+    @classmethod
+    def of(cls, sha256: Any, status: int, content_type: str, body: Any, location: str) -> Stored:
+        return cls(bytes(sha256), status, content_type, bytes(body), location)
+
+    def again(self) -> HttpResponse:
         response = HttpResponse(
-            bytes(record.body), status=record.status, content_type=record.content_type or None
+            self.body, status=self.status, content_type=self.content_type or None
         )
-        if record.location:
-            response["Location"] = record.location
+        if self.location:
+            response["Location"] = self.location
         response["Idempotency-Replayed"] = "true"
         return response
 
@@ -68,21 +84,21 @@ def forget(*, at: datetime) -> int:
     return replies + sessions
 
 
-def read_reply(reply: Reply) -> IdempotencyRecord | None:
-    return IdempotencyRecord.objects.filter(
-        organisation_id=reply.organisation_id, key=reply.key
-    ).first()
-
-
 def store_reply(reply: Reply, response: HttpResponse, *, at: datetime) -> None:
     """Keeps a reply that did something: it commits with its effect."""
-    IdempotencyRecord.objects.create(
-        organisation_id=reply.organisation_id,
-        key=reply.key,
-        request_sha256=reply.request_sha256,
-        status=response.status_code,
-        content_type=response.get("Content-Type", ""),
-        body=response.content,
-        location=response.get("Location", ""),
-        created_at=at,
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO marketplace_idempotencyrecord (organisation_id, key, request_sha256,"
+            " status, content_type, body, location, created_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                reply.organisation_id,
+                reply.key,
+                reply.request_sha256,
+                response.status_code,
+                response.get("Content-Type", ""),
+                response.content,
+                response.get("Location", ""),
+                at,
+            ],
+        )
