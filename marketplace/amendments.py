@@ -22,8 +22,6 @@ State = Amendment.State
 Kind = Amendment.Kind
 Side = Amendment.Side
 
-BY_TERMS = (Kind.EXTEND, Kind.LEAVE, Kind.WITHDRAW)
-
 
 class WrongSide(Forbidden):
     """The other side of the lease decides on this."""

@@ -73,9 +73,8 @@ def blocks_for(*, lease: Lease, end: datetime, at: datetime, by_terms: bool) -> 
     period = Period.of(lease.period)
     if end <= period.end or period.end <= at or (end - period.start) % HOUR:
         raise capacity.InvalidEnd("A lease lasts whole hours and grows by later ends")
-    longest = period.start + timedelta(hours=lease.terms.maximum_hours)
-    if by_terms and end > longest:
-        raise LeaseTooLong(longest_end=longest)
+    if by_terms and end > period.start + longest(lease):
+        raise LeaseTooLong(longest_end=period.start + longest(lease))
     found = reach(lease=lease, end=end, at=at)
     if end <= found.latest_end:
         return found.block_ids(end, _turnaround(lease))
@@ -88,6 +87,11 @@ def blocks_for(*, lease: Lease, end: datetime, at: datetime, by_terms: bool) -> 
     if found.dearer:
         raise NeedsNewPrice(latest_end=latest_end)
     raise capacity.NotOffered(why="outside_the_sellable_window", latest_end=latest_end)
+
+
+def longest(lease: Lease) -> timedelta:
+    """How long the lease's terms let it be."""
+    return timedelta(hours=lease.terms.maximum_hours)
 
 
 def reach(*, lease: Lease, end: datetime, at: datetime) -> Reach:

@@ -116,7 +116,7 @@ class Amendment(ChangeFigures):
         """Both sides have: the lease is changed."""
         DECLINED = "declined", _("declined")
         """The other side said no."""
-        WITHDRAWN = "withdrawn", _("withdrawn")
+        WITHDRAWN = "withdrawn", _("taken back")
         """The side that proposed it took it back."""
         EXPIRED = "expired", _("expired")
         """Nobody answered in time."""
@@ -261,3 +261,8 @@ class Amendment(ChangeFigures):
 
     def __str__(self) -> str:
         return self.public_id
+
+    @property
+    def is_by_terms(self) -> bool:
+        """Both sides signed it with the lease's terms."""
+        return self.kind in (self.Kind.EXTEND, self.Kind.LEAVE, self.Kind.WITHDRAW)
