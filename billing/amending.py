@@ -15,7 +15,7 @@ from inventory import transactions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid, NotFound
 from inventory.periods import Period
-from marketplace import additions, amendments, extensions, leases, money, policy, reservations
+from marketplace import additions, amendments, extensions, leases, money
 from marketplace.amendments import AmendmentStale, Kind
 from marketplace.changes import Change
 from marketplace.models import Amendment, Lease
@@ -97,22 +97,24 @@ def propose(
 def sign(*, amendment_public_id: str, at: datetime, actor: Actor) -> Amendment:
     """The other side signs: lease, money and machines change, as proposed or not at all.
 
-    Locks the tenant (where units are added), reservation and lease, amendment, tally, balances,
+    Locks the tenant (where more is asked for), reservation, lease, amendment, tally, balances,
     and the pool last. Raises NotFound, WrongSide, IllegalTransition, AmendmentExpired,
-    AmendmentStale, DebtOpen, InsufficientFunds, CapacityTaken, NotOffered. Not idempotent.
+    AmendmentStale, OrganisationUnverified, QuotaExceeded, DebtOpen, InsufficientFunds,
+    CapacityTaken, NotOffered. Not idempotent.
     """
     with transactions.whole():
         found = amendments.find(amendment_public_id, actor)
-        tenant = reservations.lock_tenant(found.tenant_id) if found.kind == Kind.UNITS else None
-        lease = leases.lock(found.lease_id)
+        longer = found.period.upper > found.before_period.upper
+        deal = changes.lock(lease=found.lease, asks_more=longer or found.kind == Kind.UNITS)
+        lease = deal.lease
         amendment = amendments.lock(amendment_public_id)
         if amendments.side_of(lease, actor) == amendment.proposed_by:
             raise amendments.WrongSide(side=amendment.proposed_by)
         amendments.require_answerable(amendment=amendment, lease=lease, at=at)
         amendments.require_running(lease)
-        policy.require_verified(lease.tenant)
-        if tenant is not None:
-            child = additions.make(amendment=amendment, tenant=tenant, at=at, actor=actor)
+        if amendment.kind == Kind.UNITS:
+            assert deal.tenant is not None
+            child = additions.make(amendment=amendment, tenant=deal.tenant, at=at, actor=actor)
             _fund(child, at, actor)
             amendment.child = child
             amendments.sign(amendment=amendment, at=at, actor=actor, changed=("child",))
@@ -128,7 +130,13 @@ def sign(*, amendment_public_id: str, at: datetime, actor: Actor) -> Amendment:
         )
         amendments.sign(amendment=amendment, at=at, actor=actor)
         changes.carry_out(
-            lease=lease, tally=tally, amendment=amendment, block_ids=block_ids, at=at, actor=actor
+            reservation=deal.reservation,
+            lease=lease,
+            tally=tally,
+            amendment=amendment,
+            block_ids=block_ids,
+            at=at,
+            actor=actor,
         )
     return amendment
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
-from billing import draws, ledger, payments
+from billing import closing, draws, ledger, payments
 from billing.ledger import Entry, Kind
 from billing.models import Charge, LeaseTally
 from inventory import capacity
 from inventory.actors import Actor
+from inventory.models import Organisation
 from inventory.periods import Period
-from marketplace import leases
+from marketplace import leases, policy, reservations
 from marketplace.changes import Change
-from marketplace.models import Amendment, Lease
+from marketplace.models import Amendment, Lease, Reservation
 from marketplace.money import Amounts
 
 
@@ -21,8 +23,28 @@ def tally_of(lease: Lease) -> LeaseTally:
     return LeaseTally.objects.select_for_update(no_key=True).get(lease=lease)
 
 
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A lease with its deal, locked for a change, in the global order."""
+
+    tenant: Organisation | None  # where more is asked for: its quotas are counted one by one
+    reservation: Reservation
+    lease: Lease
+
+
+def lock(*, lease: Lease, asks_more: bool) -> Locked:
+    """Locks the tenant where more is asked for, then the reservation, then the lease.
+
+    Raises OrganisationUnverified where an unverified tenant asks for more.
+    """
+    tenant = reservations.lock_tenant(lease.tenant_id) if asks_more else None
+    reservation = reservations.lock_of(lease.pk)
+    return Locked(tenant, reservation, leases.lock(lease.pk))
+
+
 def carry_out(
     *,
+    reservation: Reservation,
     lease: Lease,
     tally: LeaseTally,
     amendment: Amendment,
@@ -32,13 +54,16 @@ def carry_out(
 ) -> Lease:
     """Both sides have signed: lease, money and machines change together.
 
-    `block_ids` are the further blocks that a later end needs. The caller has locked lease and
-    tally. Locks balances, and the pool last. Raises DebtOpen, InsufficientFunds, and what
-    `capacity.extend` and `capacity.shorten` raise. Not idempotent.
+    `block_ids` are the further blocks that a later end needs. The caller has locked the deal and
+    its tally, and the tenant where the end is later. Locks balances, and the pool last. Raises
+    QuotaExceeded, DebtOpen, InsufficientFunds, and what `capacity.extend` and
+    `capacity.shorten` raise. Not idempotent.
     """
     before, after = Period.of(lease.period), Period.of(amendment.period)
+    if after.end > before.end:
+        _check_quotas(lease, amendment, Period(before.end, after.end), at, actor)
     leases.amend(lease=lease, amendment=amendment)
-    move(lease=lease, tally=tally, amendment=amendment, at=at, actor=actor)
+    move(reservation=reservation, lease=lease, tally=tally, amendment=amendment, at=at, actor=actor)
     if after.end > before.end:
         capacity.extend(
             allocation_id=lease.allocation_id,
@@ -59,9 +84,15 @@ def carry_out(
 
 
 def move(
-    *, lease: Lease, tally: LeaseTally, amendment: Amendment, at: datetime, actor: Actor
+    *,
+    reservation: Reservation,
+    lease: Lease,
+    tally: LeaseTally,
+    amendment: Amendment,
+    at: datetime,
+    actor: Actor,
 ) -> None:
-    """The amendment's figures are booked, charged and counted in the lease's tally.
+    """The amendment's figures are booked, charged, and counted in tally and quotas.
 
     Locks every balance that it touches. Raises DebtOpen, InsufficientFunds.
     """
@@ -96,6 +127,37 @@ def move(
         compensation.save(force_insert=True)
     tally.deposit_left_minor += change.pay_minor - change.refund_minor - change.kept.gross_minor
     tally.save(update_fields=["deposit_left_minor"])
+    lasts = Period.of(lease.period).seconds if lease.gross_minor else 0
+    reservation.save(
+        update_fields=reservations.commits(
+            reservation,
+            minor=lease.gross_minor + closing.kept_minor(lease),
+            card_seconds=lease.card_count * lasts,
+        )
+    )
+
+
+def _check_quotas(
+    lease: Lease, amendment: Amendment, added: Period, at: datetime, actor: Actor
+) -> None:
+    """Whether the tenant's caps have room for the time that is added. Raises QuotaExceeded."""
+    own_key = actor.kind == "key" and actor.organisation_id == lease.tenant_id
+    policy.check_quotas(
+        policy.standing(
+            tenant_id=lease.tenant_id,
+            project_id=lease.project_id,
+            key_id=actor.label if own_key else None,
+            discreet=actor.project_id is not None or actor.organisation_id != lease.tenant_id,
+            at=at,
+        ),
+        policy.Ask(
+            chip_class=lease.allocation.pool.chip.chip_class,
+            card_count=lease.card_count,
+            period=added,
+            currency=lease.currency,
+            gross_minor=amendment.gross_minor - amendment.before_gross_minor,
+        ),
+    )
 
 
 def _book(

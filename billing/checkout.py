@@ -50,8 +50,12 @@ def hold(
     at: datetime,
     actor: Actor,
     ssh_keys: Sequence[str] = (),
+    pay_by: str = Reservation.PayBy.WALLET,
 ) -> Reservation:
     """Capacity and a deposit for it are kept until the reservation's `expires_at`.
+
+    Who pays by bank gets days instead of minutes, for a larger deposit: the deposit comes from
+    the wallet either way, so that nothing is held unconditionally.
 
     Locks the tenant's organisation, its wallet, and the pool last. Not idempotent: the
     entry's key is. Raises OfferInvalid, OfferExpired, InsufficientFunds, SelfTrade,
@@ -61,12 +65,18 @@ def hold(
     with transactions.whole():
         # First in the order of locks; it also lines up a tenant's holds before its hold limit.
         tenant = reservations.lock_tenant(actor.organisation_id)
-        prospect = reservations.prospect(offer, at=at)
+        prospect = reservations.prospect(offer, at=at, pay_by=pay_by)
         _require_tradable(prospect.listing, tenant)
         quote = prospect.quote
-        deposit = policy.hold_deposit(
-            tenant_id=tenant.pk, gross_minor=quote.gross_minor, at=at
-        ).amount_minor
+        standing = policy.standing(
+            tenant_id=tenant.pk,
+            project_id=project_id,
+            key_id=actor.label if actor.kind == "key" else None,
+            discreet=actor.project_id is not None,
+            at=at,
+        )
+        terms = prospect.hold_terms(lapsed_count=standing.lapsed_count, at=at)
+        deposit = terms.deposit_minor(quote.gross_minor)
         public_id = identifiers.new("rsv")
         if deposit:
             ledger.place_hold(
@@ -80,6 +90,7 @@ def hold(
             reservation_public_id=public_id,
             prospect=prospect,
             tenant=tenant,
+            standing=standing,
             project_id=project_id,
             hold_deposit_minor=deposit,
             at=at,
@@ -92,12 +103,13 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
     """What is due moves from the wallet to the lease's deposit, and the deal is a lease.
 
     Locks the reservation, the wallet, and the pool last. Not idempotent: a second one finds
-    the reservation confirmed. Raises NotFound, DebtOpen, InsufficientFunds, HoldExpired,
-    IllegalTransition.
+    the reservation confirmed. Raises NotFound, OrganisationUnverified, DebtOpen,
+    InsufficientFunds, HoldExpired, IllegalTransition.
     """
     with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
         tenant, currency = reservation.tenant, reservation.currency
+        policy.require_verified(tenant)
         if reservation.state == State.HELD:  # any other is refused by reservations.confirm
             wallet, deposit = ledger.wallet(tenant, currency), ledger.deposit(tenant, currency)
             owed = ledger.receivable(tenant, currency)
@@ -165,7 +177,14 @@ def cancel(
             actor=actor,
         )
         leases.cancel(lease=lease, at=at, actor=actor, reason=reason)
-        transitions.advance(reservation, to=State.CANCELLED, at=at, actor=actor, reason=reason)
+        transitions.advance(
+            reservation,
+            to=State.CANCELLED,
+            at=at,
+            actor=actor,
+            reason=reason,
+            changed=reservations.commits(reservation, minor=quote.kept.gross_minor, card_seconds=0),
+        )
     return reservation
 
 

@@ -8,12 +8,13 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from billing import changes, checkout
+from billing.changes import Locked
 from billing.models import LeaseTally, Quote
 from inventory import transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid, NotFound
 from inventory.periods import Period
-from marketplace import amendments, extensions, leases, policy, reservations
+from marketplace import amendments, extensions, leases, policy
 from marketplace.amendments import Side
 from marketplace.changes import Change
 from marketplace.models import Amendment, Lease, Reservation
@@ -101,15 +102,15 @@ def ask(
 def accept(*, quote_public_id: str, at: datetime, actor: Actor) -> Quote:
     """The change is done, to the minor unit as it was quoted, or not at all.
 
-    Locks reservation (where the whole deal goes), lease, quote, tally, balances, and the pool
-    last. Raises NotFound, QuoteAccepted, QuoteExpired, QuoteStale, DebtOpen,
-    InsufficientFunds, CapacityTaken with the latest possible end. Not idempotent.
+    Locks the tenant (for an extension), reservation, lease, quote, tally, balances, and the pool
+    last. Raises NotFound, OrganisationUnverified, QuoteAccepted, QuoteExpired, QuoteStale,
+    QuotaExceeded, DebtOpen, InsufficientFunds, CapacityTaken with the latest possible end. Not
+    idempotent.
     """
     with transactions.whole():
         found = _find(quote_public_id, actor)
-        if _takes_all(found):
-            reservations.lock(found.lease.reservation_id)
-        lease = leases.lock(found.lease_id)
+        deal = changes.lock(lease=found.lease, asks_more=found.kind == Kind.EXTEND)
+        lease = deal.lease
         quote = Quote.objects.select_for_update(of=("self",), no_key=True).get(pk=found.pk)
         _require_open(quote, lease, at)
         tally = changes.tally_of(lease)
@@ -121,7 +122,7 @@ def accept(*, quote_public_id: str, at: datetime, actor: Actor) -> Quote:
             raise QuoteStale(why=error.code) from error
         if now != quote.change:
             raise QuoteStale
-        quote.amendment = _do(quote, lease, tally, at, actor)
+        quote.amendment = _do(quote, deal, tally, at, actor)
         quote.accepted_at = at
         quote.save(update_fields=["accepted_at", "amendment"])
     return quote
@@ -171,9 +172,10 @@ def _figures(
 
 
 def _do(
-    quote: Quote, lease: Lease, tally: LeaseTally, at: datetime, actor: Actor
+    quote: Quote, deal: Locked, tally: LeaseTally, at: datetime, actor: Actor
 ) -> Amendment | None:
     """The change itself; a cancellation leaves no amendment, for it leaves no lease."""
+    lease = deal.lease
     if quote.kind == Kind.CANCEL:
         checkout.cancel(
             reservation_public_id=lease.reservation.public_id,
@@ -186,7 +188,6 @@ def _do(
     end = _end(quote)
     block_ids: list[int] = []
     if quote.kind == Kind.EXTEND:
-        policy.require_verified(lease.tenant)
         block_ids = extensions.blocks_for(lease=lease, end=end, at=at, by_terms=True)
     amendment = amendments.by_terms(
         lease=lease,
@@ -199,11 +200,24 @@ def _do(
     )
     if not _takes_all(quote):
         changes.carry_out(
-            lease=lease, tally=tally, amendment=amendment, block_ids=block_ids, at=at, actor=actor
+            reservation=deal.reservation,
+            lease=lease,
+            tally=tally,
+            amendment=amendment,
+            block_ids=block_ids,
+            at=at,
+            actor=actor,
         )
         return amendment
     leases.amend(lease=lease, amendment=amendment)
-    changes.move(lease=lease, tally=tally, amendment=amendment, at=at, actor=actor)
+    changes.move(
+        reservation=deal.reservation,
+        lease=lease,
+        tally=tally,
+        amendment=amendment,
+        at=at,
+        actor=actor,
+    )
     leases.cancel(
         lease=lease,
         at=at,
@@ -212,7 +226,7 @@ def _do(
         end_reason=Lease.EndReason.WITHDRAWN_BY_PROVIDER,
     )
     transitions.advance(
-        lease.reservation, to=Reservation.State.CANCELLED, at=at, actor=actor, reason=quote.reason
+        deal.reservation, to=Reservation.State.CANCELLED, at=at, actor=actor, reason=quote.reason
     )
     return amendment
 

@@ -8,9 +8,9 @@ from inventory.actors import Actor
 from inventory.errors import Invalid
 from inventory.models import Organisation
 from inventory.periods import Period, floor_hour
-from marketplace import money, reservations
+from marketplace import money, policy, reservations
 from marketplace.amendments import AmendmentStale
-from marketplace.models import Amendment, Lease
+from marketplace.models import Amendment, Lease, Reservation
 from marketplace.money import Price, Quote
 from marketplace.offers import OfferClaim
 from marketplace.reservations import Prospect
@@ -66,10 +66,26 @@ def make(*, amendment: Amendment, tenant: Organisation, at: datetime, actor: Act
         period=Period(amendment.added_from_at, Period.of(lease.period).end),
         expires_at=at + _HELD,
     )
+    own_key = actor.kind == "key" and actor.organisation_id == tenant.pk
     held = reservations.place(
         reservation_public_id=None,
-        prospect=Prospect(claim, lease.listing, lease.price, lease.terms, quoted, at + _HELD),
+        prospect=Prospect(
+            claim,
+            lease.listing,
+            lease.price,
+            lease.terms,
+            quoted,
+            Reservation.PayBy.WALLET,
+            at + _HELD,
+        ),
         tenant=tenant,
+        standing=policy.standing(
+            tenant_id=tenant.pk,
+            project_id=lease.project_id,
+            key_id=actor.label if own_key else None,
+            discreet=actor.organisation_id != tenant.pk or actor.project_id is not None,
+            at=at,
+        ),
         project_id=lease.project_id,
         hold_deposit_minor=0,
         at=at,

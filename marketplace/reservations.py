@@ -19,8 +19,10 @@ from marketplace import money, policy
 from marketplace.models import Lease, Listing, PriceVersion, Reservation, TermsVersion
 from marketplace.money import Price, Quote
 from marketplace.offers import OfferClaim, OfferExpired, OfferInvalid
+from marketplace.policy import Standing
 
 State = Reservation.State
+PayBy = Reservation.PayBy
 
 _TENANT = Joined(o=Organisation)
 _LOCK_TENANT = "SELECT {columns} FROM inventory_organisation o WHERE o.id = %s FOR NO KEY UPDATE"
@@ -82,6 +84,18 @@ def lock(key: int | str) -> Reservation:
         raise NotFound("No such reservation") from None
 
 
+def lock_of(lease_id: int) -> Reservation:
+    """The reservation that a lease was made from, locked; before the lease, in the order of locks.
+
+    Raises NotFound.
+    """
+    rows = Reservation.objects.select_for_update(of=("self",), no_key=True)
+    reservation = rows.filter(lease=lease_id).first()
+    if reservation is None:
+        raise NotFound("No such lease")
+    return reservation
+
+
 def lock_tenant(organisation_id: int | None) -> Organisation:
     """The organisation that would rent, locked: its holds are counted one by one.
 
@@ -108,13 +122,36 @@ class Prospect:
     price: PriceVersion
     terms: TermsVersion
     quote: Quote
+    pay_by: str
     expires_at: datetime
 
+    @property
+    def ask(self) -> policy.Ask:
+        """What the rules of a hold look at."""
+        return policy.Ask(
+            chip_class=self.listing.pool.chip.chip_class,
+            card_count=self.quote.card_count,
+            period=self.offer.period,
+            currency=self.quote.currency,
+            gross_minor=self.quote.gross_minor,
+        )
 
-def prospect(offer: OfferClaim, *, at: datetime) -> Prospect:
+    def hold_terms(self, *, lapsed_count: int, at: datetime) -> policy.HoldTerms:
+        """What holding it costs a tenant with that many lapsed holds behind it."""
+        return policy.hold_terms(
+            lapsed_count=lapsed_count,
+            at=at,
+            pay_by=self.pay_by,
+            start=self.offer.period.start,
+            lead_seconds=self.listing.pool.lead_seconds,
+        )
+
+
+def prospect(offer: OfferClaim, *, at: datetime, pay_by: str = PayBy.WALLET) -> Prospect:
     """By the price and terms the offer was signed with, however the listing has changed since.
 
-    Raises OfferInvalid, OfferExpired, AmountTooLarge, and Invalid outside the terms.
+    Raises OfferInvalid, OfferExpired, AmountTooLarge, BankHoldUnavailable, and Invalid outside
+    the terms.
     """
     try:
         ids = [
@@ -142,7 +179,8 @@ def prospect(offer: OfferClaim, *, at: datetime) -> Prospect:
             unit_count=offer.unit_count,
             period=offer.period,
         ),
-        expires_at=_expires_at(offer, pool, at),
+        pay_by=pay_by,
+        expires_at=_expires_at(offer, pool, at, pay_by),
     )
 
 
@@ -151,6 +189,7 @@ def place(
     reservation_public_id: str | None,
     prospect: Prospect,
     tenant: Organisation,
+    standing: Standing,
     project_id: int | None,
     hold_deposit_minor: int,
     at: datetime,
@@ -159,8 +198,9 @@ def place(
 ) -> Reservation:
     """Capacity is kept for the locked tenant until the prospect's `expires_at`.
 
-    Locks the pool. Raises ListingClosed, SelfTrade, HoldLimit, NotFound (project),
-    SshKeyInvalid, and what `capacity.claim` raises. Not idempotent: the entry's key is.
+    The standing was read after the tenant was locked. Locks the pool. Raises ListingClosed,
+    SelfTrade, HoldLimit, QuotaExceeded, NotFound (project), SshKeyInvalid, and what
+    `capacity.claim` raises. Not idempotent: the entry's key is.
     """
     _check_ssh_keys(ssh_keys)
     offer, listing, quote = prospect.offer, prospect.listing, prospect.quote
@@ -173,13 +213,9 @@ def place(
             raise SelfTrade
         if project_id is not None:
             _require_own_project(project_id, tenant.pk)
-        policy.check_hold_limit(
-            tenant_id=tenant.pk,
-            chip_class=listing.pool.chip.chip_class,
-            cards=quote.card_count,
-            period=offer.period,
-            at=at,
-        )
+        ask = prospect.ask
+        policy.check_hold_limit(standing, ask)
+        policy.check_quotas(standing, ask)
         allocation = capacity.claim(
             pool_id=listing.pool_id,
             block_ids=[listing.block_id],
@@ -201,6 +237,8 @@ def place(
             terms=prospect.terms,
             allocation=allocation,
             unit_count=offer.unit_count,
+            card_count=quote.card_count,
+            pay_by=prospect.pay_by,
             period=offer.period.range,
             expires_at=prospect.expires_at,
             currency=quote.currency,
@@ -209,6 +247,8 @@ def place(
             fee_minor=quote.fee_minor,
             due_minor=quote.due_minor,
             hold_deposit_minor=hold_deposit_minor,
+            committed_minor=quote.gross_minor,
+            committed_card_seconds=ask.card_seconds,
             actor=actor.label,
             created_at=at,
         )
@@ -225,6 +265,7 @@ def place(
                 "gross_minor": quote.gross_minor,
                 "currency": quote.currency,
                 "expires_at": prospect.expires_at.isoformat(),
+                "pay_by": prospect.pay_by,
             },
         )
     return reservation
@@ -282,7 +323,12 @@ def expire(*, reservation: Reservation, at: datetime) -> Reservation:
     actor = actors.system("holds")
     with transactions.whole():
         transitions.advance(
-            reservation, to=State.EXPIRED, at=at, actor=actor, reason="not confirmed in time"
+            reservation,
+            to=State.EXPIRED,
+            at=at,
+            actor=actor,
+            reason="not confirmed in time",
+            changed=commits(reservation, minor=0, card_seconds=0),
         )
         capacity.expire(allocation_id=reservation.allocation_id, at=at, actor=actor)
     return reservation
@@ -299,9 +345,26 @@ def cancel(*, reservation: Reservation, at: datetime, actor: Actor, reason: str)
     if reservation.state == State.HELD and at >= reservation.expires_at:
         return expire(reservation=reservation, at=at)
     with transactions.whole():
-        transitions.advance(reservation, to=State.CANCELLED, at=at, actor=actor, reason=reason)
+        transitions.advance(
+            reservation,
+            to=State.CANCELLED,
+            at=at,
+            actor=actor,
+            reason=reason,
+            changed=commits(reservation, minor=0, card_seconds=0),
+        )
         capacity.release(allocation_id=reservation.allocation_id, at=at, actor=actor, reason=reason)
     return reservation
+
+
+def commits(reservation: Reservation, *, minor: int, card_seconds: int) -> tuple[str, ...]:
+    """The locked reservation takes up that much of its tenant's quotas from now on.
+
+    Nothing is written yet: the names of the fields to save are returned.
+    """
+    reservation.committed_minor = minor
+    reservation.committed_card_seconds = card_seconds
+    return ("committed_minor", "committed_card_seconds")
 
 
 def due(*, at: datetime, limit: int) -> list[int]:
@@ -336,8 +399,10 @@ def _require_own_project(project_id: int, tenant_id: int) -> None:
         raise NotFound("No such project")
 
 
-def _expires_at(offer: OfferClaim, pool: Pool, at: datetime) -> datetime:
+def _expires_at(offer: OfferClaim, pool: Pool, at: datetime, pay_by: str) -> datetime:
     """Raises OfferExpired where the lease should have started already."""
     if offer.period.start < at:
         raise OfferExpired("The lease would have started before it was held")
-    return policy.expires_at(at, start=offer.period.start, lead_seconds=pool.lead_seconds)
+    return policy.expires_at(
+        at, start=offer.period.start, lead_seconds=pool.lead_seconds, pay_by=pay_by
+    )

@@ -73,7 +73,12 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024  # a larger JSON body is refused w
 FILE_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 
 # Databases: the runtime role serves, the owner migrates; both see the same database.
-_RUNTIME_POOL = {"pool": {"min_size": 1, "max_size": env_int("DB_POOL_SIZE", 8), "timeout": 10}}
+# Statements that come again are prepared: to plan one takes PostgreSQL longer than to run it.
+_RUNTIME_POOL = {
+    "pool": {"min_size": 1, "max_size": env_int("DB_POOL_SIZE", 8), "timeout": 10},
+    "server_side_binding": True,
+    "prepare_threshold": 5,
+}
 DATABASES = {"default": database(env_str("DATABASE_URL"), **_RUNTIME_POOL)}
 if "DATABASE_OWNER_URL" in os.environ or "DATABASE_OWNER_URL_FILE" in os.environ:
     DATABASES["owner"] = database(env_str("DATABASE_OWNER_URL"))
@@ -153,6 +158,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "warn-leases": {"task": "marketplace.warn_leases", "schedule": 60.0},
     "expire-amendments": {"task": "marketplace.expire_amendments", "schedule": 60.0},
+    "add-up-commitments": {
+        "task": "marketplace.add_up_commitments",
+        "schedule": 60.0,
+        "options": {"expires": 120},
+    },
     "expire-reservations": {"task": "billing.expire_reservations", "schedule": 15.0},
     "rate-usage": {"task": "billing.rate_usage", "schedule": 60.0},
     "end-unpaid": {"task": "billing.end_unpaid", "schedule": 60.0},
@@ -329,7 +339,14 @@ SPECTACULAR_SETTINGS = {
         "LeaseStateEnum": "marketplace.models.Lease.State",
         "ReceiptStateEnum": "billing.models.BankReceipt.State",
         "SettlementStateEnum": "billing.models.Settlement.State",
+        "QuotaAuthorityEnum": "marketplace.models.Quota.Authority",
+        "QuotaMeasureEnum": "marketplace.models.Quota.Measure",
+        "QuotaWindowEnum": "marketplace.models.Quota.Window",
+        "PayByEnum": "marketplace.models.Reservation.PayBy",
         "ChargeKindEnum": "billing.models.Charge.Kind",
+        "QuoteKindEnum": "billing.models.Quote.Kind",
+        "AmendmentKindEnum": "marketplace.models.Amendment.Kind",
+        "AmendmentStateEnum": "marketplace.models.Amendment.State",
         "CallerKindEnum": ["user", "key"],
     },
     "PREPROCESSING_HOOKS": ["marketplace.http.schema.only_the_api"],
@@ -359,6 +376,17 @@ QUOTE_SECONDS = env_int("QUOTE_SECONDS", 600)  # how long a change of a lease is
 AMENDMENT_HOURS = env_int("AMENDMENT_HOURS", 72)  # how long a proposed one waits for its answer
 LEASE_WARNING_HOURS = env_int("LEASE_WARNING_HOURS", 72)  # before its end both sides are warned
 HOLD_DEPOSIT_BPS = env_int("HOLD_DEPOSIT_BPS", 100)  # kept aside while held, of the total
+HOLD_DEPOSIT_MOST_BPS = env_int("HOLD_DEPOSIT_MOST_BPS", 10_000)  # however many holds lapsed
+BANK_HOLD_DAY_BPS = env_int(
+    "BANK_HOLD_DAY_BPS", 100
+)  # more, for each day begun until a pay-by date
+PAY_BY_BUSINESS_DAYS = env_int(
+    "PAY_BY_BUSINESS_DAYS", 3
+)  # for a bank transfer; 0: none is held for
+PAY_BY_HOUR = env_int("PAY_BY_HOUR", 17)  # when a business day ends, on the calendar's clock
+BUSINESS_CALENDAR = env_str(
+    "BUSINESS_CALENDAR", str(BASE_DIR / "marketplace" / "data" / "business_days_cn.json")
+)
 HOLD_CARD_HOURS_LIMIT = env_int("HOLD_CARD_HOURS_LIMIT", 20_000_000)  # held at once by one tenant
 CLOCK_TOLERANCE_SECONDS = 5  # an instant further ahead of the database's clock is refused
 

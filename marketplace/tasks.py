@@ -7,7 +7,7 @@ from smtplib import SMTPException
 from celery import shared_task
 
 from inventory import clock
-from marketplace import amendments, ending, leases, passwords
+from marketplace import amendments, ending, leases, passwords, quotas
 from marketplace.http import idempotency
 
 
@@ -24,6 +24,11 @@ def warn_leases(**_: object) -> int:
 @shared_task(name="marketplace.expire_amendments")
 def expire_amendments(**_: object) -> int:
     return amendments.expire_due(at=clock.now(), limit=500)
+
+
+@shared_task(name="marketplace.add_up_commitments")
+def add_up_commitments(**_: object) -> int:
+    return quotas.add_up()
 
 
 @shared_task(name="marketplace.forget")

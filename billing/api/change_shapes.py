@@ -39,7 +39,7 @@ class QuoteIn(StrictSerializer):
 
 
 class QuoteOut(ChangeOut):
-    id = PublicId("quo", source="public_id")
+    id = PublicId("cqt", source="public_id")
     lease = PublicId("lse", source="lease.public_id")
     kind = serializers.ChoiceField(Quote.Kind.choices)
     reason = serializers.CharField()

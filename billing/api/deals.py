@@ -32,7 +32,7 @@ from inventory.models import Credential, Project, UsageHour
 from inventory.periods import Period
 from marketplace.api.serializers import AccessOut, CredentialOut, ReservationOut
 from marketplace.api.views import ReadOnlyLeases, ReadOnlyReservations
-from marketplace.models import Lease
+from marketplace.models import Lease, Reservation
 
 HOURS_PER_REPLY = 31 * 24
 HOLD = OpenApiExample(
@@ -77,6 +77,7 @@ class Reservations(ReadOnlyReservations):
             offer_token=given["offer"],
             project_id=project_id,
             ssh_keys=given.get("ssh_keys", ()),
+            pay_by=given.get("pay_by", Reservation.PayBy.WALLET),
             at=instant_of(request),
             actor=actor,
         )

@@ -22,6 +22,7 @@ from inventory.api.fields import (
 )
 from marketplace.api.serializers import CURRENCIES
 from marketplace.api.serializers import LeaseOut as MarketLeaseOut
+from marketplace.models import Reservation
 
 Shape = serializers.Serializer[Any]
 WALLET = "ltx"
@@ -31,6 +32,11 @@ class HoldIn(StrictSerializer):
     offer = Text(max_length=2000, help_text="An offer's token, as it came.")
     project = PublicId("prj", required=False)
     ssh_keys = Items(child=Text(max_length=1000), max_length=20, required=False)
+    pay_by = Choice(
+        Reservation.PayBy.choices,
+        required=False,
+        help_text="`bank`: kept for days, until a pay-by date, for a larger deposit.",
+    )
 
 
 class CancelQuoteOut(Shape):

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                 ("compensation_minor", models.BigIntegerField(default=0)),
                 (
                     "public_id",
-                    inventory.identifiers.PublicIdField(editable=False, prefix="quo", unique=True),
+                    inventory.identifiers.PublicIdField(editable=False, prefix="cqt", unique=True),
                 ),
                 (
                     "kind",

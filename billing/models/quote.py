@@ -40,7 +40,7 @@ class Quote(ChangeFigures):
         LEAVE = "leave", _("leave early")
         WITHDRAW = "withdraw", _("withdraw the lease")
 
-    public_id = PublicIdField(prefix="quo")
+    public_id = PublicIdField(prefix="cqt")
     lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="quotes")
     asked_by = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=8, choices=Kind)

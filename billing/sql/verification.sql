@@ -289,3 +289,21 @@ LEFT JOIN billing_charge c ON c.provider_id = a.owner_id AND c.currency = a.curr
  AND NOT EXISTS (SELECT FROM billing_settlementline s WHERE s.charge_id = c.id)
 WHERE a.purpose = 'provider_accrued'
 GROUP BY a.code, b.posted HAVING b.posted <> coalesce(sum(c.provider_minor), 0);
+
+-- check: what is committed under quotas is what the reservations commit
+SELECT tenant_id, project_id, api_key, currency, month, sum(minor), sum(card_seconds) FROM (
+    SELECT tenant_id, project_id, api_key, currency, month, minor, card_seconds
+    FROM marketplace_commitment
+    UNION ALL
+    SELECT tenant_id, project_id, CASE WHEN actor LIKE 'key\_%' THEN actor ELSE '' END, currency,
+           date_trunc('month', created_at AT TIME ZONE 'Asia/Shanghai')::date,
+           -committed_minor, -committed_card_seconds
+    FROM marketplace_reservation) x
+GROUP BY 1, 2, 3, 4, 5 HAVING sum(minor) <> 0 OR sum(card_seconds) <> 0;
+
+-- check: a reservation commits its price, nothing, or what was charged for it
+SELECT r.id, r.state, r.committed_minor, r.gross_minor FROM marketplace_reservation r
+LEFT JOIN marketplace_lease l ON l.reservation_id = r.id
+LEFT JOIN billing_leasetally t ON t.lease_id = l.id
+WHERE (r.state = 'held' AND r.committed_minor <> r.gross_minor)
+   OR (r.state = 'cancelled' AND l.id IS NULL AND r.committed_minor <> 0);

@@ -24,6 +24,9 @@ class OfferForm(ConsoleForm):
     """A signed offer, as the search gave it."""
 
     offer_token = forms.CharField(max_length=2000, widget=forms.HiddenInput)
+    pay_by = forms.ChoiceField(
+        choices=Reservation.PayBy.choices, required=False, widget=forms.HiddenInput
+    )
 
 
 class CancelForm(ConsoleForm):
@@ -47,6 +50,7 @@ def hold(request: ConsoleRequest) -> HttpResponse:
             lambda: checkout.hold(
                 offer_token=form.cleaned_data["offer_token"],
                 project_id=None,
+                pay_by=form.cleaned_data["pay_by"] or Reservation.PayBy.WALLET,
                 at=visit.at,
                 actor=visit.actor,
             ),

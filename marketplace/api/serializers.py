@@ -173,6 +173,9 @@ class ReservationOut(Shape):
     start_at = Instant(source="period.lower")
     end_at = Instant(source="period.upper")
     expires_at = Instant()
+    pay_by = serializers.ChoiceField(
+        Reservation.PayBy.choices, help_text="Held for minutes, or until a pay-by date."
+    )
     currency = serializers.CharField()
     gross_minor = serializers.IntegerField(help_text="The whole price, tax included.")
     vat_minor = serializers.IntegerField()
@@ -322,6 +325,12 @@ class OfferOut(Shape):
     due_minor = serializers.IntegerField(help_text="Paid when confirmed.")
     hold_deposit_minor = serializers.IntegerField(help_text="Kept aside while held.")
     hold_seconds = serializers.IntegerField()
+    pay_by_at = Instant(
+        allow_null=True, help_text="Until when it is kept for a bank transfer, if it is."
+    )
+    pay_by_deposit_minor = serializers.IntegerField(
+        allow_null=True, help_text="Kept aside until then."
+    )
     cancellation = serializers.ListField(child=Tier())
     facts = serializers.DictField(
         child=serializers.JSONField(), help_text='Proved of the fabric; else "unknown".'

@@ -69,7 +69,7 @@ class Migration(migrations.Migration):
                             ("proposed", "proposed"),
                             ("signed", "signed"),
                             ("declined", "declined"),
-                            ("withdrawn", "withdrawn"),
+                            ("withdrawn", "taken back"),
                             ("expired", "expired"),
                         ],
                         default="proposed",

@@ -4,17 +4,20 @@ from marketplace.models.amendment import FIGURES, Amendment, ChangeFigures
 from marketplace.models.idempotency import IdempotencyRecord
 from marketplace.models.lease import Lease
 from marketplace.models.listing import Listing, PriceFloor, PriceVersion, TermsVersion
+from marketplace.models.quota import Commitment, Quota
 from marketplace.models.reservation import Reservation
 
 __all__ = [
     "FIGURES",
     "Amendment",
     "ChangeFigures",
+    "Commitment",
     "IdempotencyRecord",
     "Lease",
     "Listing",
     "PriceFloor",
     "PriceVersion",
+    "Quota",
     "Reservation",
     "TermsVersion",
 ]

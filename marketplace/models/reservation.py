@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+import pgtrigger
 from django.contrib.postgres.fields import DateTimeRangeField
 from django.db import models
 from django.db.models import Q
@@ -16,6 +17,21 @@ from marketplace.models.listing import Listing, PriceVersion, TermsVersion
 
 if TYPE_CHECKING:
     from inventory.actors import Actor
+
+# What changed of a deal's commitment, in the month the deal was made in: a row of its own, so that
+# no deal waits for another of its tenant. OLD is null where the row is new.
+COMMIT = """
+    INSERT INTO marketplace_commitment
+        (tenant_id, project_id, api_key, currency, month, minor, card_seconds)
+    SELECT NEW.tenant_id, NEW.project_id,
+           CASE WHEN starts_with(NEW.actor, 'key_') THEN NEW.actor ELSE '' END, NEW.currency,
+           date_trunc('month', NEW.created_at AT TIME ZONE 'Asia/Shanghai')::date,
+           NEW.committed_minor - coalesce(OLD.committed_minor, 0),
+           NEW.committed_card_seconds - coalesce(OLD.committed_card_seconds, 0)
+    WHERE (NEW.committed_minor, NEW.committed_card_seconds)
+        IS DISTINCT FROM (OLD.committed_minor, OLD.committed_card_seconds);
+    RETURN NULL;
+"""
 
 
 class DealQuerySet(models.QuerySet["Reservation"]):
@@ -44,6 +60,12 @@ class Reservation(models.Model):
         CANCELLED = "cancelled", _("cancelled")
         """The tenant gave it back, before confirming or, with its lease, before the start."""
 
+    class PayBy(models.TextChoices):
+        WALLET = "wallet", _("from the wallet")
+        """Confirmed within minutes, from money that is there."""
+        BANK = "bank", _("by bank transfer")
+        """Kept until a pay-by date in business days, for a larger deposit."""
+
     LIFECYCLE: ClassVar = Lifecycle(
         {
             State.HELD: [State.CONFIRMED, State.EXPIRED, State.CANCELLED],
@@ -65,6 +87,8 @@ class Reservation(models.Model):
     )
     state = models.CharField(max_length=10, choices=State, default=State.HELD)
     unit_count = models.PositiveIntegerField()
+    card_count = models.PositiveIntegerField()
+    pay_by = models.CharField(max_length=6, choices=PayBy, default=PayBy.WALLET)
     period = DateTimeRangeField()
     expires_at = models.DateTimeField()
     currency = models.CharField(max_length=3)
@@ -73,6 +97,10 @@ class Reservation(models.Model):
     fee_minor = models.BigIntegerField()
     due_minor = models.BigIntegerField()  # at confirmation: the whole, or the deposit
     hold_deposit_minor = models.BigIntegerField()  # kept aside in the wallet while held
+    # What the deal takes up of its tenant's quotas: all of it once held, nothing once it lapsed
+    # or was given back, and after a cancellation or the end what was really charged.
+    committed_minor = models.BigIntegerField()
+    committed_card_seconds = models.BigIntegerField()
     actor = models.CharField(max_length=80)
     created_at = models.DateTimeField()
     confirmed_at = models.DateTimeField(null=True, blank=True)
@@ -82,12 +110,45 @@ class Reservation(models.Model):
     objects = DealQuerySet.as_manager()
 
     class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(committed_minor__gte=0, committed_card_seconds__gte=0),
+                name="reservation_commits_no_less_than_nothing",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="expired") | Q(committed_minor=0, committed_card_seconds=0),
+                name="reservation_lapsed_commits_nothing",
+            ),
+        ]
         indexes = [
             models.Index(fields=["expires_at"], name="reservation_due", condition=Q(state="held")),
             models.Index(fields=["tenant", "-id"], name="reservation_by_tenant"),
             models.Index(fields=["provider", "-id"], name="reservation_by_provider"),
+            # What a hold's rules read of its tenant: live holds, lapses, and what is committed.
+            models.Index(
+                fields=["tenant", "expires_at"], name="reservation_live", condition=Q(state="held")
+            ),
+            models.Index(
+                fields=["tenant", "expired_at"],
+                name="reservation_lapsed",
+                condition=Q(state="expired"),
+            ),
+            models.Index(
+                fields=["tenant", "cancelled_at"],
+                name="reservation_given_back",
+                condition=Q(state="cancelled", confirmed_at__isnull=True),
+            ),
         ]
         triggers = [
+            pgtrigger.Trigger(
+                name="reservation_commits",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert
+                | pgtrigger.UpdateOf(  # type: ignore[no-untyped-call]
+                    "committed_minor", "committed_card_seconds"
+                ),
+                func=COMMIT,
+            ),
             unchanging(
                 "reservation_as_agreed",
                 "provider",
@@ -97,6 +158,8 @@ class Reservation(models.Model):
                 "terms",
                 "allocation",
                 "unit_count",
+                "card_count",
+                "pay_by",
                 "period",
                 "expires_at",
                 "currency",
@@ -105,7 +168,7 @@ class Reservation(models.Model):
                 "fee_minor",
                 "due_minor",
                 "hold_deposit_minor",
-            )
+            ),
         ]
 
     def __str__(self) -> str:

@@ -129,6 +129,8 @@ class Offer:
     due_minor: int
     hold_deposit_minor: int
     hold_seconds: int  # how long a hold made now lasts; near the start less than elsewhere
+    pay_by_at: datetime | None  # until when it is kept for a bank transfer, where it is
+    pay_by_deposit_minor: int | None  # kept aside until then
     cancellation: tuple[tuple[int, int], ...]  # hours before the start, basis points refunded
     facts: dict[str, Fact]  # proved of the fabric; what nobody has proved reads "unknown"
     declared: dict[str, Fact]  # what the provider says of it, and answers for

@@ -47,6 +47,7 @@ SCOPES = {
     "journal:read": gettext_lazy("read the journal"),
     "keys:write": gettext_lazy("make and revoke keys"),
     "members:write": gettext_lazy("add and remove members"),
+    "quotas:write": gettext_lazy("set quotas"),
     "organisations:write": gettext_lazy("register and verify organisations"),
     "receipts:record": gettext_lazy("record bank receipts"),
     "receipts:approve": gettext_lazy("approve bank receipts"),

@@ -30,6 +30,7 @@ KINDS = {
     "amd": _("Amendment"),
     "rcp": _("Bank receipt"),
     "stl": _("Settlement"),
+    "quo": _("Quota"),
 }
 
 # Events that are more than a change of state.
@@ -71,6 +72,8 @@ EVENTS = {
     "pool.nodes_changed": _("nodes imported"),
     "pool.overcommitted": _("too few nodes for what is promised"),
     "project.created": _("project added"),
+    "quota.removed": _("quota removed"),
+    "quota.set": _("quota set"),
     "records.at_fault": _("records do not agree"),
     "settlement.carried": _("settlement carried over"),
     "user.password_changed": _("password changed"),

@@ -46,6 +46,7 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("Find capacity"), "search", "tenant", "offers:read"),
             (_("My leases"), "rented", "tenant", "leases:read"),
             (_("Wallet"), "wallet", "tenant", "wallet:read"),
+            (_("Quotas"), "quotas", "tenant", "reservations:read"),
         ],
     ),
     (

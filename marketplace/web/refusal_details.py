@@ -64,6 +64,16 @@ DETAILS = (
     _("A key of one project makes keys of that project only"),
     _("Only an organisation can hold"),
     _("This organisation is not registered as a tenant"),
+    # quotas
+    _("A quota is of spend, of card-hours or of card-hours held"),
+    _("A quota is of each calendar month, or of all deals"),
+    _("A quota of spend has a currency and a limit in minor units"),
+    _("A quota of card-hours has a limit in card-hours and no currency"),
+    _("A quota is of an organisation, of one project or of one key"),
+    _("The operator sets quotas of whole organisations"),
+    _("What may be held at one time is set by the operator, for an organisation"),
+    _("Set by the operator: its own people change it"),
+    _("A key does not change the quotas that bind it"),
     # prices, terms, offers
     _("Only instant sale through the operator is available"),
     _("A component of cost is zero or more, and their sum a possible price"),

@@ -165,6 +165,31 @@ def _hold_limit(fields: Fields) -> str:
     }
 
 
+def _quota_exceeded(fields: Fields) -> str:
+    whose = {
+        "organisation": _("the organisation"),
+        "project": _("the project"),
+        "key": _("the key"),
+    }[str(fields["subject"])]
+    known = "limit_minor" in fields or "limit_card_hours" in fields
+    if not known:
+        return _("A quota of %(whose)s allows no more.") % {"whose": whose}
+    if fields["measure"] == "spend":
+        currency = str(fields["currency"])
+        used, asked, limit = (
+            figures.amount(int(fields[f"{name}_minor"]), currency)
+            for name in ("used", "asked", "limit")
+        )
+    else:
+        used, asked, limit = (
+            _("%(n)s card-hours") % {"n": f"{int(fields[f'{name}_card_hours']):,}"}
+            for name in ("used", "asked", "limit")
+        )
+    return _(
+        "A quota of %(whose)s allows %(limit)s; %(used)s of it is used, and this deal is %(asked)s."
+    ) % {"whose": whose, "limit": limit, "used": used, "asked": asked}
+
+
 def _insufficient_funds(fields: Fields) -> str:
     currency = str(fields["account"]).rpartition(":")[2]
     return _(
@@ -268,6 +293,7 @@ _TELLERS: dict[str, Callable[[Fields], str]] = {
     "below_floor": _below_floor,
     "floor_currency": _floor_currency,
     "hold_limit": _hold_limit,
+    "quota_exceeded": _quota_exceeded,
     "insufficient_funds": _insufficient_funds,
     "debt_open": _debt_open,
     "duplicate_receipt": _duplicate_receipt,

@@ -137,8 +137,8 @@ def _still_held(organisation: Organisation) -> list[str]:
     rows = Reservation.objects.filter(tenant=organisation, state=Reservation.State.HELD)
     count = rows.count()
     text = ngettext(
-        "%(n)s of its holds can still be confirmed until it expires.",
-        "%(n)s of its holds can still be confirmed until they expire.",
+        "%(n)s of its holds can no longer be confirmed, and lapses unless this is taken back.",
+        "%(n)s of its holds can no longer be confirmed, and lapse unless this is taken back.",
         count,
     )
     return [text % {"n": f"{count:,}"}] if count else []

@@ -17,6 +17,7 @@ from tests.api.test_other_organisations import (
     external_body,
     lived_in_june,
     outage_body,
+    quota_body,
     settle_body,
 )
 
@@ -95,6 +96,7 @@ GOOD: dict[str, Good] = {
         "as_tenant",
         lambda m: {"name": "ci", "scopes": ["leases:read"], "ip_allow": ["10.0.0.0/8"]},
     ),
+    "/quotas": Good("as_tenant", quota_body),
     "/centres": Good(
         "as_provider",
         lambda m: {

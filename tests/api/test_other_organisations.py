@@ -116,6 +116,14 @@ def _project(market: Market) -> str:
     return str(market.as_tenant.do("/projects", {"name": "Pre-training"})["id"])
 
 
+def _quota(market: Market) -> str:
+    return str(market.as_tenant.do("/quotas", quota_body(market))["id"])
+
+
+def quota_body(_market: Market) -> dict[str, Any]:
+    return {"measure": "spend", "window": "month", "currency": "CNY", "limit_minor": 10**9}
+
+
 def _key(market: Market) -> str:
     body = {"name": "ci", "scopes": ["leases:read"]}
     return str(market.as_tenant.do("/api-keys", body)["id"])
@@ -126,6 +134,7 @@ OBJECTS: dict[str, Maker] = {
     "organisations": lambda market: market.provider.public_id,
     "projects": _project,
     "api-keys": _key,
+    "quotas": _quota,
     "centres": _centre,
     "fabrics": lambda market: market.pool.fabric.public_id,
     "pools": lambda market: market.pool.public_id,
@@ -147,6 +156,7 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/organisations": (OBJECTS["organisations"], "as_provider"),
     "/projects": (_project, "as_tenant"),
     "/api-keys": (_key, "as_tenant"),
+    "/quotas": (_quota, "as_tenant"),
     "/centres": (_centre, "as_provider"),
     "/fabrics": (OBJECTS["fabrics"], "as_provider"),
     "/pools": (OBJECTS["pools"], "as_provider"),
@@ -170,6 +180,7 @@ FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
         "scopes": ["leases:read"],
         "project": _project(market),
     },
+    "/quotas": lambda market: {**quota_body(market), "project": _project(market)},
     "/fabrics": lambda market: {
         "centre": _centre(market),
         "name": "IB-2",
@@ -189,6 +200,7 @@ FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
 NAMELESS = {
     "GET /me",
     "GET /chips",
+    "GET /holds/terms",
     "GET /journal",
     "GET /wallet",
     "GET /wallet/transactions",

@@ -15,14 +15,15 @@ from inventory.errors import Invalid, NotFound
 from inventory.models import Allocation, Claim, JournalEntry
 from inventory.periods import Period
 from inventory.transitions import IllegalTransition
-from marketplace import amendments, extensions
+from marketplace import amendments, extensions, policy, quotas
 from marketplace.asking import TermsInput
 from marketplace.models import Amendment, Lease, Reservation
+from marketplace.quotas import Limit
 from tests import world
 from tests.billing import books
 from tests.marketplace import scene
 from tests.marketplace.scene import refused
-from tests.world import T0, hours, period
+from tests.world import SYSTEM, T0, hours, period
 
 pytestmark = pytest.mark.django_db
 
@@ -206,6 +207,48 @@ def test_an_extension_without_money_or_with_a_debt_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(("end", "share"), [(13, 3_000), (40, 5_000), (181, 7_000), (740, 9_000)])
+def test_an_extension_beyond_a_quota_is_refused_and_one_within_it_is_counted() -> None:
+    lease = running()
+    limit = Limit(measure="spend", window="total", currency="CNY", limit_minor=16 * HOUR)
+    owner = world.actor(lease.tenant)
+    quotas.put(organisation_id=lease.tenant_id, limit=limit, at=T0, actor=owner)
+    unchanged = row_of(lease)
+
+    with refused(policy.QuotaExceeded):
+        accept(ask(lease, "extend", 27, at=T0 + hours(12)))
+    assert row_of(lease) == unchanged
+    accept(ask(lease, "extend", 26, at=T0 + hours(12)))
+    accept(ask(lease, "leave", 14, at=T0 + hours(12)))
+
+    committed = Reservation.objects.get()
+    assert committed.committed_minor == 4 * HOUR + 12 * HOUR * 7 // 10
+    assert committed.committed_card_seconds == 4 * 3600 * 8
+    assert not books.differences()
+
+
+def test_where_nodes_fail_beyond_the_spares_nothing_is_extended() -> None:
+    pool = world.pool(nodes=2)
+    lease = running(scene.listing(pool, units=2))
+    books.lease(lease.listing, start=10, end=40)
+    quote = ask(lease, "extend", 30, at=T0 + hours(12))
+    node = pool.nodes.order_by("-pk")[0]
+    capacity.set_outage(
+        pool_id=pool.pk,
+        period=period(12, 500),
+        node_id=node.pk,
+        at=T0 + hours(12),
+        actor=SYSTEM,
+        kind="failed",
+        reason="dead",
+    )
+    unchanged = row_of(lease)
+
+    with refused(capacity.CapacityTaken):
+        accept(quote)
+
+    assert row_of(lease) == unchanged
+
+
 def test_leaving_early_gives_back_the_share_of_the_rest_that_the_terms_say(end, share) -> None:
     lease = running(until=1000)
     before = books.available()

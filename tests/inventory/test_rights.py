@@ -17,7 +17,8 @@ READ_ONLY = {
 # … from these rows go …
 DELETED = {
     *("django_session", "marketplace_cache", "marketplace_idempotencyrecord"),
-    *("inventory_fakemachine", "inventory_membership"),
+    *("inventory_fakemachine", "inventory_membership", "marketplace_quota"),
+    "marketplace_commitment",
 }
 # … these are no records of anything, so that every column changes …
 ALL_COLUMNS = {"django_session", "marketplace_cache", "inventory_fakemachine", "inventory_chip"}
@@ -43,7 +44,9 @@ CHANGED = {
     "marketplace_lease": "active_at cancelled_at closed_at end_reason ended_at ending_at"
     " failed_at state",
     "marketplace_listing": "state",
-    "marketplace_reservation": "cancelled_at confirmed_at expired_at state",
+    "marketplace_quota": "limit_card_hours limit_minor set_at",
+    "marketplace_reservation": "cancelled_at committed_card_seconds committed_minor confirmed_at"
+    " expired_at state",
 }
 
 GRANTED = """

@@ -93,7 +93,8 @@ def test_the_next_hold_of_a_tenant_that_let_one_lapse_is_dearer() -> None:
     listing, tenant = scene.listing(), world.tenant()
 
     def bps(at):
-        return policy.hold_deposit(tenant_id=tenant.pk, gross_minor=10_000, at=at).amount_minor
+        lapsed = policy.standing(tenant_id=tenant.pk, at=at).lapsed_count
+        return policy.hold_terms(lapsed_count=lapsed, at=at).deposit_minor(10_000)
 
     assert bps(T0) == 100
     for number in range(2):
@@ -102,12 +103,7 @@ def test_the_next_hold_of_a_tenant_that_let_one_lapse_is_dearer() -> None:
     later = T0 + hours(2)
     assert bps(later) == 400
     assert bps(later + timedelta(days=31)) == 100
-    assert (
-        policy.hold_deposit(
-            tenant_id=world.tenant("Other").pk, gross_minor=10_000, at=later
-        ).lapsed_count
-        == 0
-    )
+    assert policy.standing(tenant_id=world.tenant("Other").pk, at=later).lapsed_count == 0
     assert policy.hold_bps(200) == 10_000
 
 
@@ -198,6 +194,7 @@ def test_a_project_of_another_tenant_does_not_exist() -> None:
             reservation_public_id=None,
             prospect=reservations.prospect(scene.offer(listing), at=T0),
             tenant=reservations.lock_tenant(world.tenant().pk),
+            standing=policy.standing(tenant_id=world.tenant().pk, at=T0),
             project_id=theirs.pk,
             hold_deposit_minor=0,
             at=T0,

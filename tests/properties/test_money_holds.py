@@ -26,4 +26,4 @@ def test_overlapping_holds_count_once_hour_by_hour(holds) -> None:
         for hour in range(70)
     )
 
-    assert policy._card_seconds_once(holds) == by_hour * 3600
+    assert policy.card_seconds_once(holds) == by_hour * 3600

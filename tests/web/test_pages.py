@@ -16,7 +16,7 @@ PROVIDER_PAGES = [
     "overview", "centres", "centre_create", "pools", "pools_csv", "pool_create", "node_template",
     "listings", "listing_create", "deals", "earnings", "earnings_csv",
 ]  # fmt: skip
-TENANT_PAGES = ["search", "rented", "wallet", "wallet_csv"]
+TENANT_PAGES = ["search", "rented", "wallet", "wallet_csv", "quotas"]
 OPERATOR_PAGES = [
     "audit", "audit_csv", "organisations", "organisations_csv", "all_leases",
     "all_leases_csv", "receipts", "receipts_csv", "settlements", "settlements_csv",
@@ -50,9 +50,10 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "outage_id": "out_" + "0" * 32,
         "user_id": "usr_" + "0" * 32,
         "key_id": "key_" + "0" * 32,
+        "quota_id": "quo_" + "0" * 32,
         "receipt_id": "rcp_" + "0" * 32,
         "settlement_id": "stl_" + "0" * 32,
-        "quote_id": "quo_" + "0" * 32,
+        "quote_id": "cqt_" + "0" * 32,
         "amendment_id": "amd_" + "0" * 32,
         "kind": "extend",
         "verb": "pause",
