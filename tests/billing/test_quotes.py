@@ -206,7 +206,6 @@ def test_an_extension_without_money_or_with_a_debt_changes_nothing() -> None:
     assert Period.of(Allocation.objects.get().period) == period(10, 20)
 
 
-@pytest.mark.parametrize(("end", "share"), [(13, 3_000), (40, 5_000), (181, 7_000), (740, 9_000)])
 def test_an_extension_beyond_a_quota_is_refused_and_one_within_it_is_counted() -> None:
     lease = running()
     limit = Limit(measure="spend", window="total", currency="CNY", limit_minor=16 * HOUR)
@@ -249,6 +248,7 @@ def test_where_nodes_fail_beyond_the_spares_nothing_is_extended() -> None:
     assert row_of(lease) == unchanged
 
 
+@pytest.mark.parametrize(("end", "share"), [(13, 3_000), (40, 5_000), (181, 7_000), (740, 9_000)])
 def test_leaving_early_gives_back_the_share_of_the_rest_that_the_terms_say(end, share) -> None:
     lease = running(until=1000)
     before = books.available()
