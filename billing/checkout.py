@@ -17,7 +17,7 @@ from inventory import actors, identifiers, transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, NotFound
 from inventory.models import Organisation
-from marketplace import leases, offers, policy, reservations
+from marketplace import approvals, leases, offers, policy, reservations
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.money import Amounts
 
@@ -103,11 +103,12 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
     """What is due moves from the wallet to the lease's deposit, and the deal is a lease.
 
     Locks the reservation, the wallet, and the pool last. Not idempotent: a second one finds
-    the reservation confirmed. Raises NotFound, OrganisationUnverified, DebtOpen,
-    InsufficientFunds, HoldExpired, IllegalTransition.
+    the reservation confirmed. Raises NotFound, ApprovalPending, OrganisationUnverified,
+    DebtOpen, InsufficientFunds, HoldExpired, IllegalTransition.
     """
     with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
+        approvals.require_approved(reservation, at)
         tenant, currency = reservation.tenant, reservation.currency
         policy.require_verified(tenant)
         if reservation.state == State.HELD:  # any other is refused by reservations.confirm
@@ -186,6 +187,19 @@ def cancel(
             changed=reservations.commits(reservation, minor=quote.kept.gross_minor, card_seconds=0),
         )
     return reservation
+
+
+def reject(*, reservation_public_id: str, at: datetime, actor: Actor, reason: str) -> Reservation:
+    """The provider declines a hold that waits for it: all of it goes back to the tenant.
+
+    It counts as no lapse. Locks reservation, balances, and the pool last. Not idempotent: a
+    second one finds it decided. Raises what `approvals.lock` and `approvals.reject` raise.
+    """
+    with transactions.whole():
+        reservation = approvals.lock(reservation_public_id, actor)
+        approvals.reject(reservation=reservation, at=at, actor=actor, reason=reason)
+        _give_hold_back(reservation, at=at, actor=actor)
+        return reservations.cancel(reservation=reservation, at=at, actor=actor, reason=reason)
 
 
 def expire_due(*, at: datetime, limit: int) -> int:

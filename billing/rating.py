@@ -218,7 +218,7 @@ def _charge(facts: Iterable[Fact], tallies: dict[int, LeaseTally], at: datetime)
 
 def _price(fact: Fact, lease: Lease, tally: LeaseTally, purses: Purses, at: datetime) -> Charge:
     """A charge is what the hour adds to the rounded total of its lease."""
-    price = Price.of(lease.price)
+    price = Price.agreed(lease)
     before = tally.exact
     after = before + money.hour_fraction(
         price=price,

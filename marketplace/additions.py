@@ -32,7 +32,7 @@ def quote(*, lease: Lease, units: int, start: datetime, at: datetime) -> Quote:
         raise Invalid("Units are added from a full hour (UTC) of the lease that is to come")
     pool = lease.allocation.pool
     return money.quote(
-        price=Price.of(lease.price),
+        price=Price.agreed(lease),
         unit_cards=pool.unit_cards,
         cards_per_node=pool.cards_per_node,
         unit_count=units,
@@ -77,6 +77,8 @@ def make(*, amendment: Amendment, tenant: Organisation, at: datetime, actor: Act
             quoted,
             Reservation.PayBy.WALLET,
             at + _HELD,
+            decide_by=None,  # the provider has signed
+            approvals_needed=0,
         ),
         tenant=tenant,
         standing=policy.standing(

@@ -85,7 +85,7 @@ def priced(lease: Lease, period: Period) -> Quote:
     """The whole price of the lease over a period, at its own price."""
     pool = lease.allocation.pool
     return money.quote(
-        price=Price.of(lease.price),
+        price=Price.agreed(lease),
         unit_cards=pool.unit_cards,
         cards_per_node=pool.cards_per_node,
         unit_count=lease.unit_count,
@@ -114,7 +114,7 @@ def shorter(
     """What an earlier end comes to; an end at the start leaves nothing of the lease."""
     period = Period.of(lease.period)
     return changes.shorter(
-        price=Price.of(lease.price),
+        price=Price.agreed(lease),
         before=priced(lease, period),
         after=priced(lease, Period(period.start, end)) if end > period.start else None,
         due_minor=lease.due_minor,

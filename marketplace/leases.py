@@ -60,7 +60,7 @@ def quote_cancel(*, lease: Lease, at: datetime) -> Cancellation:
     """
     start = require_cancellable(lease=lease, at=at)
     return money.cancellation(
-        price=Price.of(lease.price),
+        price=Price.agreed(lease),
         schedule=lease.terms.cancellation,
         due_minor=lease.due_minor,
         start=start,

@@ -15,15 +15,16 @@ part of a charge is ever negative while the total grows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from inventory.errors import Invalid
 from inventory.periods import Period
+from marketplace import discounts
 
 MICRO = 10**6
 WHOLE_BPS = 10_000
@@ -63,7 +64,7 @@ class AmountTooLarge(Invalid):
 
 
 class Asked(Protocol):
-    """A price version, or anything that asks as one does."""
+    """A price version, or anything that asks as one does; `discounts` as it stores them."""
 
     currency: str
     basis: str
@@ -74,11 +75,21 @@ class Asked(Protocol):
     schedule: str
     deposit_bps: int
     billing_zone: str
+    discounts: Any
+
+
+class Deal(Protocol):
+    """A reservation, a lease, or what else was agreed at a version's price less a share."""
+
+    @property
+    def price(self) -> Any: ...
+
+    discount_bps: int
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a price version asks, as the calculations need it."""
+    """What a price version asks, as the calculations need it, less a deal's discount."""
 
     currency: str
     basis: str  # PriceVersion.Basis
@@ -89,9 +100,11 @@ class Price:
     schedule: str  # PriceVersion.Schedule
     deposit_bps: int
     billing_zone: str
+    discount_bps: int = 0  # off `amount_micro`, as exact as the rest: nothing is rounded by it
 
     @classmethod
     def of(cls, version: Asked) -> Price:
+        """As listed, before any discount."""
         return cls(
             currency=version.currency,
             basis=version.basis,
@@ -103,6 +116,19 @@ class Price:
             deposit_bps=version.deposit_bps,
             billing_zone=version.billing_zone,
         )
+
+    @classmethod
+    def agreed(cls, deal: Deal) -> Price:
+        """As a deal has it for life: its price version, less the share frozen with it."""
+        return cls.of(deal.price).less(deal.discount_bps)
+
+    @classmethod
+    def lowest(cls, version: Asked) -> Price:
+        """As the deepest discounts leave it: what is held against a floor."""
+        return cls.of(version).less(discounts.deepest(discounts.tiers(version.discounts)))
+
+    def less(self, discount_bps: int) -> Price:
+        return replace(self, discount_bps=discount_bps) if discount_bps else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +178,7 @@ class Quote:
     due_minor: int
     card_count: int
     card_hour_micro: int  # tax included; for comparison only
+    discount_bps: int  # taken off already
     lines: tuple[Line, ...]
 
 
@@ -217,6 +244,7 @@ def quote(
         due_minor=share(whole.gross_minor, price.deposit_bps) if by_hour else whole.gross_minor,
         card_count=cards,
         card_hour_micro=half_up(exact * micro_per_minor * 3600 / card_seconds),
+        discount_bps=price.discount_bps,
         lines=tuple(lines),
     )
 
@@ -231,7 +259,7 @@ def gross_fraction(
     fraction, in any order.
     """
     minor_per_micro = Fraction(10 ** exponent(price.currency), MICRO)
-    amount = price.amount_micro * minor_per_micro
+    amount = asked_micro(price) * minor_per_micro
     if not price.tax_inclusive:
         amount *= Fraction(WHOLE_BPS + price.vat_bps, WHOLE_BPS)
     if price.basis == "node_month":
@@ -242,6 +270,11 @@ def gross_fraction(
         return amount * card_months / cards_per_node
     card_hours = Fraction(sum(card_seconds for _, card_seconds in delivered), 3600)
     return amount * card_hours / (cards_per_node if price.basis == "node_hour" else 1)
+
+
+def asked_micro(price: Price) -> Fraction:
+    """The amount per unit of the basis after the discount, exactly."""
+    return Fraction(price.amount_micro * (WHOLE_BPS - price.discount_bps), WHOLE_BPS)
 
 
 def hour_fraction(
@@ -277,7 +310,7 @@ def keeps_micro(*, price: Price, cards_per_node: int) -> Fraction:
 
     A monthly price earns least per hour in the longest month.
     """
-    kept = Fraction(price.amount_micro)
+    kept = asked_micro(price)
     if price.tax_inclusive:
         kept *= Fraction(WHOLE_BPS, WHOLE_BPS + price.vat_bps)
     kept *= Fraction(WHOLE_BPS - price.fee_bps, WHOLE_BPS)
@@ -293,7 +326,7 @@ def comparison_micro(*, price: Price, cards_per_node: int) -> int:
 
     A month counts as a twelfth of a year of 365 days, 730 hours.
     """
-    amount = Fraction(price.amount_micro)
+    amount = asked_micro(price)
     if not price.tax_inclusive:
         amount *= Fraction(WHOLE_BPS + price.vat_bps, WHOLE_BPS)
     if price.basis == "node_hour":

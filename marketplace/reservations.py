@@ -15,7 +15,7 @@ from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, Invalid, NotFound
 from inventory.joined import Joined
 from inventory.models import Chip, Organisation, Pool, Project
-from marketplace import money, policy
+from marketplace import approvals, discounts, money, policy
 from marketplace.models import Lease, Listing, PriceVersion, Reservation, TermsVersion
 from marketplace.money import Price, Quote
 from marketplace.offers import OfferClaim, OfferExpired, OfferInvalid
@@ -46,7 +46,8 @@ _PRICE_ID, _TERMS_ID, _LISTING_ID = (
 
 
 class ListingClosed(DomainError):
-    """The listing sells nothing now: paused, withdrawn, or its pool is being emptied."""
+    """The listing sells nothing now: paused, withdrawn, its pool being emptied, or its provider
+    no longer verified."""
 
     code = "listing_closed"
     title = "The listing sells nothing now"
@@ -124,6 +125,8 @@ class Prospect:
     quote: Quote
     pay_by: str
     expires_at: datetime
+    decide_by: datetime | None  # where the listing sells by approval
+    approvals_needed: int
 
     @property
     def ask(self) -> policy.Ask:
@@ -140,7 +143,8 @@ class Prospect:
         """What holding it costs a tenant with that many lapsed holds behind it."""
         return policy.hold_terms(
             lapsed_count=lapsed_count,
-            at=at,
+            # What the provider takes to decide is no time that the tenant pays for.
+            at=self.decide_by or at,
             pay_by=self.pay_by,
             start=self.offer.period.start,
             lead_seconds=self.listing.pool.lead_seconds,
@@ -167,20 +171,41 @@ def prospect(offer: OfferClaim, *, at: datetime, pay_by: str = PayBy.WALLET) -> 
     price, terms, listing, pool, chip, provider = found
     pool.chip, listing.pool, listing.provider = chip, pool, provider
     _check_terms(terms, offer)
+    discount_bps = discounts.share_off(
+        discounts.tiers(price.discounts),
+        hours=offer.period.seconds // 3600,
+        cards=offer.unit_count * pool.unit_cards,
+    )
+    quote = money.quote(
+        price=Price.of(price).less(discount_bps),
+        unit_cards=pool.unit_cards,
+        cards_per_node=pool.cards_per_node,
+        unit_count=offer.unit_count,
+        period=offer.period,
+    )
+    decide_by, members = None, 0
+    if listing.mode == Listing.Mode.APPROVAL:
+        decide_by = approvals.decide_by(
+            decide_hours=terms.decide_hours,
+            start=offer.period.start,
+            lead_seconds=pool.lead_seconds,
+            at=at,
+        )
+        members = approvals.needed(
+            provider_id=listing.provider_id,
+            amount_minor=quote.gross_minor,
+            currency=quote.currency,
+        )
     return Prospect(
         offer=offer,
         listing=listing,
         price=price,
         terms=terms,
-        quote=money.quote(
-            price=Price.of(price),
-            unit_cards=pool.unit_cards,
-            cards_per_node=pool.cards_per_node,
-            unit_count=offer.unit_count,
-            period=offer.period,
-        ),
+        quote=quote,
         pay_by=pay_by,
-        expires_at=_expires_at(offer, pool, at, pay_by),
+        expires_at=_expires_at(offer, pool, decide_by or at, pay_by),
+        decide_by=decide_by,
+        approvals_needed=members,
     )
 
 
@@ -207,7 +232,14 @@ def place(
     with transactions.whole():
         # Read without a lock: a hold that began before a pause may end after it. Withdrawal
         # closes the block, and the claim sees that under the pool's lock.
-        if listing.state != Listing.State.PUBLISHED or listing.pool.state != Pool.State.ACTIVE:
+        # A provider that is verified no more sells nothing, even before its listings are paused.
+        if (
+            listing.state != Listing.State.PUBLISHED
+            or listing.pool.state != Pool.State.ACTIVE
+            or not listing.provider.is_verified
+        ):
+            raise ListingClosed
+        if not listing.provider.is_verified:
             raise ListingClosed
         if listing.provider_id == tenant.pk:
             raise SelfTrade
@@ -247,6 +279,9 @@ def place(
             fee_minor=quote.fee_minor,
             due_minor=quote.due_minor,
             hold_deposit_minor=hold_deposit_minor,
+            discount_bps=quote.discount_bps,
+            decide_by=prospect.decide_by,
+            approvals_needed=prospect.approvals_needed,
             committed_minor=quote.gross_minor,
             committed_card_seconds=ask.card_seconds,
             actor=actor.label,
@@ -266,6 +301,7 @@ def place(
                 "currency": quote.currency,
                 "expires_at": prospect.expires_at.isoformat(),
                 "pay_by": prospect.pay_by,
+                **_decide_facts(prospect),
             },
         )
     return reservation
@@ -279,9 +315,10 @@ def confirm(
     `parent` is the lease that it adds units to.
 
     The caller has moved the money in the same transaction. Locks the pool. Raises
-    IllegalTransition, HoldExpired. Not idempotent.
+    ApprovalPending, IllegalTransition, HoldExpired. Not idempotent.
     """
     with transactions.whole():
+        approvals.require_approved(reservation, at)
         transitions.advance(reservation, to=State.CONFIRMED, at=at, actor=actor)
         pool = reservation.allocation.pool
         lease = Lease(
@@ -300,6 +337,7 @@ def confirm(
             currency=reservation.currency,
             gross_minor=reservation.gross_minor,
             due_minor=reservation.due_minor,
+            discount_bps=reservation.discount_bps,
             created_at=at,
         )
         journal.create(
@@ -314,23 +352,30 @@ def confirm(
 
 
 def expire(*, reservation: Reservation, at: datetime) -> Reservation:
-    """The locked reservation's hold has lapsed; its capacity is free again.
+    """The locked reservation's hold has lapsed, or nobody decided on it; its capacity is free.
 
     Locks the pool. Raises NotYetDue, IllegalTransition. Not idempotent.
     """
-    if at < reservation.expires_at:
+    if at < approvals.lapses_at(reservation):
         raise NotYetDue
     actor = actors.system("holds")
+    silent = approvals.is_undecided(reservation)
+    reason = "not decided in time" if silent else "not confirmed in time"
     with transactions.whole():
         transitions.advance(
             reservation,
             to=State.EXPIRED,
             at=at,
             actor=actor,
-            reason="not confirmed in time",
+            reason=reason,
             changed=commits(reservation, minor=0, card_seconds=0),
         )
-        capacity.expire(allocation_id=reservation.allocation_id, at=at, actor=actor)
+        if silent and at < reservation.expires_at:  # for its pool the hold is alive
+            capacity.release(
+                allocation_id=reservation.allocation_id, at=at, actor=actor, reason=reason
+            )
+        else:
+            capacity.expire(allocation_id=reservation.allocation_id, at=at, actor=actor)
     return reservation
 
 
@@ -342,7 +387,7 @@ def cancel(*, reservation: Reservation, at: datetime, actor: Actor, reason: str)
     """
     if reservation.state == State.CONFIRMED:
         raise transitions.IllegalTransition("A confirmed one is given back with its lease")
-    if reservation.state == State.HELD and at >= reservation.expires_at:
+    if reservation.state == State.HELD and at >= approvals.lapses_at(reservation):
         return expire(reservation=reservation, at=at)
     with transactions.whole():
         transitions.advance(
@@ -368,20 +413,25 @@ def commits(reservation: Reservation, *, minor: int, card_seconds: int) -> tuple
 
 
 def due(*, at: datetime, limit: int) -> list[int]:
-    """Numbers of reservations whose hold has lapsed, oldest first."""
-    rows = Reservation.objects.filter(state=State.HELD, expires_at__lte=at)
-    return list(rows.order_by("expires_at").values_list("pk", flat=True)[:limit])
+    """Numbers of reservations whose hold has lapsed, and of those nobody decided on in time,
+    oldest first."""
+    held = Reservation.objects.filter(state=State.HELD)
+    lapsed = held.filter(expires_at__lte=at).order_by("expires_at")
+    silent = held.filter(decision="", decide_by__lte=at).order_by("decide_by")
+    found = [*lapsed.values_list("pk", flat=True)[:limit]]
+    found += silent.exclude(pk__in=found).values_list("pk", flat=True)[: limit - len(found)]
+    return found
 
 
 def _check_terms(terms: TermsVersion, offer: OfferClaim) -> None:
     """Search offers nothing outside the terms; whoever builds an offer by hand is held to them."""
-    hours = offer.period.seconds / 3600
-    grid = terms.start_grid_seconds
+    hours, units = offer.period.seconds / 3600, offer.unit_count
     if (
         not terms.minimum_hours <= hours <= terms.maximum_hours
-        or hours % 1
-        or offer.unit_count < terms.minimum_units
-        or offer.period.start.timestamp() % grid
+        or (hours - terms.minimum_hours) % terms.hour_step
+        or not terms.minimum_units <= units <= (terms.maximum_units or units)
+        or (units - terms.minimum_units) % terms.unit_step
+        or offer.period.start.timestamp() % terms.start_grid_seconds
     ):
         raise Invalid("The units or the period lie outside the listing's terms")
 
@@ -392,6 +442,15 @@ def _check_ssh_keys(lines: Sequence[str]) -> None:
             load_ssh_public_key(line.encode())
         except (ValueError, UnsupportedAlgorithm) as error:
             raise SshKeyInvalid(line=line[:40]) from error
+
+
+def _decide_facts(prospect: Prospect) -> dict[str, object]:
+    if prospect.decide_by is None:
+        return {}
+    return {
+        "decide_by": prospect.decide_by.isoformat(),
+        "approvals_needed": prospect.approvals_needed,
+    }
 
 
 def _require_own_project(project_id: int, tenant_id: int) -> None:

@@ -158,6 +158,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "warn-leases": {"task": "marketplace.warn_leases", "schedule": 60.0},
     "expire-amendments": {"task": "marketplace.expire_amendments", "schedule": 60.0},
+    "pause-unverified": {
+        "task": "marketplace.pause_unverified",
+        "schedule": 30.0,
+        "options": {"expires": 120},
+    },
     "add-up-commitments": {
         "task": "marketplace.add_up_commitments",
         "schedule": 60.0,

@@ -7,7 +7,7 @@ from smtplib import SMTPException
 from celery import shared_task
 
 from inventory import clock
-from marketplace import amendments, ending, leases, passwords, quotas
+from marketplace import amendments, ending, leases, listings, passwords, quotas
 from marketplace.http import idempotency
 
 
@@ -24,6 +24,11 @@ def warn_leases(**_: object) -> int:
 @shared_task(name="marketplace.expire_amendments")
 def expire_amendments(**_: object) -> int:
     return amendments.expire_due(at=clock.now(), limit=500)
+
+
+@shared_task(name="marketplace.pause_unverified")
+def pause_unverified(**_: object) -> int:
+    return listings.pause_unverified(at=clock.now())
 
 
 @shared_task(name="marketplace.add_up_commitments")

@@ -30,7 +30,8 @@ from inventory.api.serializers import PeriodQuery, ReasonIn
 from inventory.errors import DomainError
 from inventory.models import Credential, Project, UsageHour
 from inventory.periods import Period
-from marketplace.api.serializers import AccessOut, CredentialOut, ReservationOut
+from marketplace import approvals
+from marketplace.api.serializers import AccessOut, ApprovalOut, CredentialOut, ReservationOut
 from marketplace.api.views import ReadOnlyLeases, ReadOnlyReservations
 from marketplace.models import Lease, Reservation
 
@@ -58,9 +59,13 @@ class Reservations(ReadOnlyReservations):
         "confirm": "reservations:write",
         "cancel": "reservations:write",
         "cancellation_quote": "reservations:read",
+        "approve": "reservations:write",
+        "reject": "reservations:write",
+        "approvals": "reservations:read",
     }
-    idempotent = frozenset({"create", "confirm", "cancel"})
-    for_projects = frozenset(required_scopes)
+    idempotent = frozenset({"create", "confirm", "cancel", "approve", "reject"})
+    # A project is its tenant's; what a provider decides is for the whole of it.
+    for_projects = frozenset(required_scopes) - {"approve", "reject", "approvals"}
 
     @extend_schema(request=shapes.HoldIn, responses={201: ReservationOut}, examples=[HOLD])
     def create(self, request: Request) -> Response:
@@ -115,6 +120,46 @@ class Reservations(ReadOnlyReservations):
             actor=actor_of(request),
         )
         return Response(shapes.CancelQuoteOut(quote).data)
+
+    def asked_of_me(self) -> Reservation:
+        """The reservation, for its provider: what it decides is nobody else's."""
+        rows = self.rows().filter(provider_id=organisation_of(self.request))
+        return find(rows, self.kwargs["public_id"])
+
+    @extend_schema(request=shapes.ApproveIn, responses=ReservationOut)
+    @action(detail=True, methods=["post"])
+    def approve(self, request: Request, public_id: str) -> Response:
+        """One more member of the provider agrees; with the last one needed the tenant may
+        confirm."""
+        approvals.approve(
+            reservation_public_id=self.asked_of_me().public_id,
+            **body(request, shapes.ApproveIn),
+            at=instant_of(request),
+            actor=actor_of(request),
+        )
+        return self.render(self.row())
+
+    @extend_schema(request=shapes.RejectIn, responses=ReservationOut)
+    @action(detail=True, methods=["post"])
+    def reject(self, request: Request, public_id: str) -> Response:
+        """The provider declines: the hold is cancelled and the deposit given back."""
+        checkout.reject(
+            reservation_public_id=self.asked_of_me().public_id,
+            **body(request, shapes.RejectIn),
+            at=instant_of(request),
+            actor=actor_of(request),
+        )
+        return self.render(self.row())
+
+    @extend_schema(responses=ApprovalOut(many=True), operation_id="list_reservation_approvals")
+    @action(
+        detail=True, methods=["get"], url_path="approvals", url_name="approvals",
+        pagination_class=None,
+    )  # fmt: skip
+    def approvals(self, request: Request, public_id: str) -> Response:
+        """Who of the provider has agreed, and by which document. For the provider."""
+        rows = self.asked_of_me().approvals.select_related("member").order_by("pk")
+        return Response(ApprovalOut(rows, many=True).data)
 
 
 class Leases(ReadOnlyLeases):

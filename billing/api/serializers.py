@@ -158,6 +158,10 @@ class RejectIn(StrictSerializer):
     reason = Text(max_length=500)
 
 
+class ApproveIn(StrictSerializer):
+    document_number = Text(max_length=80, help_text="Of the document that allows the deal.")
+
+
 class SettlementOut(Shape):
     id = PublicId("stl", source="public_id")
     provider = PublicId("org", source="provider.public_id")

@@ -113,7 +113,7 @@ SELECT l.id, sum(c.gross_minor) AS charged, round(sum(
                ELSE p.cards_per_node * extract(epoch FROM
                    (m.month + interval '1 month') AT TIME ZONE v.billing_zone
                    - m.month AT TIME ZONE v.billing_zone)
-           END) * v.amount_micro / 10000
+           END) * v.amount_micro / 10000 * (10000 - l.discount_bps) / 10000
            * CASE WHEN v.tax_inclusive THEN 1 ELSE 1 + v.vat_bps / 10000.0 END, 6) AS exact
 FROM billing_charge c
 JOIN marketplace_lease l ON l.id = c.lease_id
@@ -131,7 +131,7 @@ HAVING abs(sum(c.gross_minor) - sum(
                ELSE p.cards_per_node * extract(epoch FROM
                    (m.month + interval '1 month') AT TIME ZONE v.billing_zone
                    - m.month AT TIME ZONE v.billing_zone)
-           END) * v.amount_micro / 10000
+           END) * v.amount_micro / 10000 * (10000 - l.discount_bps) / 10000
            * CASE WHEN v.tax_inclusive THEN 1 ELSE 1 + v.vat_bps / 10000.0 END) > 0.500001;
 
 -- check: a lease's tally is the sum of its charges

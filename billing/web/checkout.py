@@ -56,7 +56,12 @@ def hold(request: ConsoleRequest) -> HttpResponse:
             ),
         )
         if made is not None:
-            messages.success(request, _("Held. Confirm before the time is up."))
+            messages.success(
+                request,
+                _("Held. The provider decides; you confirm after its approval.")
+                if made.decide_by
+                else _("Held. Confirm before the time is up."),
+            )
             return redirect("rented")
     return render(request, "console/refused.html", {"back": "search"}, form=form)
 

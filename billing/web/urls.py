@@ -3,6 +3,7 @@
 from django.urls import path
 
 from billing.web import (
+    approving,
     changes,
     checkout,
     earnings,
@@ -21,6 +22,7 @@ urlpatterns = [
         "reservations/<str:reservation_id>/confirm/", checkout.confirm, name="reservation_confirm"
     ),
     path("reservations/<str:reservation_id>/cancel/", checkout.cancel, name="reservation_cancel"),
+    path("reservations/<str:reservation_id>/reject/", approving.reject, name="reservation_reject"),
     path("leases/<str:lease_id>/", leases.detail, name="lease"),
     path("leases/<str:lease_id>/reveal/", leases.reveal, name="lease_reveal"),
     path("leases/<str:lease_id>/charges.csv", leases.charges_csv, name="lease_charges_csv"),

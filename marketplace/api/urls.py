@@ -9,6 +9,7 @@ from marketplace.api import audit, quotas, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("listings", views.Listings, basename="listing")
+router.register("approval-rules", views.ApprovalRules, basename="approval-rule")
 router.register("offers", views.Offers, basename="offer")
 router.register("quotas", quotas.Quotas, basename="quota")
 

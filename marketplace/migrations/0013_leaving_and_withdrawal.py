@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("marketplace", "0017_hold_rules")]
+    dependencies = [("marketplace", "0012_listing_rules")]
 
     # Terms published before say nothing about it: nothing comes back, nobody withdraws.
     operations = [

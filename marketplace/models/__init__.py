@@ -1,6 +1,7 @@
 """Deals: what is offered, reserved and leased."""
 
 from marketplace.models.amendment import FIGURES, Amendment, ChangeFigures
+from marketplace.models.approval import Approval, ApprovalRule
 from marketplace.models.idempotency import IdempotencyRecord
 from marketplace.models.lease import Lease
 from marketplace.models.listing import Listing, PriceFloor, PriceVersion, TermsVersion
@@ -10,6 +11,8 @@ from marketplace.models.reservation import Reservation
 __all__ = [
     "FIGURES",
     "Amendment",
+    "Approval",
+    "ApprovalRule",
     "ChangeFigures",
     "Commitment",
     "IdempotencyRecord",

@@ -114,6 +114,7 @@ class Lease(models.Model):
     amendment = models.ForeignKey(
         "marketplace.Amendment", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )  # the last one it was changed by
+    discount_bps = models.PositiveIntegerField(default=0)  # off the price version's amount
     end_reason = models.CharField(max_length=24, choices=EndReason, blank=True)
     created_at = models.DateTimeField()
     active_at = models.DateTimeField(null=True, blank=True)
@@ -151,6 +152,7 @@ class Lease(models.Model):
                 "unit_count",
                 "card_count",
                 "currency",
+                "discount_bps",
             ),
             pgtrigger.Trigger(
                 name="lease_as_amended",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pgtrigger
 from django.contrib.postgres.fields import DateTimeRangeField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
 from inventory.identifiers import PublicIdField
@@ -42,12 +42,28 @@ class DealQuerySet(models.QuerySet["Reservation"]):
         rows = self.filter(Q(tenant_id=own) | Q(provider_id=own))
         return rows.filter(project_id=actor.project_id) if actor.project_id else rows
 
+    def waiting(self) -> DealQuerySet:
+        """Those that their provider has to decide on."""
+        return self.filter(state=Reservation.State.HELD, decision="", decide_by__isnull=False)
+
+    def by_decision(self) -> DealQuerySet:
+        """With `decision_state` to filter by: the decision, or `pending` while it is awaited."""
+        pending = When(
+            state=Reservation.State.HELD,
+            decision="",
+            decide_by__isnull=False,
+            then=Value("pending"),
+        )
+        return self.alias(decision_state=Case(pending, default=F("decision")))
+
 
 @enforced
 class Reservation(models.Model):
     """A deal not yet funded (预订): its allocation is held until `expires_at`.
 
     Price, units, period and terms are those of the offer it was made from and never change.
+    On a listing that sells by approval it has `decide_by`: the provider decides until then, and
+    silence releases it. `expires_at` lies after it by the usual time to pay.
     """
 
     class State(models.TextChoices):
@@ -59,6 +75,12 @@ class Reservation(models.Model):
         """Nobody confirmed in time."""
         CANCELLED = "cancelled", _("cancelled")
         """The tenant gave it back, before confirming or, with its lease, before the start."""
+
+    class Decision(models.TextChoices):
+        APPROVED = "approved", _("approved")
+        """The provider agreed; the tenant confirms until `expires_at`."""
+        REJECTED = "rejected", _("rejected")
+        """The provider declined; the hold was cancelled with it."""
 
     class PayBy(models.TextChoices):
         WALLET = "wallet", _("from the wallet")
@@ -97,6 +119,11 @@ class Reservation(models.Model):
     fee_minor = models.BigIntegerField()
     due_minor = models.BigIntegerField()  # at confirmation: the whole, or the deposit
     hold_deposit_minor = models.BigIntegerField()  # kept aside in the wallet while held
+    discount_bps = models.PositiveIntegerField(default=0)  # off the price version's amount
+    decide_by = models.DateTimeField(null=True, blank=True)  # only where the provider decides
+    approvals_needed = models.PositiveSmallIntegerField(default=0)  # of different members
+    decision = models.CharField(max_length=10, choices=Decision, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
     # What the deal takes up of its tenant's quotas: all of it once held, nothing once it lapsed
     # or was given back, and after a cancellation or the end what was really charged.
     committed_minor = models.BigIntegerField()
@@ -112,6 +139,22 @@ class Reservation(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
+                condition=Q(decide_by__isnull=True, approvals_needed=0, decision="")
+                | Q(decide_by__isnull=False, approvals_needed__gte=1),
+                name="reservation_decided_only_by_approval",
+            ),
+            models.CheckConstraint(
+                condition=Q(decision="", decided_at__isnull=True)
+                | (~Q(decision="") & Q(decided_at__isnull=False)),
+                name="reservation_decision_has_its_instant",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="confirmed")
+                | Q(decide_by__isnull=True)
+                | Q(decision="approved"),
+                name="reservation_confirmed_only_when_approved",
+            ),
+            models.CheckConstraint(
                 condition=Q(committed_minor__gte=0, committed_card_seconds__gte=0),
                 name="reservation_commits_no_less_than_nothing",
             ),
@@ -122,6 +165,11 @@ class Reservation(models.Model):
         ]
         indexes = [
             models.Index(fields=["expires_at"], name="reservation_due", condition=Q(state="held")),
+            models.Index(
+                fields=["decide_by"],
+                name="reservation_undecided",
+                condition=Q(state="held", decision="", decide_by__isnull=False),
+            ),
             models.Index(fields=["tenant", "-id"], name="reservation_by_tenant"),
             models.Index(fields=["provider", "-id"], name="reservation_by_provider"),
             # What a hold's rules read of its tenant: live holds, lapses, and what is committed.
@@ -168,6 +216,18 @@ class Reservation(models.Model):
                 "fee_minor",
                 "due_minor",
                 "hold_deposit_minor",
+                "discount_bps",
+                "decide_by",
+                "approvals_needed",
+            ),
+            pgtrigger.Protect(
+                name="reservation_decided_once",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(
+                    old__decided_at__isnull=False, old__decision__df=pgtrigger.F("new__decision")
+                )
+                | pgtrigger.Q(old__decided_at__df=pgtrigger.F("new__decided_at"))
+                & pgtrigger.Q(old__decided_at__isnull=False),
             ),
         ]
 

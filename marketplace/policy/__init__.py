@@ -29,6 +29,7 @@ from marketplace.policy.standings import (
     standing,
 )
 from marketplace.policy.trading import OrganisationUnverified, require_verified
+from marketplace.policy.trials import NoSuchTrial, check_trial, trial_price
 
 __all__ = [
     "LAPSE_MEMORY",
@@ -41,6 +42,7 @@ __all__ = [
     "HoldLimit",
     "HoldTerms",
     "LiveHold",
+    "NoSuchTrial",
     "OrganisationUnverified",
     "QuotaExceeded",
     "Standing",
@@ -49,6 +51,7 @@ __all__ = [
     "check_floor",
     "check_hold_limit",
     "check_quotas",
+    "check_trial",
     "expires_at",
     "floor_of",
     "held_card_seconds",
@@ -57,5 +60,6 @@ __all__ = [
     "lapsed_count",
     "require_verified",
     "standing",
+    "trial_price",
     "ways_to_hold",
 ]

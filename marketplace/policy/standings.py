@@ -131,7 +131,8 @@ def lapsed_count(tenant_id: int, at: datetime) -> int:
 
     One given back in the second half of its time kept others away as long, and counts too:
     else a hold cancelled just in time and made anew would cost nothing for ever. One that
-    lapsed exactly 30 days ago counts no more.
+    lapsed exactly 30 days ago counts no more, and one that its provider rejected, or left
+    undecided, is no fault of the tenant's.
     """
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {_LAPSED}", _parameters(tenant_id, at, None, None))
@@ -185,11 +186,13 @@ def _caps(rows: Iterable[tuple[Any, ...]]) -> list[Cap]:
 _LAPSED = """
     (SELECT count(*) FROM marketplace_reservation r
       WHERE r.tenant_id = %(tenant)s AND r.state = 'expired'
-        AND r.expired_at > %(since)s AND r.expired_at <= %(at)s)
+        AND r.expired_at > %(since)s AND r.expired_at <= %(at)s
+        AND (r.decide_by IS NULL OR r.decision = 'approved'))
   + (SELECT count(*) FROM marketplace_reservation r
       WHERE r.tenant_id = %(tenant)s AND r.state = 'cancelled' AND r.confirmed_at IS NULL
         AND r.cancelled_at > %(since)s AND r.cancelled_at <= %(at)s
-        AND r.cancelled_at - r.created_at >= r.expires_at - r.cancelled_at)
+        AND r.cancelled_at - r.created_at >= r.expires_at - r.cancelled_at
+        AND r.decision <> 'rejected')
 """
 
 # What the deals of a quota's subject commit in its window, less the holds that have lapsed and no

@@ -34,6 +34,7 @@ def price(amount_micro: int, currency: str) -> str:
 
 
 register.filter("asking", figures.asking)
+register.filter("discounts", figures.discounts)
 register.filter("named", names.of)
 register.filter("place", names.place)
 

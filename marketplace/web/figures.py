@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -52,6 +53,16 @@ def asking(row: Asking) -> str:
     if row.basis == "node_hour":
         return _("%(amount)s per node-hour") % figure
     return _("%(amount)s per node and month") % figure
+
+
+def discounts(tiers: Iterable[Sequence[Any]]) -> str:
+    """−5% from 720 h · −3% from 64 cards; a dash for none."""
+    said = {"hours": _("−%(share)s%% from %(n)s h"), "cards": _("−%(share)s%% from %(n)s cards")}
+    lines = [
+        said[str(kind)] % {"share": f"{bps / 100:g}", "n": f"{least:,}"}
+        for kind, least, bps in tiers
+    ]
+    return " · ".join(lines) or "–"
 
 
 def _signed(value: int, text: str, currency: str) -> str:

@@ -24,6 +24,7 @@ _BARE = {
     "invalid_terms",
     "invalid_price",
     "invalid_request",
+    "invalid_approval_rule",
 }
 
 
@@ -49,6 +50,12 @@ def _capacity_taken(fields: Fields) -> str:
         return _("Somebody else has the capacity: it could last until %(when)s at most.") % {
             "when": figures.instant(latest)
         }
+    if sold := int(fields.get("sold_units", 0)):
+        return ngettext(
+            "%(n)s unit is held or leased at once; it cannot sell fewer.",
+            "%(n)s units are held or leased at once; it cannot sell fewer.",
+            sold,
+        ) % {"n": f"{sold:,}"}
     free = int(fields["free_units"])
     if free <= 0:
         return _("Nothing is free over the whole period. Choose another period.")

@@ -70,6 +70,12 @@ def _paused(market: Market) -> str:
     return public_id
 
 
+def _waiting(market: Market) -> str:
+    market.listing(mode="approval")
+    market.fund()
+    return str(market.reservation()["id"])
+
+
 def _handed_over(market: Market) -> str:
     public_id = OBJECTS["leases"](market)
     lease = Lease.objects.get(public_id=public_id)
@@ -154,6 +160,9 @@ GOOD: dict[str, Good] = {
     "/listings/{public_id}/reprice": Good(
         "as_provider", lambda m: {"basis": "card_hour", "amount_micro": 7_000_000}
     ),
+    "/listings/{public_id}/reterm": Good("as_provider", lambda m: {"minimum_hours": 2}),
+    "/listings/{public_id}/resize": Good("as_provider", lambda m: {"unit_count": 3}),
+    "/approval-rules": Good("as_provider", lambda m: {"thresholds": []}),
     "/listings/{public_id}/pause": Good("as_provider", _reason),
     "/listings/{public_id}/resume": Good("as_provider", _reason, _paused),
     "/listings/{public_id}/withdraw": Good("as_provider", _reason),
@@ -161,6 +170,10 @@ GOOD: dict[str, Good] = {
     "/reservations": Good("as_tenant", _hold),
     "/reservations/{public_id}/confirm": Good("as_tenant", _no_body),
     "/reservations/{public_id}/cancel": Good("as_tenant", _reason),
+    "/reservations/{public_id}/approve": Good(
+        "as_provider", lambda m: {"document_number": "HT-2026-17"}, _waiting
+    ),
+    "/reservations/{public_id}/reject": Good("as_provider", _reason, _waiting),
     "/leases/{public_id}/credentials/reveal": Good("as_tenant", _no_body, _handed_over),
     "/leases/{public_id}/quotes": Good("as_tenant", lambda m: {"kind": "cancel"}),
     "/leases/{public_id}/amendments": Good(

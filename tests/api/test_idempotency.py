@@ -34,6 +34,9 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
         "POST /listings",
         "POST /listings/{public_id}/pause",
         "POST /listings/{public_id}/reprice",
+        "POST /listings/{public_id}/reterm",
+        "POST /listings/{public_id}/resize",
+        "POST /approval-rules",
         "POST /listings/{public_id}/resume",
         "POST /listings/{public_id}/withdraw",
         "POST /nodes/{public_id}/fail",
@@ -47,6 +50,8 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
         "POST /reservations",
         "POST /reservations/{public_id}/cancel",
         "POST /reservations/{public_id}/confirm",
+        "POST /reservations/{public_id}/approve",
+        "POST /reservations/{public_id}/reject",
         "POST /settlements",
         "POST /wallet/credit-limit",
     }

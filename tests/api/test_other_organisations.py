@@ -211,6 +211,8 @@ NAMELESS = {
     "POST /bank-receipts",
     "POST /settlements",
     "POST /wallet/credit-limit",
+    "GET /approval-rules",
+    "POST /approval-rules",
     "GET /audit/funnel",
 }
 
@@ -269,6 +271,8 @@ BODIES: dict[str, Any] = {
     "reject": {"reason": "no"},
     "quotes": {"kind": "cancel"},
     "amendments": {"end_at": text(next_hour(9))},
+    "approve": {"document_number": "HT-2026-17"},
+    "resize": {"unit_count": 1},
     "fail": {"reason": "no", "expected_back_at": text(next_hour(10))},
     **{verb: {"reason": "no"} for verb in ("retire", "replace", "retry-release", "mark-clean")},
     "floors": {

@@ -46,7 +46,7 @@ CHANGED = {
     "marketplace_listing": "state",
     "marketplace_quota": "limit_card_hours limit_minor set_at",
     "marketplace_reservation": "cancelled_at committed_card_seconds committed_minor confirmed_at"
-    " expired_at state",
+    " decided_at decision expired_at state",
 }
 
 GRANTED = """

@@ -38,6 +38,7 @@ def listing(
     amount: float = 6.80,
     at: datetime = T0,
     terms: TermsInput | None = None,
+    mode: str = "instant",
     **price: Any,
 ) -> Listing:
     """A pool's units on sale for its first 2,000 hours from T0."""
@@ -49,6 +50,7 @@ def listing(
         sellable=sellable or period(0, 2000),
         price=PriceInput(**asked),
         terms=terms or TermsInput(),
+        mode=mode,
         at=at,
         actor=world.actor(pool.provider),
     )

@@ -165,6 +165,23 @@ def test_a_paused_or_withdrawn_listing_refuses_its_signed_offers() -> None:
     assert not Allocation.objects.exists()
 
 
+def test_the_listing_of_a_provider_that_lost_its_verification_sells_nothing() -> None:
+    listing = scene.listing()
+    provider = Organisation.objects.filter(pk=listing.provider_id)
+    assert len(scene.search().offers) == 1
+    signed = scene.offer(listing)
+
+    provider.update(state=Verification.REJECTED)
+
+    assert scene.search().offers == ()
+    with refused(reservations.ListingClosed):
+        scene.hold(signed)
+    assert not Allocation.objects.exists()
+    for state in (Verification.PENDING, Verification.VERIFIED):
+        provider.update(state=state)
+    assert scene.hold(signed).state == "held"
+
+
 def test_who_may_hold() -> None:
     listing = scene.listing()
     unverified = world.tenant("Ghost")

@@ -56,14 +56,22 @@ class Market:
         client.cookies["django_language"] = "en"
         return client
 
-    def listing(self, *, units: int = 2) -> Listing:
+    def listing(
+        self,
+        *,
+        units: int = 2,
+        mode: str = "instant",
+        terms: TermsInput | None = None,
+        **price: Any,
+    ) -> Listing:
         start = ceil_hour(self.at) + timedelta(hours=4)
         return listings.publish(
             pool_id=self.pool.pk,
             unit_count=units,
             sellable=Period(start, start + timedelta(days=20)),
-            price=PriceInput(basis="card_hour", amount_micro=6_800_000),
-            terms=TermsInput(),
+            price=PriceInput(basis="card_hour", amount_micro=6_800_000, **price),
+            terms=terms or TermsInput(),
+            mode=mode,
             at=self.at,
             actor=world.actor(self.provider),
         )

@@ -14,7 +14,7 @@ from tests.web.conftest import Market
 
 PROVIDER_PAGES = [
     "overview", "centres", "centre_create", "pools", "pools_csv", "pool_create", "node_template",
-    "listings", "listing_create", "deals", "earnings", "earnings_csv",
+    "listings", "listing_create", "approvals", "approval_rule", "deals", "earnings", "earnings_csv",
 ]  # fmt: skip
 TENANT_PAGES = ["search", "rented", "wallet", "wallet_csv", "quotas"]
 OPERATOR_PAGES = [
@@ -23,7 +23,7 @@ OPERATOR_PAGES = [
 ]  # fmt: skip
 ANYBODYS_PAGES = ["members", "keys", "journal", "journal_csv", "password_change"]
 AT_THE_DOOR = {"sign_in", "sign_out", "set_language", "password_ask", "password_set"}
-WRITING = {"centre_create", "pool_create", "listing_create"}
+WRITING = {"centre_create", "pool_create", "listing_create", "approval_rule"}
 
 
 def _patterns() -> list[URLPattern]:
