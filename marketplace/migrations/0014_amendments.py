@@ -51,7 +51,6 @@ class Migration(migrations.Migration):
                             ("withdraw", "withdrawn by the provider, by the terms"),
                             ("end", "another end"),
                             ("units", "more units"),
-                            ("price", "another price"),
                         ],
                         max_length=8,
                     ),
@@ -84,7 +83,6 @@ class Migration(migrations.Migration):
                 ("added_from_at", models.DateTimeField(blank=True, null=True)),
                 ("added_gross_minor", models.BigIntegerField(blank=True, null=True)),
                 ("added_due_minor", models.BigIntegerField(blank=True, null=True)),
-                ("price_from_at", models.DateTimeField(blank=True, null=True)),
                 ("provider_signed_by", models.CharField(blank=True, max_length=80)),
                 ("provider_signed_at", models.DateTimeField(blank=True, null=True)),
                 ("tenant_signed_by", models.CharField(blank=True, max_length=80)),
@@ -151,17 +149,6 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.PROTECT,
                 related_name="+",
                 to="marketplace.amendment",
-            ),
-        ),
-        migrations.AddField(
-            model_name="amendment",
-            name="price",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="marketplace.priceversion",
             ),
         ),
         migrations.AddField(
@@ -303,9 +290,9 @@ class Migration(migrations.Migration):
             trigger=pgtrigger.compiler.Trigger(
                 name="amendment_as_proposed",
                 sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition='WHEN (OLD."added_due_minor" IS DISTINCT FROM (NEW."added_due_minor") OR OLD."added_from_at" IS DISTINCT FROM (NEW."added_from_at") OR OLD."added_gross_minor" IS DISTINCT FROM (NEW."added_gross_minor") OR OLD."added_units" IS DISTINCT FROM (NEW."added_units") OR OLD."before_due_minor" IS DISTINCT FROM (NEW."before_due_minor") OR OLD."before_gross_minor" IS DISTINCT FROM (NEW."before_gross_minor") OR OLD."before_period" IS DISTINCT FROM (NEW."before_period") OR OLD."compensation_minor" IS DISTINCT FROM (NEW."compensation_minor") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at") OR OLD."due_minor" IS DISTINCT FROM (NEW."due_minor") OR OLD."expires_at" IS DISTINCT FROM (NEW."expires_at") OR OLD."gross_minor" IS DISTINCT FROM (NEW."gross_minor") OR OLD."kept_fee_minor" IS DISTINCT FROM (NEW."kept_fee_minor") OR OLD."kept_gross_minor" IS DISTINCT FROM (NEW."kept_gross_minor") OR OLD."kept_provider_minor" IS DISTINCT FROM (NEW."kept_provider_minor") OR OLD."kept_vat_minor" IS DISTINCT FROM (NEW."kept_vat_minor") OR OLD."kind" IS DISTINCT FROM (NEW."kind") OR OLD."lease_id" IS DISTINCT FROM (NEW."lease_id") OR OLD."pay_minor" IS DISTINCT FROM (NEW."pay_minor") OR OLD."period" IS DISTINCT FROM (NEW."period") OR OLD."previous_id" IS DISTINCT FROM (NEW."previous_id") OR OLD."price_id" IS DISTINCT FROM (NEW."price_id") OR OLD."price_from_at" IS DISTINCT FROM (NEW."price_from_at") OR OLD."proposed_by" IS DISTINCT FROM (NEW."proposed_by") OR OLD."provider_id" IS DISTINCT FROM (NEW."provider_id") OR OLD."reason" IS DISTINCT FROM (NEW."reason") OR OLD."refund_minor" IS DISTINCT FROM (NEW."refund_minor") OR OLD."share_bps" IS DISTINCT FROM (NEW."share_bps") OR OLD."tenant_id" IS DISTINCT FROM (NEW."tenant_id"))',
+                    condition='WHEN (OLD."added_due_minor" IS DISTINCT FROM (NEW."added_due_minor") OR OLD."added_from_at" IS DISTINCT FROM (NEW."added_from_at") OR OLD."added_gross_minor" IS DISTINCT FROM (NEW."added_gross_minor") OR OLD."added_units" IS DISTINCT FROM (NEW."added_units") OR OLD."before_due_minor" IS DISTINCT FROM (NEW."before_due_minor") OR OLD."before_gross_minor" IS DISTINCT FROM (NEW."before_gross_minor") OR OLD."before_period" IS DISTINCT FROM (NEW."before_period") OR OLD."compensation_minor" IS DISTINCT FROM (NEW."compensation_minor") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at") OR OLD."due_minor" IS DISTINCT FROM (NEW."due_minor") OR OLD."expires_at" IS DISTINCT FROM (NEW."expires_at") OR OLD."gross_minor" IS DISTINCT FROM (NEW."gross_minor") OR OLD."kept_fee_minor" IS DISTINCT FROM (NEW."kept_fee_minor") OR OLD."kept_gross_minor" IS DISTINCT FROM (NEW."kept_gross_minor") OR OLD."kept_provider_minor" IS DISTINCT FROM (NEW."kept_provider_minor") OR OLD."kept_vat_minor" IS DISTINCT FROM (NEW."kept_vat_minor") OR OLD."kind" IS DISTINCT FROM (NEW."kind") OR OLD."lease_id" IS DISTINCT FROM (NEW."lease_id") OR OLD."pay_minor" IS DISTINCT FROM (NEW."pay_minor") OR OLD."period" IS DISTINCT FROM (NEW."period") OR OLD."previous_id" IS DISTINCT FROM (NEW."previous_id") OR OLD."proposed_by" IS DISTINCT FROM (NEW."proposed_by") OR OLD."provider_id" IS DISTINCT FROM (NEW."provider_id") OR OLD."reason" IS DISTINCT FROM (NEW."reason") OR OLD."refund_minor" IS DISTINCT FROM (NEW."refund_minor") OR OLD."share_bps" IS DISTINCT FROM (NEW."share_bps") OR OLD."tenant_id" IS DISTINCT FROM (NEW."tenant_id"))',
                     func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;",
-                    hash="afa5336ca4f4df0a15a26fe07ef771bc974bcf20",
+                    hash="0107dc7454ccc96ee3ed0dae5a6a57970255ae1e",
                     operation="UPDATE",
                     pgid="pgtrigger_amendment_as_proposed_123b2",
                     table="marketplace_amendment",

@@ -15,7 +15,6 @@ from inventory.lifecycle import Lifecycle, enforced, unchanging
 from inventory.models import Organisation
 from marketplace.changes import Change
 from marketplace.models.lease import Lease
-from marketplace.models.listing import PriceVersion
 from marketplace.money import Amounts
 
 if TYPE_CHECKING:
@@ -102,8 +101,6 @@ class Amendment(ChangeFigures):
         """Agreed between the two: later or earlier."""
         UNITS = "units", _("more units")
         """Agreed between the two: a child lease with an allocation of its own."""
-        PRICE = "price", _("another price")
-        """Agreed between the two: from a UTC hour on."""
 
     class Side(models.TextChoices):
         PROVIDER = "provider", _("provider")
@@ -153,10 +150,6 @@ class Amendment(ChangeFigures):
     child = models.OneToOneField(
         Lease, on_delete=models.PROTECT, null=True, blank=True, related_name="added_by"
     )
-    price = models.ForeignKey(
-        PriceVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
-    )
-    price_from_at = models.DateTimeField(null=True, blank=True)
     provider_signed_by = models.CharField(max_length=80, blank=True)
     provider_signed_at = models.DateTimeField(null=True, blank=True)
     tenant_signed_by = models.CharField(max_length=80, blank=True)
@@ -245,8 +238,6 @@ class Amendment(ChangeFigures):
                 "added_gross_minor",
                 "added_due_minor",
                 "added_from_at",
-                "price",
-                "price_from_at",
                 "created_at",
                 "expires_at",
                 *FIGURES,
