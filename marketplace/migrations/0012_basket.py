@@ -12,8 +12,8 @@ from inventory import grants
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inventory', '0002_capacity_sql'),
-        ('marketplace', '0015_first_lease_prices'),
+        ("marketplace", "0011_first_lease_prices"),
+        ("inventory", "0002_capacity_sql"),
     ]
 
     operations = [

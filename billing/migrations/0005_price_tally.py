@@ -8,8 +8,8 @@ from inventory import grants
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0002_ledger_rules"),
-        ("marketplace", "0015_first_lease_prices"),
+        ("billing", "0004_quotes_of_leases"),
+        ("marketplace", "0011_first_lease_prices"),
     ]
 
     operations = [

@@ -4,7 +4,9 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0015_tallies_by_price")]
+    dependencies = [
+        ("billing", "0006_tallies_by_price"),
+    ]
 
     operations = [
         migrations.RemoveConstraint(model_name="leasetally", name="tally_denominator_positive"),

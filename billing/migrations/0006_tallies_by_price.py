@@ -4,7 +4,9 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0014_price_tally")]
+    dependencies = [
+        ("billing", "0005_price_tally"),
+    ]
 
     operations = [
         migrations.RunSQL(

@@ -12,8 +12,7 @@ from inventory import grants
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('marketplace', '0003_entry_begin'),
-        ('marketplace', '0012_listing_rules'),
+        ("marketplace", "0009_amendments"),
     ]
 
     operations = [

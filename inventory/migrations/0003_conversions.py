@@ -19,7 +19,7 @@ def run(name: str) -> migrations.RunSQL:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inventory', '0002_capacity_sql'),
+        ("inventory", "0002_capacity_sql"),
     ]
 
     operations = [

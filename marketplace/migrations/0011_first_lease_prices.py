@@ -4,7 +4,9 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("marketplace", "0014_lease_price")]
+    dependencies = [
+        ("marketplace", "0010_lease_price"),
+    ]
 
     operations = [
         migrations.RunSQL(
