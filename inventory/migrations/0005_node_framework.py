@@ -6,7 +6,7 @@ from inventory import grants
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inventory", "0002_capacity_sql")]
+    dependencies = [("inventory", "0004_lean_admission")]
 
     operations = [
         migrations.AddField(
