@@ -72,6 +72,7 @@ EVENTS = {
     "outage.waiting": _("maintenance waits for nodes"),
     "pool.created": _("pool added"),
     "pool.floor_set": _("floor price set"),
+    "pool.history_loaded": _("invented deals loaded"),
     "pool.nodes_changed": _("nodes imported"),
     "pool.overcommitted": _("too few nodes for what is promised"),
     "project.created": _("project added"),
