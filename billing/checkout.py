@@ -12,6 +12,7 @@ from django.db import transaction
 from billing import closing, ledger, payments
 from billing.ledger import Kind
 from billing.models import Charge, LeaseTally
+from billing.payments import DebtOpen
 from inventory import actors, identifiers, transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, NotFound
@@ -31,14 +32,6 @@ class SellingModeUnavailable(DomainError):
 
     code = "selling_mode_unavailable"
     title = "This listing cannot be booked here"
-
-
-class DebtOpen(DomainError):
-    """The tenant owes for hours it used; it pays them before it makes another deal."""
-
-    code = "debt_open"
-    title = "What was used before has to be paid first"
-    status = 402
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +163,17 @@ def quote_cancel(*, reservation_public_id: str, at: datetime, actor: Actor) -> C
     return _cancel_quote(reservation, at)
 
 
-def cancel(*, reservation_public_id: str, at: datetime, actor: Actor, reason: str) -> Reservation:
+def cancel(
+    *,
+    reservation_public_id: str,
+    at: datetime,
+    actor: Actor,
+    reason: str,
+    as_of: datetime | None = None,
+) -> Reservation:
     """The deal is given back: free while held; by its terms while its lease waits to start.
+
+    `as_of` is the instant of a quote that still holds: the refund is the one quoted then.
 
     A confirmed one: the refund goes from the deposit to the wallet, the kept share becomes a
     charge. What comes free pays what the tenant owes first. Locks reservation, lease, tally,
@@ -186,7 +188,7 @@ def cancel(*, reservation_public_id: str, at: datetime, actor: Actor, reason: st
                 _give_hold_back(reservation, at=at, actor=actor)
             return reservations.cancel(reservation=reservation, at=at, actor=actor, reason=reason)
         lease = leases.lock(reservation.lease.pk)
-        quote = _cancel_quote(reservation, at, lease)
+        quote = _cancel_quote(reservation, as_of or at, lease)
         tally = LeaseTally.objects.select_for_update(no_key=True).get(lease=lease)
         _settle_cancelled(lease, tally, quote, at=at, actor=actor)
         closing.mark_closed(

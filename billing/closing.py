@@ -10,7 +10,7 @@ from django.db.models import Sum
 
 from billing import ledger, payments
 from billing.ledger import Kind
-from billing.models import LeaseTally, PriceTally
+from billing.models import Charge, LeaseTally, PriceTally
 from inventory import actors, journal
 from inventory.actors import Actor
 from inventory.errors import DomainError
@@ -75,10 +75,18 @@ def _close(lease_id: int, at: datetime) -> bool:
     )["card_seconds"]
     reservation.save(
         update_fields=reservations.commits(
-            reservation, minor=max(tally.gross_minor, 0), card_seconds=max(delivered, 0)
+            reservation,
+            minor=max(tally.gross_minor, 0) + kept_minor(lease),
+            card_seconds=max(delivered, 0),
         )
     )
     return True
+
+
+def kept_minor(lease: Lease) -> int:
+    """What the lease's changes have left with its provider, fee and VAT included."""
+    kept = lease.charges.filter(kind=Charge.Kind.LEAVING)
+    return int(kept.aggregate(minor=Sum("gross_minor", default=0))["minor"])
 
 
 def mark_closed(

@@ -46,7 +46,8 @@ _PRICE_ID, _TERMS_ID, _LISTING_ID = (
 
 
 class ListingClosed(DomainError):
-    """The listing sells nothing now: paused, withdrawn, or its pool is being emptied."""
+    """The listing sells nothing now: paused, withdrawn, its pool being emptied, or its provider
+    no longer verified."""
 
     code = "listing_closed"
     title = "The listing sells nothing now"
@@ -330,14 +331,18 @@ def place(
     return reservation
 
 
-def confirm(*, reservation: Reservation, at: datetime, actor: Actor) -> Lease:
+def confirm(
+    *, reservation: Reservation, at: datetime, actor: Actor, parent: Lease | None = None
+) -> Lease:
     """The locked reservation becomes a lease with the same price, units, period and terms.
+
+    `parent` is the lease that it adds units to.
 
     The caller has moved the money in the same transaction. Locks the pool. Raises
     ApprovalPending, IllegalTransition, HoldExpired. Not idempotent.
     """
     with transactions.whole():
-        lease = _begin_lease(reservation, at=at, actor=actor)
+        lease = _begin_lease(reservation, parent=parent, at=at, actor=actor)
         capacity.confirm(allocation_id=reservation.allocation_id, at=at, actor=actor)
     return lease
 
@@ -351,10 +356,12 @@ def confirm_all(*, rows: Sequence[Reservation], at: datetime, actor: Actor) -> l
     return leases
 
 
-def _begin_lease(reservation: Reservation, *, at: datetime, actor: Actor) -> Lease:
+def _begin_lease(
+    reservation: Reservation, *, at: datetime, actor: Actor, parent: Lease | None = None
+) -> Lease:
     approvals.require_approved(reservation, at)
     transitions.advance(reservation, to=State.CONFIRMED, at=at, actor=actor)
-    return lease_of(reservation, at=at, actor=actor)
+    return lease_of(reservation, at=at, actor=actor, parent=parent)
 
 
 def lease_of(

@@ -156,6 +156,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3.0,
         "options": {"expires": 15},
     },
+    "warn-leases": {"task": "marketplace.warn_leases", "schedule": 60.0},
+    "expire-amendments": {"task": "marketplace.expire_amendments", "schedule": 60.0},
     "pause-unverified": {
         "task": "marketplace.pause_unverified",
         "schedule": 30.0,
@@ -349,6 +351,9 @@ SPECTACULAR_SETTINGS = {
         "QuotaWindowEnum": "marketplace.models.Quota.Window",
         "PayByEnum": "marketplace.models.Reservation.PayBy",
         "ChargeKindEnum": "billing.models.Charge.Kind",
+        "QuoteKindEnum": "billing.models.Quote.Kind",
+        "AmendmentKindEnum": "marketplace.models.Amendment.Kind",
+        "AmendmentStateEnum": "marketplace.models.Amendment.State",
         "CallerKindEnum": ["user", "key"],
     },
     "PREPROCESSING_HOOKS": ["marketplace.http.schema.only_the_api"],
@@ -374,6 +379,9 @@ OPERATOR_FEE_BPS = env_int("OPERATOR_FEE_BPS", 800)  # of the net price, frozen 
 SEARCH_MAP_SECONDS = 0.3  # how old the map that answers a search may be
 OFFER_SECONDS = env_int("OFFER_SECONDS", 600)  # how long a signed offer can be posted back
 HOLD_SECONDS = env_int("HOLD_SECONDS", 900)  # how long capacity is kept for a wallet
+QUOTE_SECONDS = env_int("QUOTE_SECONDS", 600)  # how long a change of a lease is promised
+AMENDMENT_HOURS = env_int("AMENDMENT_HOURS", 72)  # how long a proposed one waits for its answer
+LEASE_WARNING_HOURS = env_int("LEASE_WARNING_HOURS", 72)  # before its end both sides are warned
 HOLD_DEPOSIT_BPS = env_int("HOLD_DEPOSIT_BPS", 100)  # kept aside while held, of the total
 HOLD_DEPOSIT_MOST_BPS = env_int("HOLD_DEPOSIT_MOST_BPS", 10_000)  # however many holds lapsed
 BANK_HOLD_DAY_BPS = env_int(

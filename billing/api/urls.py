@@ -5,12 +5,14 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from billing.api import baskets, deals, settlements, trials, views
+from billing.api import baskets, changes, deals, settlements, trials, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("reservations", deals.Reservations, basename="reservation")
 router.register("baskets", baskets.Baskets, basename="basket")
 router.register("leases", deals.Leases, basename="lease")
+router.register("quotes", changes.Quotes, basename="quote")
+router.register("amendments", changes.Amendments, basename="amendment")
 router.register("charges", views.Charges, basename="charge")
 router.register("wallet/transactions", views.WalletTransactions, basename="wallet-transaction")
 router.register("bank-receipts", views.BankReceipts, basename="bank-receipt")
@@ -33,6 +35,16 @@ urlpatterns = [
         "wallet/credit-limit",
         views.CreditLimit.as_view({"post": "create"}),
         name="wallet-credit-limit",
+    ),
+    path(
+        "leases/<str:public_id>/quotes",
+        changes.LeaseQuotes.as_view({"post": "create"}),
+        name="lease-quotes",
+    ),
+    path(
+        "leases/<str:public_id>/amendments",
+        changes.LeaseAmendments.as_view({"post": "create"}),
+        name="lease-amendments",
     ),
     *router.urls,
 ]

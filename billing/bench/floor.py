@@ -1,25 +1,21 @@
-"""The physical floor: the same rows written in the same commit, with nothing decided.
+"""The physical floor: the same rows written in the same commits, with nothing decided.
 
 Which rows an operation writes is not guessed: it is read from PostgreSQL's own counters
-around one real operation, and copied by pgbench into tables without constraints.
+around real operations, and copied by pgbench into tables without constraints.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from django.conf import settings
 from django.db import connections
 
+from billing.bench import pgbench
+
 SCHEMA = "bench_floor"
+BY_POOL = "inventory_poolversion"  # one row a pool: on one hot pool everybody waits for it
 SERVED = (
     "SELECT count(*) FROM pg_stat_clear_snapshot(), pg_stat_activity"
     " WHERE datname = current_database() AND usename = %s"
@@ -47,7 +43,7 @@ def writes_of(operation: Callable[[], object], *, times: int = 20) -> Writes:
             inserts[table] = count
         if count := round((updated - old_updated) / times):
             updates[table] = count
-    if not inserts:
+    if not inserts and not updates:
         raise RuntimeError("PostgreSQL counted no rows of the operation")
     return Writes(inserts, updates)
 
@@ -62,72 +58,58 @@ def _counters() -> dict[str, tuple[int, int]]:
             if not cursor.fetchone()[0]:
                 break
             time.sleep(0.01)
-        cursor.execute("SELECT relname, n_tup_ins, n_tup_upd FROM pg_stat_user_tables")
+        cursor.execute(
+            "SELECT relname, n_tup_ins, n_tup_upd FROM pg_stat_user_tables"
+            " WHERE schemaname = 'public'"
+        )
         return {table: (inserted, updated) for table, inserted, updated in cursor.fetchall()}
 
 
-def per_second(writes: Writes, *, clients: int, seconds: int) -> float:
-    """Transactions a second of pgbench writing those rows, prepared, with `clients` clients."""
-    statements = _prepare(writes, clients)
-    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
-        script.write("\n".join(["BEGIN;", *statements, "COMMIT;"]) + "\n")
-        script.flush()
-        owner = settings.DATABASES["owner"]
-        command = [
-            _pgbench(), "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(seconds),
-            "-f", script.name, "-h", owner["HOST"], "-p", str(owner["PORT"]),
-            "-U", owner["USER"], owner["NAME"],
-        ]  # fmt: skip
-        done = subprocess.run(
-            command,
-            env={**os.environ, "PGPASSWORD": owner["PASSWORD"]},
-            capture_output=True,
-            text=True,
-            timeout=seconds + 60,
-            check=True,
-        )
-    match = re.search(r"^tps = ([\d.]+)", done.stdout, re.MULTILINE)
-    if match is None:
-        raise RuntimeError(f"pgbench printed no rate: {done.stdout[-500:]}")
-    return float(match[1])
+def per_second(
+    commits: Sequence[Writes], *, pool_count: int, clients: int, seconds: float
+) -> float:
+    """How often a second pgbench makes those commits, one after the other.
+
+    With one pool all clients write its one version row; with more each writes another's.
+    """
+    script = _prepare(commits, pool_count, clients)
+    return pgbench.run(script, clients=clients, seconds=seconds, alias="owner").per_second
 
 
-def _pgbench() -> str:
-    folder = os.environ.get("CARDHOUR_PG_BIN")
-    found = str(Path(folder) / "pgbench") if folder else shutil.which("pgbench")
-    if not found or not Path(found).exists():
-        raise RuntimeError("pgbench is not here: set CARDHOUR_PG_BIN to PostgreSQL's bin folder")
-    return found
-
-
-def _prepare(writes: Writes, clients: int) -> list[str]:
+def _prepare(commits: Sequence[Writes], pool_count: int, clients: int) -> str:
     """Makes the bare copies and returns one statement per table written."""
-    statements = []
+    lines = [f"\\set pool random(1, {pool_count})"]
+    keys = max(pool_count, clients)
     with connections["owner"].cursor() as cursor:
         cursor.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
         cursor.execute(f"CREATE SCHEMA {SCHEMA}")
-        for table, count in sorted(writes.inserts.items()):
-            cursor.execute(
-                f"CREATE TABLE {SCHEMA}.sample_{table} AS TABLE public.{table} WITH NO DATA"
-            )
-            cursor.execute(
-                f"INSERT INTO {SCHEMA}.sample_{table} SELECT * FROM public.{table} LIMIT {count}"
-            )
-            cursor.execute(f"CREATE TABLE {SCHEMA}.copy_{table} (LIKE {SCHEMA}.sample_{table})")
-            statements.append(
-                f"INSERT INTO {SCHEMA}.copy_{table} SELECT * FROM {SCHEMA}.sample_{table};"
-            )
         cursor.execute(
-            f"CREATE TABLE {SCHEMA}.changed (tbl text, client int, n bigint,"
-            " PRIMARY KEY (tbl, client)) WITH (fillfactor = 50)"
+            f"CREATE TABLE {SCHEMA}.changed (tbl text, key int, n bigint,"
+            " PRIMARY KEY (tbl, key)) WITH (fillfactor = 50)"
         )
-        for table in sorted(writes.updates):
+        for table in sorted({name for writes in commits for name in writes.updates}):
             cursor.execute(
                 f"INSERT INTO {SCHEMA}.changed SELECT %s, c, 0 FROM generate_series(0, %s) c",
-                [table, clients],
+                [table, keys],
             )
-            statements.append(
-                f"UPDATE {SCHEMA}.changed SET n = n + 1"
-                f" WHERE tbl = '{table}' AND client = :client_id;"
-            )
-    return statements
+        for number, writes in enumerate(commits):
+            lines.append("BEGIN;")
+            for table, count in sorted(writes.inserts.items()):
+                lines.append(_insert(cursor, number, table, count))
+            for table in sorted(writes.updates):
+                key = ":pool" if table == BY_POOL else ":client_id"
+                lines.append(
+                    f"UPDATE {SCHEMA}.changed SET n = n + 1 WHERE tbl = '{table}' AND key = {key};"
+                )
+            lines.append("COMMIT;")
+    return "\n".join(lines) + "\n"
+
+
+def _insert(cursor: object, number: int, table: str, count: int) -> str:
+    sample, copy = f"{SCHEMA}.sample_{number}_{table}", f"{SCHEMA}.copy_{number}_{table}"
+    for statement in (
+        f"CREATE TABLE {sample} AS SELECT * FROM public.{table} LIMIT {count}",
+        f"CREATE TABLE {copy} (LIKE {sample})",
+    ):
+        cursor.execute(statement)  # type: ignore[attr-defined]
+    return f"INSERT INTO {copy} SELECT * FROM {sample};"

@@ -1,200 +1,186 @@
-"""Holds over HTTP: the real web server, real keys, real admission, beside the bare row writes.
+"""Holds over HTTP and in the database, beside the bare row writes and a bare view.
 
-Each client alternates a hold and its cancellation, so that the state stays the same. Holds
-are what is counted and timed; the floor writes the rows of both. `spread` sends every client
-to pools of its own choosing, `hot` all of them to one.
+Over HTTP nothing but holds is measured; they are given back afterwards. In the database, as in
+the prototype's measurements, a claim and its release alternate: claims are what is counted, a
+time is that of both, and the floor writes the rows of both. `spread` goes to pools chosen by
+chance, `hot` to the largest alone. The machine
+is shared by clients, web server and database, and with whatever else it does: ratios and
+processor time say more than rates.
 """
 
 from __future__ import annotations
 
-import http.client
-import itertools
-import json
-import os
-import random
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
-from django.db import connection
-from django.test import Client
-from django.test.utils import CaptureQueriesContext
-
-from billing.bench import floor, world
-from billing.bench.measure import Operation, Row, run_clients
+from billing.bench import direct, floor, processes, world
+from billing.bench.clients import Holder, HttpClient, InProcess
+from billing.bench.floor import Writes
+from billing.bench.measure import Load, Operation, Row, percentile, ratio, run_clients
+from billing.bench.server import Server, serving
+from billing.bench.views import TABLE as BARE_TABLE
+from billing.bench.world import Buyer, Scene
+from billing.nation import NATION, Plan
 
 WARM_UP_SECONDS = 2.0
+Progress = Callable[[str], None]
 
 
-def run(
-    *,
-    clients: int = 8,
-    seconds: int = 10,
-    pools: int = 32,
-    progress: Callable[[str], None],
-) -> list[Row]:
-    """One row a case: `spread` and `hot`. Needs an empty database and both of its roles."""
-    progress(f"a world of {pools} pools")
-    scene = world.build(pool_count=pools, at=datetime.now(UTC))
-    progress("statements of one hold; rows of a hold and its cancellation")
-    trip = _InProcess(scene)
-    sql = trip.statements()
-    writes = floor.writes_of(trip.hold_and_cancel)
-    rows = []
-    with _server() as port:
-        for case, targets in (("spread", scene.regions), ("hot", scene.regions[:1])):
-            progress(f"{case}: the floor, {clients} clients, {seconds} s")
-            bare = floor.per_second(writes, clients=clients, seconds=seconds)
-            progress(f"{case}: holds, {clients} clients, {seconds} s")
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run measures. No claims: the small world, with nothing sold before."""
 
-            def make(number: int, targets: list[str] = targets) -> Operation:
-                client = _HttpClient(port, scene, targets, number)
-                return Operation(client.hold, client.give_back)
+    clients: Sequence[int] = (8,)
+    claims: Sequence[int] = ()
+    seconds: float = 5
+    pools: int = 32  # of the small world
+    buyers: int = 64  # so many that none of them holds much at once
+    plan: Plan = NATION
 
-            run_clients(clients=clients, seconds=WARM_UP_SECONDS, make=make)
-            load = run_clients(clients=clients, seconds=seconds, make=make)
-            for code, count in sorted(load.refused.items()):
-                progress(f"{case}: {count} refused with {code}")
-            rows.append(load.row(f"holds {case} {clients}c", sql=sql, floor_per_second=bare))
+
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    """What one hold does to the database, over HTTP and by the verb alone."""
+
+    statements: int
+    over_http: Sequence[Writes]
+    in_database: Sequence[Writes]
+
+
+def run(asked: Asked, *, progress: Progress) -> list[Row]:
+    """A row a case. Needs both roles of a database with nothing real in it."""
+    rows: list[Row] = []
+    for claims, scene in _scenes(asked, progress):
+        progress("statements of a hold; rows of a hold and of its cancellation")
+        direct.prepare(scene, BARE_TABLE)
+        trip = InProcess(scene)
+        costs = _Costs(trip.statements(), trip.writes(), direct.writes(scene))
+        with serving() as server:
+            for count in asked.clients:
+                measured = _with_clients(scene, server, costs, count, asked.seconds, progress)
+                rows += [replace(row, claims=claims) for row in measured]
     return rows
 
 
-class _InProcess:
-    """The same request without a socket, to count what it does to the database."""
-
-    def __init__(self, scene: world.Scene) -> None:
-        self.scene = scene
-        headers = {"authorization": f"Bearer {scene.key}"}
-        self.client = Client(headers=headers, SERVER_NAME="localhost")
-        self.numbers = itertools.count()
-        self.token = _body(
-            self.client.post(
-                "/api/v1/offers/search",
-                data=json.dumps(scene.request(scene.regions[0])),
-                content_type="application/json",
-            ).content
-        )["data"][0]["token"]
-
-    def hold(self) -> str:
-        return str(self._post("/api/v1/reservations", {"offer": self.token})["id"])
-
-    def hold_and_cancel(self) -> None:
-        self._post(f"/api/v1/reservations/{self.hold()}/cancel", {"reason": "bench"})
-
-    def statements(self) -> int:
-        self.hold_and_cancel()
-        with CaptureQueriesContext(connection) as queries:
-            self.hold()
-        return len(queries)
-
-    def _post(self, path: str, body: object) -> dict[str, Any]:
-        answer = self.client.post(
-            path,
-            data=json.dumps(body),
-            content_type="application/json",
-            headers={"idempotency-key": f"count-{time.time_ns()}-{next(self.numbers)}"},
+def _scenes(asked: Asked, progress: Progress) -> Iterator[tuple[int, Scene]]:
+    buyers = max(asked.buyers, *asked.clients)
+    if not asked.claims:
+        progress(f"a world of {asked.pools} pools")
+        yield 0, world.small(pool_count=asked.pools, buyer_count=buyers, at=world.now())
+    for count in sorted(asked.claims):
+        progress(f"a nation with {count} claims")
+        yield (
+            count,
+            world.on_nation(
+                plan=asked.plan,
+                claim_count=count,
+                buyer_count=buyers,
+                at=world.now(),
+                progress=progress,
+            ),
         )
-        if answer.status_code not in (200, 201):
-            raise RuntimeError(answer.content.decode()[:500])
-        return _body(answer.content)
 
 
-class _HttpClient:
-    """One client on one connection."""
-
-    def __init__(self, port: int, scene: world.Scene, regions: list[str], number: int) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        self.headers = {
-            "Authorization": f"Bearer {scene.key}",
-            "Content-Type": "application/json",
-        }
-        self.numbers = itertools.count()
-        self.name = f"{os.getpid()}-{time.time_ns()}-{number}"
-        self.rng = random.Random(number)
-        self.offers = [
-            self._offer(scene, region) for region in self.rng.sample(regions, min(4, len(regions)))
+def _with_clients(
+    scene: Scene, server: Server, costs: _Costs, clients: int, seconds: float, progress: Progress
+) -> list[Row]:
+    rows = []
+    for case, goods in (("spread", len(scene.goods)), ("hot", 1)):
+        progress(f"http {case}, {clients} clients: floor, bare view, holds, {seconds:g} s each")
+        lowest = floor.per_second(
+            costs.over_http[:1], pool_count=goods, clients=clients, seconds=seconds
+        )
+        bare = _bare(scene, server, clients, seconds)
+        held = _holds(scene, server, clients, seconds, goods)
+        for code, count in sorted(held.load.refused.items()):
+            progress(f"{count} refused with {code}")
+        row = held.row(f"http {case}", clients)
+        rows += [
+            bare.row("http bare view", clients),
+            replace(
+                row,
+                sql=costs.statements,
+                floor_per_second=round(lowest, 1),
+                of_floor=ratio(row.per_second, lowest),
+                bare_per_second=bare.load.per_second,
+                of_bare=ratio(row.per_second, bare.load.per_second),
+            ),
+            direct.measure(
+                scene,
+                case=case,
+                good_count=goods,
+                clients=clients,
+                seconds=seconds,
+                writes=costs.in_database,
+                progress=progress,
+            ),
         ]
-        self.held: str | None = None
-
-    def _offer(self, scene: world.Scene, region: str) -> str:
-        status, body = self._post("/api/v1/offers/search", scene.request(region))
-        if status != 200 or not body["data"]:
-            raise RuntimeError(f"no offer for {region}: {body}")
-        return str(body["data"][0]["token"])
-
-    def give_back(self) -> None:
-        if self.held is not None:
-            self._post(f"/api/v1/reservations/{self.held}/cancel", {"reason": "bench"})
-            self.held = None
-
-    def hold(self) -> str | None:
-        status, body = self._post("/api/v1/reservations", {"offer": self.rng.choice(self.offers)})
-        if status != 201:
-            return str(body.get("code", status))
-        self.held = str(body["id"])
-        return None
-
-    def _post(self, path: str, body: object) -> tuple[int, dict[str, Any]]:
-        headers = self.headers | {"Idempotency-Key": f"{self.name}-{next(self.numbers)}"}
-        self.connection.request("POST", path, json.dumps(body), headers)
-        answer = self.connection.getresponse()
-        return answer.status, _body(answer.read())
+    return rows
 
 
-def _body(content: bytes) -> dict[str, Any]:
-    return dict(json.loads(content))
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A load, and the processor time it took of each side."""
+
+    load: Load
+    web_seconds: float | None
+    database_seconds: float | None
+
+    def row(self, case: str, clients: int) -> Row:
+        took = self.load.took_ms
+        tried = len(took) + self.load.refused.total()
+        return Row(
+            case=case,
+            clients=clients,
+            per_second=self.load.per_second,
+            p50_ms=percentile(took, 0.50),
+            p95_ms=percentile(took, 0.95),
+            p99_ms=percentile(took, 0.99),
+            python_cpu_ms=_each(self.web_seconds, tried),
+            db_cpu_ms=_each(self.database_seconds, tried),
+            refused=self.load.refused.total(),
+        )
 
 
-@contextmanager
-def _server() -> Iterator[int]:
-    """The product's own web server on a free port of this machine."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "granian",
-            "--interface",
-            "wsgi",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--workers",
-            "2",
-            "--blocking-threads",
-            "4",
-            "--log-level",
-            "warning",
-            "marketplace.wsgi:application",
-        ],
-        env={**os.environ, "REQUESTS_PER_MINUTE": "0"},  # one key does the work of thousands
-        stdout=subprocess.DEVNULL,
+def _each(seconds: float | None, count: int) -> float | None:
+    return round(seconds * 1000 / count, 2) if seconds is not None and count else None
+
+
+def _bare(scene: Scene, server: Server, clients: int, seconds: float) -> Measured:
+    asking = [
+        HttpClient(server.port, _buyers(scene, number, clients), number)
+        for number in range(clients)
+    ]
+    return measured([client.ask_bare for client in asking], server, seconds)
+
+
+def _holds(scene: Scene, server: Server, clients: int, seconds: float, goods: int) -> Measured:
+    holding = [
+        Holder(server.port, _buyers(scene, number, clients), number, scene.goods[:goods])
+        for number in range(clients)
+    ]
+    load = measured([client.hold for client in holding], server, seconds)
+    with ThreadPoolExecutor(max_workers=clients) as threads:
+        list(threads.map(Holder.give_back, holding))
+    return load
+
+
+def _buyers(scene: Scene, number: int, clients: int) -> Sequence[Buyer]:
+    return scene.buyers[number::clients]
+
+
+def measured(operations: Sequence[Operation], server: Server, seconds: float) -> Measured:
+    """The operations repeated for `seconds`, after a warm-up."""
+    run_clients(operations, seconds=min(WARM_UP_SECONDS, seconds))
+    database = processes.postmaster()
+    web_before, database_before = map(processes.cpu_seconds, (server.process_id, database))
+    load = run_clients(operations, seconds=seconds)
+    web_after, database_after = map(processes.cpu_seconds, (server.process_id, database))
+    return Measured(
+        load, _between(web_before, web_after), _between(database_before, database_after)
     )
-    try:
-        _wait(port, server)
-        yield port
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
 
 
-def _wait(port: int, server: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        if server.poll() is not None:
-            raise RuntimeError("the web server did not start")
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise RuntimeError("the web server did not answer within a minute")
+def _between(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before

@@ -9,6 +9,7 @@ from billing.models.ledger import (
     LedgerTransaction,
 )
 from billing.models.payment import BankReceipt
+from billing.models.quote import Quote
 from billing.models.settlement import Settlement, SettlementLine
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "LedgerHold",
     "LedgerTransaction",
     "PriceTally",
+    "Quote",
     "Settlement",
     "SettlementLine",
 ]

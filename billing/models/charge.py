@@ -28,7 +28,7 @@ class ChargeQuerySet(models.QuerySet["Charge"]):
 
 
 class Charge(models.Model):
-    """One rated usage hour, or the kept share of a cancellation (费用). Append-only.
+    """One rated usage hour, or what a change of the lease kept or paid (费用). Append-only.
 
     gross = provider + fee + vat, to the minor unit. Amounts are differences of cumulative
     roundings per price of a lease, so that the sum of each never drifts by more than half a
@@ -38,6 +38,10 @@ class Charge(models.Model):
     class Kind(models.TextChoices):
         USAGE = "usage", _("usage")
         CANCELLATION = "cancellation", _("cancellation")
+        LEAVING = "leaving", _("leaving early")
+        """What the provider keeps of what was paid for the rest."""
+        COMPENSATION = "compensation", _("compensation")
+        """What the provider pays for withdrawing: negative, without fee and VAT."""
 
     public_id = PublicIdField(prefix="chg")
     lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="charges")
@@ -45,7 +49,7 @@ class Charge(models.Model):
     tenant = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
     price = models.ForeignKey(PriceVersion, on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=12, choices=Kind)
-    # The fact: (allocation, hour, revision) of a usage hour; hour is the instant of a cancellation.
+    # The fact: (allocation, hour, revision) of a usage hour; hour is the instant of a change.
     allocation_id = models.BigIntegerField()
     hour = models.DateTimeField()
     revision = models.PositiveSmallIntegerField(default=0)

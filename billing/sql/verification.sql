@@ -86,7 +86,7 @@ WITH charged AS (
         ('vat', NULL, c.vat_minor),
         ('deposit', c.tenant_id,
          CASE WHEN c.kind = 'usage' THEN -c.deposit_minor ELSE 0 END),
-        ('wallet', c.tenant_id, -c.wallet_minor),
+        ('wallet', c.tenant_id, CASE WHEN c.kind = 'usage' THEN -c.wallet_minor ELSE 0 END),
         ('tenant_receivable', c.tenant_id, c.receivable_minor)
     ) AS v (purpose, owner_id, amount)
     WHERE c.ledger_transaction_id IS NOT NULL
@@ -97,7 +97,7 @@ WITH charged AS (
     FROM billing_ledgerentry e
     JOIN billing_ledgeraccount a ON a.id = e.account_id
     JOIN billing_ledgertransaction t ON t.id = e.transaction_id
-    WHERE t.kind = 'usage_charged' OR (t.kind = 'deal_cancelled'
+    WHERE t.kind = 'usage_charged' OR (t.kind IN ('deal_cancelled', 'deal_shortened')
       AND a.purpose NOT IN ('deposit', 'wallet'))
     GROUP BY 1, 2, 3
 )
@@ -185,6 +185,67 @@ CROSS JOIN LATERAL (
 WHERE t.gross_minor <> s.gross
    OR t.deposit_left_minor
       <> CASE WHEN l.closed_at IS NULL THEN l.due_minor - s.deposit ELSE 0 END;
+
+-- check: a lease is what was confirmed, or what its last amendment says
+SELECT l.id, l.period, l.gross_minor, l.due_minor, l.amendment_id FROM marketplace_lease l
+JOIN marketplace_reservation r ON r.id = l.reservation_id
+LEFT JOIN marketplace_amendment a ON a.id = l.amendment_id
+WHERE (l.period, l.gross_minor, l.due_minor) IS DISTINCT FROM (
+        coalesce(a.period, r.period), coalesce(a.gross_minor, r.gross_minor),
+        coalesce(a.due_minor, r.due_minor))
+   OR a.lease_id <> l.id OR a.state <> 'signed';
+
+-- check: signed amendments of a lease follow each other without a gap, the last one in force
+SELECT a.id, a.lease_id, a.previous_id FROM marketplace_amendment a
+JOIN marketplace_lease l ON l.id = a.lease_id
+JOIN marketplace_reservation r ON r.id = l.reservation_id
+LEFT JOIN marketplace_amendment p ON p.id = a.previous_id
+LEFT JOIN marketplace_amendment n ON n.previous_id = a.id AND n.state = 'signed'
+WHERE a.state = 'signed' AND (
+    (p.id IS NOT NULL AND (p.lease_id <> a.lease_id OR p.state <> 'signed'))
+    OR (n.id IS NULL AND l.amendment_id IS DISTINCT FROM a.id)
+    OR (a.before_period, a.before_gross_minor, a.before_due_minor) IS DISTINCT FROM (
+        coalesce(p.period, r.period), coalesce(p.gross_minor, r.gross_minor),
+        coalesce(p.due_minor, r.due_minor)));
+
+-- check: an amendment is booked as it was signed, and not before
+SELECT a.id, a.kind, a.state, x.deposit, x.wallet, x.provider, x.fee, x.vat
+FROM marketplace_amendment a
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'deposit'), 0) AS deposit,
+           coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'wallet'), 0) AS wallet,
+           coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'provider_accrued'), 0) AS provider,
+           coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'fee'), 0) AS fee,
+           coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'vat'), 0) AS vat
+    FROM billing_ledgertransaction t
+    JOIN billing_ledgerentry e ON e.transaction_id = t.id
+    JOIN billing_ledgeraccount c ON c.id = e.account_id
+    WHERE t.idempotency_key IN (
+        SELECT 'amendment:amd_' || replace(a.public_id::text, '-', '') || ':' || kind
+        FROM unnest(ARRAY['deal_extended', 'deal_shortened']) AS kind)
+) x
+WHERE (x.deposit, x.wallet, x.provider, x.fee, x.vat) <> (
+    SELECT (signed * (a.pay_minor - a.refund_minor - a.kept_gross_minor))::numeric,
+           (signed * (a.refund_minor + a.compensation_minor - a.pay_minor))::numeric,
+           (signed * (a.kept_provider_minor - a.compensation_minor))::numeric,
+           (signed * a.kept_fee_minor)::numeric, (signed * a.kept_vat_minor)::numeric
+    FROM (SELECT CASE WHEN a.state = 'signed' THEN 1 ELSE 0 END AS signed) s);
+
+-- check: an accepted quote came to what it promised
+SELECT q.id, q.kind, q.amendment_id FROM billing_quote q
+JOIN marketplace_amendment a ON a.id = q.amendment_id
+WHERE (q.lease_id, q.period, q.gross_minor, q.due_minor, q.pay_minor, q.refund_minor,
+       q.kept_gross_minor, q.compensation_minor)
+      IS DISTINCT FROM
+      (a.lease_id, a.period, a.gross_minor, a.due_minor, a.pay_minor, a.refund_minor,
+       a.kept_gross_minor, a.compensation_minor)
+   OR q.accepted_at >= q.expires_at;
+
+-- check: the machines of a running lease are kept for its period
+SELECT l.id, l.period, a.period FROM marketplace_lease l
+JOIN inventory_allocation a ON a.id = l.allocation_id
+WHERE l.state IN ('scheduled', 'delivering', 'active') AND l.end_reason = ''
+  AND a.period <> l.period;
 
 -- check: every lease has a tally
 SELECT l.id FROM marketplace_lease l LEFT JOIN billing_leasetally t ON t.lease_id = l.id WHERE t.lease_id IS NULL;

@@ -359,6 +359,10 @@ class PoolEvent(models.Model):
 
     Append-only. `delta` units are taken (positive) or freed (negative) over `period`, from
     `block` or, where that is null, from the pool itself.
+
+    Its keys are checked by `verification`, not by the database: only capacity's functions
+    write it, beside the rows it names, which nobody may remove; and it is read by version
+    alone. Checks and indexes that no one needs would cost a hold a tenth of its time.
     """
 
     class Kind(models.TextChoices):
@@ -378,12 +382,28 @@ class PoolEvent(models.Model):
         NODES_CHANGED = "nodes_changed"
         BOUND = "bound"
 
-    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="events")
+    pool = models.ForeignKey(
+        Pool, on_delete=models.PROTECT, related_name="events", db_constraint=False, db_index=False
+    )
     ver = models.BigIntegerField()
     epoch = models.IntegerField(default=0)
     kind = models.CharField(max_length=16, choices=Kind)
-    block = models.ForeignKey(Block, on_delete=models.PROTECT, null=True, related_name="+")
-    claim = models.ForeignKey(Claim, on_delete=models.PROTECT, null=True, related_name="+")
+    block = models.ForeignKey(
+        Block,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    claim = models.ForeignKey(
+        Claim,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
     delta = models.IntegerField(default=0)  # units taken; negative: freed
     period = DateTimeRangeField(null=True)
     at = models.DateTimeField()

@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION capacity_extend(
     p_allocation bigint, p_end timestamptz, p_blocks bigint[],
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = public, pg_temp AS $$
+SET search_path = public, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     l record;
     a inventory_allocation;
@@ -46,7 +46,9 @@ BEGIN
         PERFORM capacity_refuse('not_offered', jsonb_build_object('why', cut.problem));
     END IF;
     FOR i IN 1 .. cardinality(cut.blocks) LOOP
-        free := cut.counts[i] - capacity_peak(cut.blocks[i], cut.pieces[i], l.clk, a.id);
+        free := cut.counts[i] - capacity_peak(
+            cut.blocks[i], cut.pieces[i], l.clk, a.id, cut.counts[i] - a.unit_count
+        );
         least_free := least(free, least_free);
     END LOOP;
     IF least_free >= a.unit_count AND capacity_failing(a.pool_id) THEN

@@ -17,6 +17,7 @@ from inventory.api.fields import (
     Text,
 )
 from inventory.models import HubNode
+from marketplace import ending
 from marketplace.asking import FIVE_YEARS_HOURS
 from marketplace.models import Lease, PriceVersion, Reservation
 from marketplace.offers.model import MOST_OFFERS
@@ -29,7 +30,7 @@ CURRENCIES = [(code, code) for code in ("CNY", "USD", "EUR", "HKD")]
 
 @extend_schema_field({"type": "array", "items": {"type": "integer"}})
 class Tier(serializers.Field[Any, Any, Any, Any]):
-    """[hours before the start, share refunded in basis points]."""
+    """[hours before an instant, share in basis points]."""
 
     default_error_messages = {"invalid": "[hours, basis points] was expected."}
 
@@ -129,7 +130,14 @@ class LeaseOut(Shape):
     end_at = Instant(source="period.upper")
     currency = serializers.CharField()
     gross_minor = serializers.IntegerField()
-    due_minor = serializers.IntegerField()
+    due_minor = serializers.IntegerField(help_text="Paid ahead, refunds of changes taken off.")
+    parent = PublicId(  # type: ignore[assignment]  # a field here
+        "lse", source="parent.public_id", allow_null=True, default=None
+    )
+    amendment = PublicId("amd", source="amendment.public_id", allow_null=True, default=None)
+    warns_at = serializers.SerializerMethodField(help_text="Both sides are warned of the end.")
+    torn_down_at = serializers.SerializerMethodField(help_text="Access is shut.")
+    wiped_by = serializers.SerializerMethodField(help_text="Its nodes are clean by then.")
     discount_bps = serializers.IntegerField(help_text="Taken off the listed price.")
     end_reason = serializers.CharField(help_text="Why it is over; empty until then.")
     failure_code = serializers.CharField(
@@ -141,6 +149,18 @@ class LeaseOut(Shape):
     ended_at = Instant(allow_null=True)
     failed_at = Instant(allow_null=True)
     cancelled_at = Instant(allow_null=True)
+
+    @extend_schema_field(Instant)
+    def get_warns_at(self, row: Lease) -> str:
+        return Instant().to_representation(ending.of(row).warns_at)
+
+    @extend_schema_field(Instant)
+    def get_torn_down_at(self, row: Lease) -> str:
+        return Instant().to_representation(ending.of(row).torn_down_at)
+
+    @extend_schema_field(Instant)
+    def get_wiped_by(self, row: Lease) -> str:
+        return Instant().to_representation(ending.of(row).wiped_by)
 
 
 class LeaseQuery(StrictSerializer):

@@ -294,5 +294,12 @@ class ReadOnlyLeases(ReadOnlyResource):
     def rows(self) -> QuerySet[Lease]:
         rows = Lease.objects.visible_to(actor_of(self.request))
         return rows.select_related(
-            "provider", "tenant", "project", "reservation", "listing", "allocation", "parent"
+            "provider",
+            "tenant",
+            "project",
+            "reservation",
+            "listing",
+            "allocation",
+            "parent",
+            "amendment",
         )

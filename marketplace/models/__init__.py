@@ -1,5 +1,6 @@
 """Deals: what is offered, reserved and leased."""
 
+from marketplace.models.amendment import FIGURES, Amendment, ChangeFigures
 from marketplace.models.approval import Approval, ApprovalRule
 from marketplace.models.basket import Basket
 from marketplace.models.idempotency import IdempotencyRecord
@@ -9,9 +10,12 @@ from marketplace.models.quota import Commitment, Quota
 from marketplace.models.reservation import Reservation
 
 __all__ = [
+    "FIGURES",
+    "Amendment",
     "Approval",
     "ApprovalRule",
     "Basket",
+    "ChangeFigures",
     "Commitment",
     "IdempotencyRecord",
     "Lease",

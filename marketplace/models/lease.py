@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+import pgtrigger
 from django.contrib.postgres.fields import DateTimeRangeField
 from django.db import models
 from django.db.models import F, Func, Q
@@ -20,6 +21,24 @@ if TYPE_CHECKING:
     from inventory.actors import Actor
 
 
+# What was agreed changes by the next amendment of the lease's own chain, signed, and by its
+# values; whatever statement asks for it.
+AS_AMENDED = """
+    IF NOT EXISTS (
+        SELECT FROM marketplace_amendment a
+        WHERE a.id = NEW.amendment_id AND a.lease_id = NEW.id AND a.state = 'signed'
+          AND NEW.amendment_id IS DISTINCT FROM OLD.amendment_id
+          AND a.previous_id IS NOT DISTINCT FROM OLD.amendment_id
+          AND a.before_period = OLD.period AND a.period = NEW.period
+          AND a.before_gross_minor = OLD.gross_minor AND a.gross_minor = NEW.gross_minor
+          AND a.before_due_minor = OLD.due_minor AND a.due_minor = NEW.due_minor
+    ) THEN
+        RAISE EXCEPTION 'a lease changes by a signed amendment only';
+    END IF;
+    RETURN NEW;
+"""
+
+
 class LeaseQuerySet(models.QuerySet["Lease"]):
     def visible_to(self, actor: Actor) -> LeaseQuerySet:
         if actor.sees_everything:
@@ -33,8 +52,9 @@ class LeaseQuerySet(models.QuerySet["Lease"]):
 class Lease(models.Model):
     """The confirmed contract (租约): units, period, price and terms frozen, one allocation.
 
-    The database refuses a change of what was agreed. `parent` is the lease that this one
-    adds units to or converts from.
+    The database refuses a change of what was agreed, but for the period and the totals, where
+    `amendment` moves to one that both sides signed and that says these very values. `parent` is
+    the lease that this one adds units to or converts from.
     """
 
     class State(models.TextChoices):
@@ -58,6 +78,8 @@ class Lease(models.Model):
         CANCELLED_BY_TENANT = "cancelled_by_tenant", _("cancelled by the tenant")
         DELIVERY_FAILED = "delivery_failed", _("delivery failed")
         UNPAID = "unpaid", _("not paid for")
+        LEFT_EARLY = "left_early", _("left early by the tenant")
+        WITHDRAWN_BY_PROVIDER = "withdrawn_by_provider", _("withdrawn by the provider")
 
     LIFECYCLE: ClassVar = Lifecycle(
         {
@@ -92,7 +114,10 @@ class Lease(models.Model):
     period = DateTimeRangeField()
     currency = models.CharField(max_length=3)
     gross_minor = models.BigIntegerField()
-    due_minor = models.BigIntegerField()  # paid at confirmation
+    due_minor = models.BigIntegerField()  # paid ahead: at confirmation, and by its amendments
+    amendment = models.ForeignKey(
+        "marketplace.Amendment", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )  # the last one it was changed by
     discount_bps = models.PositiveIntegerField(default=0)  # off the price version's amount
     end_reason = models.CharField(max_length=24, choices=EndReason, blank=True)
     created_at = models.DateTimeField()
@@ -102,6 +127,7 @@ class Lease(models.Model):
     failed_at = models.DateTimeField(null=True, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)  # its money is settled to the end
+    warned_of = models.DateTimeField(null=True, blank=True)  # the end both sides were warned of
 
     objects = LeaseQuerySet.as_manager()
 
@@ -130,12 +156,16 @@ class Lease(models.Model):
                 "kind",
                 "unit_count",
                 "card_count",
-                "period",
                 "currency",
-                "gross_minor",
-                "due_minor",
                 "discount_bps",
-            )
+            ),
+            pgtrigger.Trigger(
+                name="lease_as_amended",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange("period", "gross_minor", "due_minor", "amendment"),
+                func=AS_AMENDED,
+            ),
         ]
 
     def __str__(self) -> str:

@@ -165,6 +165,12 @@ class TermsVersion(models.Model):
     start_grid_seconds = models.PositiveIntegerField(default=3600)  # starts lie on it
     # [[hours before the start, share refunded in basis points], …], descending by hours.
     cancellation = models.JSONField()
+    # [[hours between leaving and the new end, share of the rest refunded in basis points], …],
+    # descending by hours; later than the last step nothing comes back.
+    leaving = models.JSONField(default=list)
+    # [[hours of notice the provider gives, compensation in basis points of the rest], …],
+    # descending by hours; at shorter notice, or with no step, the provider may not withdraw.
+    withdrawal = models.JSONField(default=list)
     # How long the provider may take to decide on a hold, where the listing sells by approval.
     decide_hours = models.PositiveIntegerField(default=24)
     # A trial of so many units for so long, once per tenant and pool; no units: no trial. Its

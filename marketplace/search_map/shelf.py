@@ -38,7 +38,10 @@ class Ware:
 
 
 def read(known: dict[Key, Ware]) -> dict[Key, Ware]:
-    """What is on sale now. Versions never change, so only unknown ones are read."""
+    """What is on sale now. Versions never change, so only unknown ones are read.
+
+    What an organisation lists sells nothing while it is not verified.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT l.id, l.public_id::text, p.id, t.id FROM marketplace_listing l"

@@ -205,6 +205,14 @@ GOOD: dict[str, Good] = {
     ),
     "/reservations/{public_id}/reject": Good("as_provider", _reason, _waiting),
     "/leases/{public_id}/credentials/reveal": Good("as_tenant", _no_body, _handed_over),
+    "/leases/{public_id}/quotes": Good("as_tenant", lambda m: {"kind": "cancel"}),
+    "/leases/{public_id}/amendments": Good(
+        "as_tenant", lambda m: {"end_at": text(next_hour(9)), "reason": "as agreed"}
+    ),
+    "/quotes/{public_id}/accept": Good("as_tenant", _no_body),
+    "/amendments/{public_id}/sign": Good("as_provider", _no_body),
+    "/amendments/{public_id}/decline": Good("as_provider", _reason),
+    "/amendments/{public_id}/withdraw": Good("as_tenant", _reason),
     "/bank-receipts": Good("as_operator", lambda m: m.receipt_body()),
     "/bank-receipts/{public_id}/approve": Good("as_second_operator", _no_body),
     "/bank-receipts/{public_id}/reject": Good("as_second_operator", lambda m: {"reason": "no"}),

@@ -57,6 +57,16 @@ def _lease(market: Market) -> str:
     return str(market.lease()["id"])
 
 
+def _quote(market: Market) -> str:
+    lease = _lease(market)
+    return str(market.as_tenant.do(f"/leases/{lease}/quotes", {"kind": "cancel"})["id"])
+
+
+def _amendment(market: Market) -> str:
+    body = {"end_at": text(next_hour(9))}
+    return str(market.as_tenant.do(f"/leases/{_lease(market)}/amendments", body)["id"])
+
+
 def _charge(market: Market) -> str:
     """The kept share of a deal cancelled late."""
     market.listing()
@@ -153,6 +163,8 @@ OBJECTS: dict[str, Maker] = {
     "reservations": _reservation,
     "baskets": _basket,
     "leases": _lease,
+    "quotes": _quote,
+    "amendments": _amendment,
     "charges": _charge,
     "bank-receipts": _receipt,
     "settlements": _settlement,
@@ -174,6 +186,8 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/reservations": (_reservation, "as_tenant"),
     "/leases": (_lease, "as_tenant"),
     "/baskets": (_basket, "as_tenant"),
+    "/quotes": (_quote, "as_tenant"),
+    "/amendments": (_amendment, "as_provider"),
     "/charges": (_charge, "as_tenant"),
     "/bank-receipts": (_receipt, "as_tenant"),
     "/settlements": (_settlement, "as_provider"),
@@ -282,6 +296,8 @@ BODIES: dict[str, Any] = {
     "reprice": {"basis": "card_hour", "amount_micro": 1_000_000},
     "verify": {"verified": True},
     "reject": {"reason": "no"},
+    "quotes": {"kind": "cancel"},
+    "amendments": {"end_at": text(next_hour(9))},
     "approve": {"document_number": "HT-2026-17"},
     "resize": {"unit_count": 1},
     "fail": {"reason": "no", "expected_back_at": text(next_hour(10))},

@@ -77,7 +77,10 @@ def _call(case: Any, headers: dict[str, str], checks: list[Any]) -> Any:
 
 
 OWNERS = {"projects": "as_tenant", "api-keys": "as_tenant", "wallet": "as_tenant"}
-OWNERS |= dict.fromkeys(("reservations", "baskets", "leases", "charges"), "as_tenant")
+OWNERS |= dict.fromkeys(
+    ("reservations", "baskets", "leases", "charges", "quotas", "holds", "quotes", "amendments"),
+    "as_tenant",
+)
 OWNERS |= dict.fromkeys(("bank-receipts", "audit"), "as_operator")
 
 

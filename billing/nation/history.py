@@ -1,0 +1,149 @@
+"""The nation's deals, copied in by the owner, who alone may write capacity's tables directly.
+
+No constraint and no trigger is switched off: every row passes what an ordinary row passes,
+foreign keys, exclusions and checks. What the verbs check besides, that nothing is oversold, is
+kept by the way the deals are drawn, and `verify_capacity` looks at the result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import islice
+
+from django.db import connections, transaction
+
+from billing.nation import deals
+from billing.nation.places import AHEAD, PAST, Ground
+from billing.nation.plan import Stock
+from billing.nation.rows import COLUMNS, Batch, Calendar, PoolRows
+from inventory.models import Block, Node, Pool
+
+BATCH = 20_000  # deals a transaction: what a kill can cost
+PAST_HOURS = int(PAST.total_seconds()) // 3600
+AHEAD_HOURS = int(AHEAD.total_seconds()) // 3600
+SEQUENCES = ("inventory_allocation", "inventory_claim")
+
+
+def fill(ground: Ground, *, claim_count: int, progress: Callable[[str], None]) -> int:
+    """Every pool has its share of the claims; returns how many were added."""
+    weights = [stock.nodes for stock, _ in ground.pools]
+    wanted = dict(
+        zip(
+            (pool.pk for _, pool in ground.pools),
+            deals.shares(claim_count, weights),
+            strict=True,
+        )
+    )
+    present = _present(ground)
+    todo = [
+        (stock, pool) for stock, pool in ground.pools if present.get(pool.pk, 0) < wanted[pool.pk]
+    ]
+    missing = sum(wanted[pool.pk] - present.get(pool.pk, 0) for _, pool in todo)
+    calendar = Calendar(ground.founded, PAST_HOURS + AHEAD_HOURS + 1)
+    batch, added, began = Batch(), 0, time.monotonic()
+    for stock, pool in todo:
+        writer = _writer(ground, stock, pool, calendar)
+        skip, numbers = present.get(pool.pk, 0), wanted[pool.pk]
+        drawn = deals.of_pool(
+            stock,
+            units=_block(pool).unit_count,
+            past_hours=PAST_HOURS,
+            ahead_hours=AHEAD_HOURS,
+            tenants=len(ground.tenant_ids),
+            seed=ground.plan.seed,
+        )
+        before = writer.ver
+        fresh = []
+        for place, deal in enumerate(islice((deal for deal in drawn if deal.units), numbers)):
+            units = writer.bind(deal)
+            if place >= skip:
+                fresh.append((deal, units))
+        # A number for each; those of a batch that fails are lost, as sequences lose them.
+        first = _reserve(len(fresh))
+        for place, (deal, units) in enumerate(fresh):
+            writer.write(
+                deal, units, first["inventory_allocation"] + place,
+                first["inventory_claim"] + place, batch,
+            )  # fmt: skip
+        batch.versions.append((pool.pk, writer.ver - before))
+        writer.tell(len(fresh), batch)
+        if batch.deal_count >= BATCH:
+            added += _copy(batch, ground)
+            rate = added / (time.monotonic() - began)
+            progress(f"{added} of {missing} claims, {rate:.0f} a second")
+            batch = Batch()
+    if batch.deal_count:
+        added += _copy(batch, ground)
+        progress(f"{added} of {missing} claims")
+    if added:
+        _analyse()
+    return added
+
+
+def _present(ground: Ground) -> dict[int, int]:
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(
+            "SELECT pool_id, count(*) FROM inventory_allocation WHERE tenant_id = ANY (%s)"
+            " GROUP BY pool_id",
+            [ground.tenant_ids],
+        )
+        return dict(cursor.fetchall())
+
+
+def _block(pool: Pool) -> Block:
+    block: Block = Block.objects.filter(pool_id=pool.pk).order_by("pk")[0]
+    return block
+
+
+def _writer(ground: Ground, stock: Stock, pool: Pool, calendar: Calendar) -> PoolRows:
+    nodes = Node.objects.filter(pool_id=pool.pk).order_by("pk")
+    return PoolRows(
+        stock=stock,
+        pool=pool,
+        block_id=_block(pool).pk,
+        tenant_ids=ground.tenant_ids,
+        node_ids=list(nodes.values_list("pk", flat=True)),
+        calendar=calendar,
+        turn=PAST_HOURS,
+        ver=pool.version.ver,
+    )
+
+
+def _reserve(count: int) -> dict[str, int]:
+    """So many numbers of each sequence are ours; the first of them."""
+    first = {}
+    with connections["owner"].cursor() as cursor:
+        for table in SEQUENCES:
+            cursor.execute(
+                "SELECT setval(s, nextval(s) + %s) - %s FROM pg_get_serial_sequence(%s, 'id') AS s",
+                [count, count, table],
+            )
+            first[table] = cursor.fetchone()[0]
+    return first
+
+
+def _copy(batch: Batch, ground: Ground) -> int:
+    with transaction.atomic(using="owner"), connections["owner"].cursor() as cursor:
+        # As a verb would: the pool's lock first, ascending. Nobody's hold slips between.
+        cursor.execute(
+            "SELECT pool_id FROM inventory_poollock WHERE pool_id = ANY (%s)"
+            " ORDER BY pool_id FOR UPDATE",
+            [[pool_id for pool_id, _ in batch.versions]],
+        )
+        for table, lines in batch.lines.items():
+            with cursor.copy(f"COPY {table} ({COLUMNS[table]}) FROM STDIN") as copy:
+                for start in range(0, len(lines), 1000):
+                    copy.write("".join(lines[start : start + 1000]))
+        cursor.executemany(
+            "UPDATE inventory_poolversion SET ver = ver + %s, clock = greatest(clock, %s)"
+            " WHERE pool_id = %s",
+            [(events, ground.turn, pool_id) for pool_id, events in batch.versions],
+        )
+    return batch.deal_count
+
+
+def _analyse() -> None:
+    with connections["owner"].cursor() as cursor:
+        for table in COLUMNS:
+            cursor.execute(f"ANALYZE {table}")
