@@ -6,14 +6,15 @@ import logging
 from datetime import datetime
 
 from django.db import connection, transaction
+from django.db.models import Sum
 
 from billing import ledger, payments
 from billing.ledger import Kind
-from billing.models import LeaseTally
+from billing.models import Charge, LeaseTally, PriceTally
 from inventory import actors, journal
 from inventory.actors import Actor
 from inventory.errors import DomainError
-from marketplace import leases
+from marketplace import leases, reservations
 from marketplace.models import Lease
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ def close_leases(*, at: datetime, limit: int) -> int:
     """Leases that are over and charged to the end give back what is left; returns how many.
 
     A lease that failed, or was cancelled by its provider, gives back everything at once. One
-    transaction each. Locks the lease, its tally, then balances. Idempotent.
+    transaction each. Locks the reservation, the lease, its tally, then balances. Idempotent.
     """
     closed = 0
     for lease_id in _due(limit):
@@ -57,6 +58,7 @@ def _due(limit: int) -> list[int]:
 
 
 def _close(lease_id: int, at: datetime) -> bool:
+    reservation = reservations.lock_of(lease_id)
     lease = leases.lock(lease_id)
     if lease.closed_at is not None:
         return False
@@ -67,7 +69,24 @@ def _close(lease_id: int, at: datetime) -> bool:
         tally.deposit_left_minor = 0
         tally.save(update_fields=["deposit_left_minor"])
     mark_closed(lease, charged_minor=tally.gross_minor, returned_minor=rest, at=at, actor=ACTOR)
+    # What was not delivered is the tenant's to commit again.
+    delivered = PriceTally.objects.filter(price__lease=lease).aggregate(
+        card_seconds=Sum("card_seconds", default=0)
+    )["card_seconds"]
+    reservation.save(
+        update_fields=reservations.commits(
+            reservation,
+            minor=max(tally.gross_minor, 0) + kept_minor(lease),
+            card_seconds=max(delivered, 0),
+        )
+    )
     return True
+
+
+def kept_minor(lease: Lease) -> int:
+    """What the lease's changes have left with its provider, fee and VAT included."""
+    kept = lease.charges.filter(kind=Charge.Kind.LEAVING)
+    return int(kept.aggregate(minor=Sum("gross_minor", default=0))["minor"])
 
 
 def mark_closed(

@@ -17,7 +17,7 @@ from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid, NotFound
 from inventory.models import JournalEntry, Organisation
 from inventory.periods import Period
-from marketplace import money
+from marketplace import money, policy
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +87,10 @@ def settle(
 
     The net moves from accrued to settling. Where it is not positive nothing is consumed: the
     charges are carried to a later month, the journal says so once for each such sum, and None
-    is returned. Idempotent by month: a second call returns the first one's settlement. Locks
-    the provider's organisation, then balances. Raises NotAMonth, MonthNotOver, NotFound,
-    UnknownCurrency.
+    is returned. Of a provider that is not verified nothing becomes payable: it stays accrued,
+    for the first month settled once it is. Idempotent by month: a second call returns the first
+    one's settlement. Locks the provider's organisation, then balances. Raises NotAMonth,
+    MonthNotOver, NotFound, UnknownCurrency, OrganisationUnverified.
     """
     money.exponent(currency)
     if period != money.month_of(period.start, settings.BILLING_ZONE):
@@ -103,6 +104,7 @@ def settle(
         ).first()
         if known is not None:
             return known
+        policy.require_verified(provider)
         accrued = ledger.provider_accrued(provider, currency)
         settling = ledger.provider_settling(provider, currency)
         # From here on no charge of this provider is in the middle of being booked.

@@ -32,12 +32,13 @@ _RUNS = frozenset(
         "inventory:write",
         "listings:write",
         "reservations:write",
+        "leases:write",
         "credentials:reveal",
     }
 )
-_OWNS = frozenset({"keys:write", "members:write"})
+_OWNS = frozenset({"keys:write", "members:write", "quotas:write"})
 _OPERATES = frozenset({"organisations:write", "receipts:record", "receipts:approve"})
-_SETTLES = frozenset({"settlements:write", "credit:write"})
+_SETTLES = frozenset({"settlements:write", "credit:write", "quotas:write"})
 _AUDITS = frozenset({"audit:read"})
 
 # What a role may do in an organisation that trades …

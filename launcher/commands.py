@@ -149,7 +149,10 @@ def test(words: Command) -> int:
 
 
 def measured(command: str) -> Callable[[Command], int]:
-    """bench and replay: a Django command on an empty database with durable settings."""
+    """bench and replay: a Django command on an empty database with durable settings.
+
+    With --resume on the database as the last measurement left it.
+    """
 
     def measure(words: Command) -> int:
         # The command runs in the checkout; a file is named from where the caller stands.
@@ -157,7 +160,7 @@ def measured(command: str) -> Callable[[Command], int]:
         with locked("bench", wait="waiting for another measurement of this checkout"):
             ground.prepare()
             with Family() as family:
-                env = services("bench", family)
+                env = services("bench", family, renew="--resume" not in words)
                 ground.collect_static(env)
                 return foreground(manage(command, *words), env)
 
@@ -197,8 +200,11 @@ def down(words: Command) -> int:
     return 0
 
 
-def services(name: str, family: Family) -> Environment:
-    """The environment with a database and a broker: the caller's, else embedded ones."""
+def services(name: str, family: Family, *, renew: bool = True) -> Environment:
+    """The environment with a database and a broker: the caller's, else embedded ones.
+
+    A measurement's database is made anew unless `renew` is false.
+    """
     given = [word for word in SERVICES if os.environ.get(word)]
     own_database = "DATABASE_URL" in given
     if own_database != ("DATABASE_OWNER_URL" in given):
@@ -224,7 +230,8 @@ def services(name: str, family: Family) -> Environment:
     stamp = postgres.data.with_suffix(".migrated")
     if name == "bench":
         stamped(stamp, migrations_digest(), lambda: _make_template(postgres, env))
-        _renew(postgres, "cardhour", "cardhour_migrated")
+        if renew:
+            _renew(postgres, "cardhour", "cardhour_migrated")
     elif own_database:
         migrate(env)
     elif name == "up":

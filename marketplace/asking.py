@@ -11,12 +11,14 @@ from django.conf import settings
 
 from inventory.errors import Invalid
 from inventory.models import Pool
-from marketplace import money, policy
+from inventory.periods import Period
+from marketplace import discounts, money, policy
 from marketplace.models import PriceVersion
 from marketplace.money import Price
 from marketplace.money_text import LARGEST_PRICE_MICRO
 
 FIVE_YEARS_HOURS = 24 * 366 * 5
+THIRTY_DAYS_HOURS = 24 * 30  # the longest trial, and the longest time to decide
 # The deposit serves for as long as an empty wallet is looked for: it is never nothing.
 LEAST_DEPOSIT_BPS = 1_000
 
@@ -47,6 +49,7 @@ class PriceInput:
     schedule: str = PriceVersion.Schedule.PREPAID
     deposit_bps: int = 3000
     billing_zone: str = settings.BILLING_ZONE
+    discounts: Sequence[Sequence[str | int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,27 @@ class TermsInput:
     """The rules of the deals; see `TermsVersion` for the words."""
 
     minimum_hours: int = 1
+    hour_step: int = 1
     maximum_hours: int = FIVE_YEARS_HOURS
     minimum_units: int = 1
+    unit_step: int = 1
+    maximum_units: int | None = None
     start_grid_seconds: int = 3600
     cancellation: Sequence[Sequence[int]] = ((168, 10_000), (72, 5_000), (24, 2_000))
+    leaving: Sequence[Sequence[int]] = ((720, 9_000), (168, 7_000), (24, 5_000), (0, 3_000))
+    withdrawal: Sequence[Sequence[int]] = ((720, 1_000), (168, 3_000))
+    decide_hours: int = 24
+    trial_units: int = 0
+    trial_hours: int = 0
+    trial_amount_micro: int = 0
+    trial_convertible: bool = False
 
 
 def check_price(price: PriceInput, pool: Pool) -> None:
-    """Raises InvalidPrice, UnknownCurrency, BelowFloor, FloorCurrency."""
+    """Raises InvalidPrice, UnknownCurrency, BelowFloor, FloorCurrency.
+
+    The floor is held against the price after its deepest discounts.
+    """
     money.exponent(price.currency)
     if price.basis not in PriceVersion.Basis.values:
         raise InvalidPrice("The basis is card_hour, node_hour or node_month", basis=price.basis)
@@ -75,7 +91,12 @@ def check_price(price: PriceInput, pool: Pool) -> None:
     if not least <= price.deposit_bps <= money.WHOLE_BPS:
         raise InvalidPrice(f"A deposit lies between {least} and 10000 basis points")
     _check_zone(price.billing_zone)
-    policy.check_floor(as_price(price), pool)
+    tiers = discounts.tiers(price.discounts)
+    if not discounts.are_sound(tiers):
+        raise InvalidPrice(
+            "Discounts go up tier by tier, and leave a tenth of the price at the least"
+        )
+    policy.check_floor(as_price(price).less(discounts.deepest(tiers)), pool)
 
 
 def _check_zone(name: str) -> None:
@@ -91,10 +112,26 @@ def _check_zone(name: str) -> None:
 
 
 def as_price(price: PriceInput) -> Price:
-    """As it is counted with, the operator's fee of today in it. For a price that was checked."""
+    """As it is counted with, the operator's fee of today in it, before any discount. For a price
+    that was checked."""
     facts = asdict(price)
+    del facts["discounts"]
     vat_bps = money.VAT_BPS[facts.pop("vat_code")]
     return Price(fee_bps=settings.OPERATOR_FEE_BPS, vat_bps=vat_bps, **facts)
+
+
+def check_quotable(price: Price, pool: Pool, *, unit_count: int, longest: Period) -> None:
+    """Whether the largest deal has a price that the books can hold. Raises InvalidPrice."""
+    try:
+        money.quote(
+            price=price,
+            unit_cards=pool.unit_cards,
+            cards_per_node=pool.cards_per_node,
+            unit_count=unit_count,
+            period=longest,
+        )
+    except money.AmountTooLarge:
+        raise InvalidPrice("At this price no deal could be booked: it is too high") from None
 
 
 def check_terms(terms: TermsInput, unit_count: int) -> None:
@@ -103,14 +140,58 @@ def check_terms(terms: TermsInput, unit_count: int) -> None:
         raise InvalidTerms("Lengths run from one hour to five years, the shortest first")
     if not 1 <= terms.minimum_units <= unit_count:
         raise InvalidTerms("The minimum lies between one unit and the units listed")
+    if terms.maximum_units is not None and terms.maximum_units < terms.minimum_units:
+        raise InvalidTerms("The largest lease is no smaller than the smallest")
+    if not (1 <= terms.hour_step <= FIVE_YEARS_HOURS and 1 <= terms.unit_step <= unit_count):
+        raise InvalidTerms("A step is one at least, and no more than could be asked for")
     # A day is the widest grid; whole parts of it keep the grid the same every day.
     if terms.start_grid_seconds < 60 or 86_400 % terms.start_grid_seconds:
         raise InvalidTerms("The start grid divides a day, and is a minute at least")
+    if not 1 <= terms.decide_hours <= THIRTY_DAYS_HOURS:
+        raise InvalidTerms("The time to decide lies between one hour and 30 days")
+    _check_schedules(terms)
+    _check_trial(terms, unit_count)
+
+
+def _check_schedules(terms: TermsInput) -> None:
+    _check_steps(
+        terms.cancellation,
+        shape="A cancellation step is [hours before the start, basis points]",
+        order="Cancellation steps go down, in hours and in what is refunded",
+    )
+    _check_steps(
+        terms.leaving,
+        shape="A step of leaving is [hours before the new end, basis points]",
+        order="Steps of leaving go down, in hours and in what is refunded",
+    )
+    _check_steps(
+        # Turned round: the shorter the notice, the more a withdrawal costs.
+        [(step[0], money.WHOLE_BPS - step[1]) if len(step) == 2 else step
+         for step in terms.withdrawal],
+        shape="A step of withdrawal is [hours of notice, basis points]",
+        order="Steps of withdrawal go down in hours and up in compensation",
+    )  # fmt: skip
+
+
+def _check_steps(steps: Sequence[Sequence[int]], *, shape: str, order: str) -> None:
     last_hours, last_bps = 10**6, money.WHOLE_BPS
-    for step in terms.cancellation:
+    for step in steps:
         if len(step) != 2:
-            raise InvalidTerms("A cancellation step is [hours before the start, basis points]")
+            raise InvalidTerms(shape)
         hours, bps = step
         if not 0 <= hours < last_hours or not 0 <= bps <= last_bps:
-            raise InvalidTerms("Cancellation steps go down, in hours and in what is refunded")
+            raise InvalidTerms(order)
         last_hours, last_bps = hours, bps
+
+
+def _check_trial(terms: TermsInput, unit_count: int) -> None:
+    if terms.trial_units == terms.trial_hours == terms.trial_amount_micro == 0:
+        if terms.trial_convertible:
+            raise InvalidTerms("Without a trial there is nothing to convert")
+        return
+    if not (
+        1 <= terms.trial_units <= unit_count
+        and 1 <= terms.trial_hours <= THIRTY_DAYS_HOURS
+        and 0 <= terms.trial_amount_micro <= LARGEST_PRICE_MICRO
+    ):
+        raise InvalidTerms("A trial has units of the listing, at most 30 days, and a price")

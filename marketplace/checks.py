@@ -1,12 +1,29 @@
-"""What a production set-up must not have: `manage.py check --deploy` refuses it."""
+"""What a production set-up must not have: `manage.py check --deploy` refuses it; and settings
+of the market that contradict each other, which nothing starts with."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfoNotFoundError
 
 from cryptography.fernet import Fernet
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+from marketplace.policy import business_days
+
+MONTH_AHEAD = timedelta(days=31)
+# Least and most, of what the operator may set.
+HOLD_BOUNDS = {
+    "HOLD_SECONDS": (60, 86_400),
+    "HOLD_DEPOSIT_BPS": (1, 10_000),
+    "HOLD_DEPOSIT_MOST_BPS": (1, 10_000),
+    "HOLD_CARD_HOURS_LIMIT": (1, 10**12),
+    "BANK_HOLD_DAY_BPS": (0, 10_000),
+    "PAY_BY_BUSINESS_DAYS": (0, 20),
+    "PAY_BY_HOUR": (0, 23),
+}
 
 
 @register(Tags.security, deploy=True)
@@ -75,6 +92,53 @@ def mail_is_sent(**_: Any) -> list[CheckMessage]:
                 "EMAIL_HOST is empty",
                 hint="Set EMAIL_HOST, and EMAIL_HOST_USER and EMAIL_HOST_PASSWORD it wants.",
                 id="cardhour.E006",
+            )
+        ]
+    return []
+
+
+@register()
+def holds_are_bounded(**_: Any) -> list[CheckMessage]:
+    """Nothing is held for ever or for nothing, whatever the environment says."""
+    found: list[CheckMessage] = [
+        Error(f"{name} lies between {least} and {most}", id="cardhour.E015")
+        for name, (least, most) in HOLD_BOUNDS.items()
+        if not least <= getattr(settings, name) <= most
+    ]
+    if settings.HOLD_DEPOSIT_BPS > settings.HOLD_DEPOSIT_MOST_BPS:
+        found.append(
+            Error("HOLD_DEPOSIT_BPS is more than HOLD_DEPOSIT_MOST_BPS", id="cardhour.E016")
+        )
+    return found
+
+
+@register()
+def business_days_are_known(**_: Any) -> list[CheckMessage]:
+    """A pay-by date needs a calendar that can be read."""
+    try:
+        business_days.current()
+    except (OSError, ValueError, KeyError, TypeError, ZoneInfoNotFoundError) as error:
+        return [
+            Error(
+                f"BUSINESS_CALENDAR {settings.BUSINESS_CALENDAR} is no calendar: {error}",
+                hint="Take marketplace/data/business_days_cn.json as the example.",
+                id="cardhour.E017",
+            )
+        ]
+    return []
+
+
+@register(Tags.security, deploy=True)
+def the_next_year_is_known(**_: Any) -> list[CheckMessage]:
+    """In a year without the State Council's notice, holidays that move count as working days."""
+    calendar = business_days.current()
+    ahead = (datetime.now(UTC) + MONTH_AHEAD).astimezone(calendar.zone).year
+    if settings.PAY_BY_BUSINESS_DAYS and ahead not in calendar.years:
+        return [
+            Warning(
+                f"BUSINESS_CALENDAR has no holidays of {ahead}",
+                hint="Add the year from the State Council's notice, which is out in November.",
+                id="cardhour.W018",
             )
         ]
     return []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
@@ -10,29 +12,29 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Max
 
-from inventory import capacity, journal, transitions
+from inventory import actors, capacity, journal, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid, NotFound
-from inventory.models import Block, Pool
+from inventory.models import Block, Pool, Verification
 from inventory.periods import Period
-from marketplace import money, policy
+from marketplace import asking, money, policy
 from marketplace.asking import InvalidTerms, PriceInput, TermsInput, check_price, check_terms
 from marketplace.models import (
     Lease,
     Listing,
-    PriceFloor,
     PriceVersion,
     Reservation,
     TermsVersion,
 )
 from marketplace.money import Price
-from marketplace.money_text import LARGEST_PRICE_MICRO
 
+logger = logging.getLogger(__name__)
+ACTOR = actors.system("listings")
 State = Listing.State
 
 
 class WayOfSellingUnavailable(Invalid):
-    """This market does not yet sell by approval, by resale or directly."""
+    """This market does not yet sell by resale or directly."""
 
     code = "way_of_selling_unavailable"
     title = "This way of selling is not available yet"
@@ -64,9 +66,11 @@ def publish(
     InvalidPrice, BelowFloor, InvalidTerms, and what `capacity.open_block` raises. Not
     idempotent.
     """
-    if mode != Listing.Mode.INSTANT or selling != Listing.Selling.AGENCY:
+    if mode not in Listing.Mode.values or selling != Listing.Selling.AGENCY:
         raise WayOfSellingUnavailable(
-            "Only instant sale through the operator is available", mode=mode, selling=selling
+            "Only sale through the operator is available, at once or by approval",
+            mode=mode,
+            selling=selling,
         )
     with transaction.atomic():
         pool = own_pool(pool_id, actor)
@@ -78,11 +82,8 @@ def publish(
         block = capacity.open_block(
             pool_id=pool.pk, unit_count=unit_count, sellable=sellable, at=at, actor=actor
         )
-        window = serves(block=block, grid_seconds=terms.start_grid_seconds)
-        if window is None or window.seconds < terms.minimum_hours * 3600:
-            raise InvalidTerms(
-                "Between lead and turnaround no lease of the minimum length fits the period"
-            )
+        _check_fits(block, terms)
+        _check_quotable(asking.as_price(price), pool, block, terms.maximum_hours)
         listing = Listing.objects.create(
             provider_id=pool.provider_id,
             pool=pool,
@@ -92,23 +93,19 @@ def publish(
             created_at=at,
         )
         version = _add_price(listing, 1, price, at)
-        TermsVersion.objects.create(
-            listing=listing,
-            version=1,
-            minimum_hours=terms.minimum_hours,
-            maximum_hours=terms.maximum_hours,
-            minimum_units=terms.minimum_units,
-            start_grid_seconds=terms.start_grid_seconds,
-            cancellation=[list(step) for step in terms.cancellation],
-            created_at=at,
-        )
+        _add_terms(listing, 1, terms, at)
         _record(
             "listing.published",
             listing,
             actor,
             at,
             to_state=State.PUBLISHED,
-            data={"block": block.public_id, "unit_count": unit_count, **_price_facts(version)},
+            data={
+                "block": block.public_id,
+                "unit_count": unit_count,
+                "mode": mode,
+                **_price_facts(version),
+            },
         )
     return listing
 
@@ -124,10 +121,88 @@ def reprice(*, listing_id: int, price: PriceInput, at: datetime, actor: Actor) -
         if listing.state == State.WITHDRAWN:
             raise transitions.IllegalTransition("A withdrawn listing has no price")
         check_price(price, listing.pool)
+        _check_quotable(
+            asking.as_price(price), listing.pool, listing.block, newest_terms(listing).maximum_hours
+        )
         newest = listing.prices.aggregate(newest=Max("version"))["newest"] or 0
         version = _add_price(listing, newest + 1, price, at)
         _record("listing.repriced", listing, actor, at, data=_price_facts(version))
     return version
+
+
+def reterm(*, listing_id: int, terms: TermsInput, at: datetime, actor: Actor) -> TermsVersion:
+    """New offers carry the new terms. No lease, no hold and no signed offer changes.
+
+    Locks the listing. Raises NotFound, IllegalTransition (withdrawn), InvalidTerms,
+    InvalidPrice where the price is too high for the longest lease. Not idempotent.
+    """
+    with transaction.atomic():
+        listing = lock(listing_id, actor)
+        if listing.state == State.WITHDRAWN:
+            raise transitions.IllegalTransition("A withdrawn listing has no terms")
+        check_terms(terms, listing.block.unit_count)
+        _check_fits(listing.block, terms)
+        price = Price.of(newest_price(listing))
+        _check_quotable(price, listing.pool, listing.block, terms.maximum_hours)
+        version = _add_terms(listing, newest_terms(listing).version + 1, terms, at)
+        _record(
+            "listing.terms_changed",
+            listing,
+            actor,
+            at,
+            data={"terms": version.public_id, "version": version.version},
+        )
+    return version
+
+
+def resize(*, listing_id: int, unit_count: int, at: datetime, actor: Actor) -> Listing:
+    """The listing sells so many units from now on: more where the pool has them free, fewer
+    down to what it has sold.
+
+    Locks the listing, then the pool. Raises NotFound, IllegalTransition (withdrawn),
+    InvalidTerms below what its terms ask for, CapacityTaken with `sold_units` or `free_units`.
+    Not idempotent.
+    """
+    with transaction.atomic():
+        listing = lock(listing_id, actor)
+        if listing.state == State.WITHDRAWN:
+            raise transitions.IllegalTransition("A withdrawn listing has no size")
+        terms = newest_terms(listing)
+        if unit_count < max(terms.minimum_units, terms.trial_units):
+            raise InvalidTerms("The terms ask for more units than would be listed")
+        before = listing.block.unit_count
+        listing.block = capacity.resize_block(
+            block_id=listing.block_id, unit_count=unit_count, at=at, actor=actor
+        )
+        price = Price.of(newest_price(listing))
+        _check_quotable(price, listing.pool, listing.block, terms.maximum_hours)
+        _record(
+            "listing.resized",
+            listing,
+            actor,
+            at,
+            data={"from_unit_count": before, "unit_count": unit_count},
+        )
+    return listing
+
+
+def pause_unverified(*, at: datetime, limit: int = 500) -> int:
+    """Listings whose provider is verified no more are paused; returns how many.
+
+    Nobody can hold them from the moment of the rejection on; this makes it plain. The
+    provider resumes them when it is verified again. Locks each listing. Idempotent.
+    """
+    rows = Listing.objects.on_sale().exclude(provider__state=Verification.VERIFIED)
+    found = rows.order_by("pk").values_list("pk", flat=True)[:limit]
+    paused = 0
+    for pk in found:
+        try:
+            pause(listing_id=pk, at=at, actor=ACTOR, reason="provider not verified")
+        except DomainError as error:  # withdrawn or paused meanwhile
+            logger.info("listing %s is not paused: %s", pk, error)
+        else:
+            paused += 1
+    return paused
 
 
 def pause(*, listing_id: int, at: datetime, actor: Actor, reason: str = "") -> Listing:
@@ -155,8 +230,9 @@ def withdraw(*, listing_id: int, at: datetime, actor: Actor, reason: str = "") -
 def touched_deals(listing: Listing) -> list[Reservation | Lease]:
     """What is held or leased on a listing and not over: to be shown before a withdrawal."""
     held = listing.reservations.filter(state=Reservation.State.HELD).order_by("pk")
+    held = held.select_related("tenant")
     over = [state for state in Lease.State.values if Lease.LIFECYCLE.is_final(state)]
-    leases = listing.leases.exclude(state__in=over).order_by("pk")
+    leases = listing.leases.exclude(state__in=over).select_related("tenant").order_by("pk")
     return [*held, *leases]
 
 
@@ -172,62 +248,14 @@ def serves(*, block: Block, grid_seconds: int) -> Period | None:
     return Period(start, end) if start < end else None
 
 
-def set_floor(
-    *,
-    pool_id: int,
-    power_micro: int,
-    depreciation_micro: int,
-    network_micro: int,
-    operations_micro: int,
-    currency: str = settings.DEFAULT_CURRENCY,
-    at: datetime,
-    actor: Actor,
-) -> PriceFloor:
-    """What a card-hour of the pool costs its provider, from now on.
-
-    Listings that now ask less are paused until they are repriced; deals already made stay.
-    Locks the pool's row and such listings. Raises NotFound, Invalid. Not idempotent: each call
-    is a version.
-    """
-    parts = (power_micro, depreciation_micro, network_micro, operations_micro)
-    if any(part < 0 for part in parts) or sum(parts) > LARGEST_PRICE_MICRO:
-        raise Invalid("A component of cost is zero or more, and their sum a possible price")
-    money.exponent(currency)
-    with transaction.atomic():
-        pool = own_pool(pool_id, actor, lock=True)
-        last = policy.floor_of(pool.pk)
-        floor = PriceFloor.objects.create(
-            pool=pool,
-            version=last.version + 1 if last else 1,
-            currency=currency,
-            power_micro=power_micro,
-            depreciation_micro=depreciation_micro,
-            network_micro=network_micro,
-            operations_micro=operations_micro,
-            created_at=at,
-        )
-        journal.record(
-            event="pool.floor_set",
-            object_id=pool.public_id,
-            actor=actor,
-            at=at,
-            provider_id=pool.provider_id,
-            data={"version": floor.version, "card_hour_micro": floor.card_hour_micro},
-        )
-        _pause_below(pool, at=at, actor=actor)
-    return floor
-
-
-def _pause_below(pool: Pool, *, at: datetime, actor: Actor) -> None:
-    for listing in pool.listings.filter(state=State.PUBLISHED).order_by("pk"):
-        try:
-            policy.check_floor(Price.of(_newest_price(listing)), pool)
-        except (policy.BelowFloor, policy.FloorCurrency):
-            _move(listing.pk, State.PAUSED, at, actor, "below the floor")
-
-
-def _newest_price(listing: Listing) -> PriceVersion:
+def newest_price(listing: Listing) -> PriceVersion:
+    """What new offers ask."""
     return listing.prices.latest("version")
+
+
+def newest_terms(listing: Listing) -> TermsVersion:
+    """What new offers come with."""
+    return listing.terms.latest("version")
 
 
 def own_pool(pool_id: int, actor: Actor, *, lock: bool = False) -> Pool:
@@ -277,9 +305,25 @@ def _move(listing_id: int, to: str, at: datetime, actor: Actor, reason: str) -> 
         listing = lock(listing_id, actor)
         if to == State.PUBLISHED:
             policy.require_verified(listing.provider)
-            policy.check_floor(Price.of(_newest_price(listing)), listing.pool)
+            policy.check_floor(Price.lowest(newest_price(listing)), listing.pool)
         transitions.advance(listing, to=to, at=at, actor=actor, reason=reason)
     return listing
+
+
+def _check_fits(block: Block, terms: TermsInput) -> None:
+    window = serves(block=block, grid_seconds=terms.start_grid_seconds)
+    if window is None or window.seconds < terms.minimum_hours * 3600:
+        raise InvalidTerms(
+            "Between lead and turnaround no lease of the minimum length fits the period"
+        )
+
+
+def _check_quotable(price: Price, pool: Pool, block: Block, maximum_hours: int) -> None:
+    whole = Period.of(block.sellable)
+    end = min(whole.end, whole.start + timedelta(hours=maximum_hours))
+    asking.check_quotable(
+        price, pool, unit_count=block.unit_count, longest=Period(whole.start, end)
+    )
 
 
 def _add_price(listing: Listing, number: int, price: PriceInput, at: datetime) -> PriceVersion:
@@ -289,8 +333,26 @@ def _add_price(listing: Listing, number: int, price: PriceInput, at: datetime) -
         fee_bps=settings.OPERATOR_FEE_BPS,
         vat_bps=money.VAT_BPS[price.vat_code],
         created_at=at,
-        **asdict(price),
+        **asdict(price) | {"discounts": _lists(price.discounts)},
     )
+
+
+def _add_terms(listing: Listing, number: int, terms: TermsInput, at: datetime) -> TermsVersion:
+    return TermsVersion.objects.create(
+        listing=listing,
+        version=number,
+        created_at=at,
+        **asdict(terms)
+        | {
+            "cancellation": _lists(terms.cancellation),
+            "leaving": _lists(terms.leaving),
+            "withdrawal": _lists(terms.withdrawal),
+        },
+    )
+
+
+def _lists(rows: Sequence[Sequence[object]]) -> list[list[object]]:
+    return [list(row) for row in rows]
 
 
 def _price_facts(version: PriceVersion) -> dict[str, object]:
@@ -300,6 +362,7 @@ def _price_facts(version: PriceVersion) -> dict[str, object]:
         "basis": version.basis,
         "amount_micro": version.amount_micro,
         "currency": version.currency,
+        "discounts": version.discounts,
     }
 
 

@@ -15,15 +15,17 @@ part of a charge is ever negative while the total grows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
-from typing import Protocol
+from itertools import accumulate, pairwise
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from inventory.errors import Invalid
 from inventory.periods import Period
+from marketplace import discounts
 
 MICRO = 10**6
 WHOLE_BPS = 10_000
@@ -63,7 +65,7 @@ class AmountTooLarge(Invalid):
 
 
 class Asked(Protocol):
-    """A price version, or anything that asks as one does."""
+    """A price version, or anything that asks as one does; `discounts` as it stores them."""
 
     currency: str
     basis: str
@@ -74,11 +76,21 @@ class Asked(Protocol):
     schedule: str
     deposit_bps: int
     billing_zone: str
+    discounts: Any
+
+
+class Deal(Protocol):
+    """A reservation, a lease, or what else was agreed at a version's price less a share."""
+
+    @property
+    def price(self) -> Any: ...
+
+    discount_bps: int
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a price version asks, as the calculations need it."""
+    """What a price version asks, as the calculations need it, less a deal's discount."""
 
     currency: str
     basis: str  # PriceVersion.Basis
@@ -89,9 +101,11 @@ class Price:
     schedule: str  # PriceVersion.Schedule
     deposit_bps: int
     billing_zone: str
+    discount_bps: int = 0  # off `amount_micro`, as exact as the rest: nothing is rounded by it
 
     @classmethod
     def of(cls, version: Asked) -> Price:
+        """As listed, before any discount."""
         return cls(
             currency=version.currency,
             basis=version.basis,
@@ -103,6 +117,19 @@ class Price:
             deposit_bps=version.deposit_bps,
             billing_zone=version.billing_zone,
         )
+
+    @classmethod
+    def agreed(cls, deal: Deal) -> Price:
+        """As a deal has it for life: its price version, less the share frozen with it."""
+        return cls.of(deal.price).less(deal.discount_bps)
+
+    @classmethod
+    def lowest(cls, version: Asked) -> Price:
+        """As the deepest discounts leave it: what is held against a floor."""
+        return cls.of(version).less(discounts.deepest(discounts.tiers(version.discounts)))
+
+    def less(self, discount_bps: int) -> Price:
+        return replace(self, discount_bps=discount_bps) if discount_bps else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +179,7 @@ class Quote:
     due_minor: int
     card_count: int
     card_hour_micro: int  # tax included; for comparison only
+    discount_bps: int  # taken off already
     lines: tuple[Line, ...]
 
 
@@ -183,6 +211,15 @@ def half_up(value: Fraction) -> int:
 def share(amount_minor: int, bps: int) -> int:
     """`bps` ten-thousandths of an amount, half-up."""
     return half_up(Fraction(amount_minor * bps, WHOLE_BPS))
+
+
+def portions(amounts: Sequence[int], whole_minor: int) -> list[int]:
+    """A whole shared out in proportion to amounts: the parts add up to it exactly."""
+    total = sum(amounts)
+    if not total:
+        return [0 for _ in amounts]
+    steps = [half_up(Fraction(whole_minor * part, total)) for part in accumulate(amounts)]
+    return [after - before for before, after in pairwise([0, *steps])]
 
 
 def quote(
@@ -217,7 +254,33 @@ def quote(
         due_minor=share(whole.gross_minor, price.deposit_bps) if by_hour else whole.gross_minor,
         card_count=cards,
         card_hour_micro=half_up(exact * micro_per_minor * 3600 / card_seconds),
+        discount_bps=price.discount_bps,
         lines=tuple(lines),
+    )
+
+
+def add(quotes: Sequence[Quote]) -> Quote:
+    """Several quotes in one currency as one: every amount is the sum of theirs.
+
+    Their comparison prices are weighted by card-seconds. Raises AmountTooLarge.
+    """
+    lines = tuple(line for quote in quotes for line in quote.lines)
+    gross_minor = sum(quote.gross_minor for quote in quotes)
+    if gross_minor > LARGEST_MINOR:
+        raise AmountTooLarge("The total is larger than the books can hold")
+    weights = [max(1, sum(line.card_seconds for line in quote.lines)) for quote in quotes]
+    weighed = sum(quote.card_hour_micro * w for quote, w in zip(quotes, weights, strict=True))
+    return Quote(
+        currency=quotes[0].currency,
+        gross_minor=gross_minor,
+        vat_minor=sum(quote.vat_minor for quote in quotes),
+        fee_minor=sum(quote.fee_minor for quote in quotes),
+        provider_minor=sum(quote.provider_minor for quote in quotes),
+        due_minor=sum(quote.due_minor for quote in quotes),
+        card_count=max(quote.card_count for quote in quotes),
+        card_hour_micro=half_up(Fraction(weighed, sum(weights))),
+        discount_bps=quotes[0].discount_bps,
+        lines=lines,
     )
 
 
@@ -231,7 +294,7 @@ def gross_fraction(
     fraction, in any order.
     """
     minor_per_micro = Fraction(10 ** exponent(price.currency), MICRO)
-    amount = price.amount_micro * minor_per_micro
+    amount = asked_micro(price) * minor_per_micro
     if not price.tax_inclusive:
         amount *= Fraction(WHOLE_BPS + price.vat_bps, WHOLE_BPS)
     if price.basis == "node_month":
@@ -242,6 +305,11 @@ def gross_fraction(
         return amount * card_months / cards_per_node
     card_hours = Fraction(sum(card_seconds for _, card_seconds in delivered), 3600)
     return amount * card_hours / (cards_per_node if price.basis == "node_hour" else 1)
+
+
+def asked_micro(price: Price) -> Fraction:
+    """The amount per unit of the basis after the discount, exactly."""
+    return Fraction(price.amount_micro * (WHOLE_BPS - price.discount_bps), WHOLE_BPS)
 
 
 def hour_fraction(
@@ -277,7 +345,7 @@ def keeps_micro(*, price: Price, cards_per_node: int) -> Fraction:
 
     A monthly price earns least per hour in the longest month.
     """
-    kept = Fraction(price.amount_micro)
+    kept = asked_micro(price)
     if price.tax_inclusive:
         kept *= Fraction(WHOLE_BPS, WHOLE_BPS + price.vat_bps)
     kept *= Fraction(WHOLE_BPS - price.fee_bps, WHOLE_BPS)
@@ -293,7 +361,7 @@ def comparison_micro(*, price: Price, cards_per_node: int) -> int:
 
     A month counts as a twelfth of a year of 365 days, 730 hours.
     """
-    amount = Fraction(price.amount_micro)
+    amount = asked_micro(price)
     if not price.tax_inclusive:
         amount *= Fraction(WHOLE_BPS + price.vat_bps, WHOLE_BPS)
     if price.basis == "node_hour":

@@ -15,12 +15,14 @@ from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, Invalid, NotFound
 from inventory.joined import Joined
 from inventory.models import Chip, Organisation, Pool, Project
-from marketplace import money, policy
-from marketplace.models import Lease, Listing, PriceVersion, Reservation, TermsVersion
+from marketplace import approvals, discounts, lease_prices, money, policy
+from marketplace.models import Basket, Lease, Listing, PriceVersion, Reservation, TermsVersion
 from marketplace.money import Price, Quote
 from marketplace.offers import OfferClaim, OfferExpired, OfferInvalid
+from marketplace.policy import Standing
 
 State = Reservation.State
+PayBy = Reservation.PayBy
 
 _TENANT = Joined(o=Organisation)
 _LOCK_TENANT = "SELECT {columns} FROM inventory_organisation o WHERE o.id = %s FOR NO KEY UPDATE"
@@ -44,7 +46,8 @@ _PRICE_ID, _TERMS_ID, _LISTING_ID = (
 
 
 class ListingClosed(DomainError):
-    """The listing sells nothing now: paused, withdrawn, or its pool is being emptied."""
+    """The listing sells nothing now: paused, withdrawn, its pool being emptied, or its provider
+    no longer verified."""
 
     code = "listing_closed"
     title = "The listing sells nothing now"
@@ -62,6 +65,13 @@ class SshKeyInvalid(Invalid):
 
     code = "ssh_key_invalid"
     title = "This is no public SSH key"
+
+
+class InABasket(DomainError):
+    """It is held together with others: the basket is confirmed or given back, not this one."""
+
+    code = "in_a_basket"
+    title = "The reservation is part of a basket"
 
 
 class NotYetDue(DomainError):
@@ -82,6 +92,18 @@ def lock(key: int | str) -> Reservation:
         raise NotFound("No such reservation") from None
 
 
+def lock_of(lease_id: int) -> Reservation:
+    """The reservation that a lease was made from, locked; before the lease, in the order of locks.
+
+    Raises NotFound.
+    """
+    rows = Reservation.objects.select_for_update(of=("self",), no_key=True)
+    reservation = rows.filter(lease=lease_id).first()
+    if reservation is None:
+        raise NotFound("No such lease")
+    return reservation
+
+
 def lock_tenant(organisation_id: int | None) -> Organisation:
     """The organisation that would rent, locked: its holds are counted one by one.
 
@@ -99,6 +121,12 @@ def lock_tenant(organisation_id: int | None) -> Organisation:
     return tenant
 
 
+def require_single(reservation: Reservation) -> None:
+    """Raises InABasket where the locked reservation is held together with others."""
+    if reservation.state == State.HELD and reservation.basket_id is not None:
+        raise InABasket
+
+
 @dataclass(frozen=True, slots=True)
 class Prospect:
     """What a hold on an offer would come to, and how long it would last."""
@@ -108,13 +136,40 @@ class Prospect:
     price: PriceVersion
     terms: TermsVersion
     quote: Quote
+    pay_by: str
     expires_at: datetime
+    decide_by: datetime | None  # where the listing sells by approval
+    approvals_needed: int
+    kind: Reservation.Kind = Reservation.Kind.REGULAR
+
+    @property
+    def ask(self) -> policy.Ask:
+        """What the rules of a hold look at."""
+        return policy.Ask(
+            chip_class=self.listing.pool.chip.chip_class,
+            card_count=self.quote.card_count,
+            period=self.offer.period,
+            currency=self.quote.currency,
+            gross_minor=self.quote.gross_minor,
+        )
+
+    def hold_terms(self, *, lapsed_count: int, at: datetime) -> policy.HoldTerms:
+        """What holding it costs a tenant with that many lapsed holds behind it."""
+        return policy.hold_terms(
+            lapsed_count=lapsed_count,
+            # What the provider takes to decide is no time that the tenant pays for.
+            at=self.decide_by or at,
+            pay_by=self.pay_by,
+            start=self.offer.period.start,
+            lead_seconds=self.listing.pool.lead_seconds,
+        )
 
 
-def prospect(offer: OfferClaim, *, at: datetime) -> Prospect:
+def prospect(offer: OfferClaim, *, at: datetime, pay_by: str = PayBy.WALLET) -> Prospect:
     """By the price and terms the offer was signed with, however the listing has changed since.
 
-    Raises OfferInvalid, OfferExpired, AmountTooLarge, and Invalid outside the terms.
+    Raises OfferInvalid, OfferExpired, AmountTooLarge, BankHoldUnavailable, and Invalid outside
+    the terms.
     """
     try:
         ids = [
@@ -130,20 +185,48 @@ def prospect(offer: OfferClaim, *, at: datetime) -> Prospect:
     price, terms, listing, pool, chip, provider = found
     pool.chip, listing.pool, listing.provider = chip, pool, provider
     _check_terms(terms, offer)
+    discount_bps = discounts.share_off(
+        discounts.tiers(price.discounts),
+        hours=offer.period.seconds // 3600,
+        cards=offer.unit_count * pool.unit_cards,
+    )
+    quote = money.quote(
+        price=Price.of(price).less(discount_bps),
+        unit_cards=pool.unit_cards,
+        cards_per_node=pool.cards_per_node,
+        unit_count=offer.unit_count,
+        period=offer.period,
+    )
+    decide_by, members = deciding(listing, terms, quote, start=offer.period.start, at=at)
     return Prospect(
         offer=offer,
         listing=listing,
         price=price,
         terms=terms,
-        quote=money.quote(
-            price=Price.of(price),
-            unit_cards=pool.unit_cards,
-            cards_per_node=pool.cards_per_node,
-            unit_count=offer.unit_count,
-            period=offer.period,
-        ),
-        expires_at=_expires_at(offer, pool, at),
+        quote=quote,
+        pay_by=pay_by,
+        expires_at=_expires_at(offer, pool, decide_by or at, pay_by),
+        decide_by=decide_by,
+        approvals_needed=members,
     )
+
+
+def deciding(
+    listing: Listing, terms: TermsVersion, quote: Quote, *, start: datetime, at: datetime
+) -> tuple[datetime | None, int]:
+    """Until when how many of the provider's members decide; nobody where it sells at once."""
+    if listing.mode != Listing.Mode.APPROVAL:
+        return None, 0
+    decide_by = approvals.decide_by(
+        decide_hours=terms.decide_hours,
+        start=start,
+        lead_seconds=listing.pool.lead_seconds,
+        at=at,
+    )
+    members = approvals.needed(
+        provider_id=listing.provider_id, amount_minor=quote.gross_minor, currency=quote.currency
+    )
+    return decide_by, members
 
 
 def place(
@@ -151,35 +234,41 @@ def place(
     reservation_public_id: str | None,
     prospect: Prospect,
     tenant: Organisation,
+    standing: Standing,
     project_id: int | None,
     hold_deposit_minor: int,
     at: datetime,
     actor: Actor,
     ssh_keys: Sequence[str] = (),
+    basket: Basket | None = None,
 ) -> Reservation:
     """Capacity is kept for the locked tenant until the prospect's `expires_at`.
 
-    Locks the pool. Raises ListingClosed, SelfTrade, HoldLimit, NotFound (project),
-    SshKeyInvalid, and what `capacity.claim` raises. Not idempotent: the entry's key is.
+    The standing was read after the tenant was locked; within a `basket` its rules have been
+    held against all of it. Locks the pool. Raises ListingClosed, SelfTrade, HoldLimit,
+    QuotaExceeded, NotFound (project), SshKeyInvalid, and what `capacity.claim` raises. Not
+    idempotent: the entry's key is.
     """
     _check_ssh_keys(ssh_keys)
     offer, listing, quote = prospect.offer, prospect.listing, prospect.quote
     with transactions.whole():
         # Read without a lock: a hold that began before a pause may end after it. Withdrawal
         # closes the block, and the claim sees that under the pool's lock.
-        if listing.state != Listing.State.PUBLISHED or listing.pool.state != Pool.State.ACTIVE:
+        # A provider that is verified no more sells nothing, even before its listings are paused.
+        if (
+            listing.state != Listing.State.PUBLISHED
+            or listing.pool.state != Pool.State.ACTIVE
+            or not listing.provider.is_verified
+        ):
             raise ListingClosed
         if listing.provider_id == tenant.pk:
             raise SelfTrade
         if project_id is not None:
             _require_own_project(project_id, tenant.pk)
-        policy.check_hold_limit(
-            tenant_id=tenant.pk,
-            chip_class=listing.pool.chip.chip_class,
-            cards=quote.card_count,
-            period=offer.period,
-            at=at,
-        )
+        ask = prospect.ask
+        if basket is None:
+            policy.check_hold_limit(standing, ask)
+            policy.check_quotas(standing, ask)
         allocation = capacity.claim(
             pool_id=listing.pool_id,
             block_ids=[listing.block_id],
@@ -200,7 +289,12 @@ def place(
             price=prospect.price,
             terms=prospect.terms,
             allocation=allocation,
+            basket=basket,
+            kind=prospect.kind,
+            trial_pool=listing.pool if prospect.kind == Reservation.Kind.TRIAL else None,
             unit_count=offer.unit_count,
+            card_count=quote.card_count,
+            pay_by=prospect.pay_by,
             period=offer.period.range,
             expires_at=prospect.expires_at,
             currency=quote.currency,
@@ -209,6 +303,11 @@ def place(
             fee_minor=quote.fee_minor,
             due_minor=quote.due_minor,
             hold_deposit_minor=hold_deposit_minor,
+            discount_bps=quote.discount_bps,
+            decide_by=prospect.decide_by,
+            approvals_needed=prospect.approvals_needed,
+            committed_minor=quote.gross_minor,
+            committed_card_seconds=ask.card_seconds,
             actor=actor.label,
             created_at=at,
         )
@@ -225,61 +324,107 @@ def place(
                 "gross_minor": quote.gross_minor,
                 "currency": quote.currency,
                 "expires_at": prospect.expires_at.isoformat(),
+                "pay_by": prospect.pay_by,
+                **_decide_facts(prospect),
             },
         )
     return reservation
 
 
-def confirm(*, reservation: Reservation, at: datetime, actor: Actor) -> Lease:
+def confirm(
+    *, reservation: Reservation, at: datetime, actor: Actor, parent: Lease | None = None
+) -> Lease:
     """The locked reservation becomes a lease with the same price, units, period and terms.
 
+    `parent` is the lease that it adds units to.
+
     The caller has moved the money in the same transaction. Locks the pool. Raises
-    IllegalTransition, HoldExpired. Not idempotent.
+    ApprovalPending, IllegalTransition, HoldExpired. Not idempotent.
     """
     with transactions.whole():
-        transitions.advance(reservation, to=State.CONFIRMED, at=at, actor=actor)
-        pool = reservation.allocation.pool
-        lease = Lease(
-            reservation=reservation,
-            provider=reservation.provider,
-            tenant=reservation.tenant,
-            project_id=reservation.project_id,
-            listing=reservation.listing,
-            price_id=reservation.price_id,
-            terms_id=reservation.terms_id,
-            allocation=reservation.allocation,
-            unit_count=reservation.unit_count,
-            card_count=reservation.unit_count * pool.unit_cards,
-            period=reservation.period,
-            currency=reservation.currency,
-            gross_minor=reservation.gross_minor,
-            due_minor=reservation.due_minor,
-            created_at=at,
-        )
-        journal.create(
-            lease,
-            event="lease.scheduled",
-            actor=actor,
-            at=at,
-            data={"reservation": reservation.public_id},
-        )
+        lease = _begin_lease(reservation, parent=parent, at=at, actor=actor)
         capacity.confirm(allocation_id=reservation.allocation_id, at=at, actor=actor)
     return lease
 
 
+def confirm_all(*, rows: Sequence[Reservation], at: datetime, actor: Actor) -> list[Lease]:
+    """As `confirm` for each of the locked reservations, or for none. Locks the pools in the
+    order of their ids."""
+    with transactions.whole():
+        leases = [_begin_lease(row, at=at, actor=actor) for row in rows]
+        capacity.confirm_all(allocation_ids=[row.allocation_id for row in rows], at=at, actor=actor)
+    return leases
+
+
+def _begin_lease(
+    reservation: Reservation, *, at: datetime, actor: Actor, parent: Lease | None = None
+) -> Lease:
+    approvals.require_approved(reservation, at)
+    transitions.advance(reservation, to=State.CONFIRMED, at=at, actor=actor)
+    return lease_of(reservation, at=at, actor=actor, parent=parent)
+
+
+def lease_of(
+    reservation: Reservation, *, at: datetime, actor: Actor, parent: Lease | None = None
+) -> Lease:
+    """The lease of a reservation that was confirmed just now, with its first price."""
+    pool = reservation.allocation.pool
+    lease = Lease(
+        reservation=reservation,
+        provider=reservation.provider,
+        tenant=reservation.tenant,
+        project_id=reservation.project_id,
+        listing=reservation.listing,
+        price_id=reservation.price_id,
+        terms_id=reservation.terms_id,
+        allocation=reservation.allocation,
+        kind=reservation.kind,
+        parent=parent,
+        unit_count=reservation.unit_count,
+        card_count=reservation.unit_count * pool.unit_cards,
+        period=reservation.period,
+        currency=reservation.currency,
+        gross_minor=reservation.gross_minor,
+        due_minor=reservation.due_minor,
+        discount_bps=reservation.discount_bps,
+        created_at=at,
+    )
+    journal.create(
+        lease,
+        event="lease.scheduled",
+        actor=actor,
+        at=at,
+        data={"reservation": reservation.public_id},
+    )
+    lease_prices.begin(lease=lease, at=at)
+    return lease
+
+
 def expire(*, reservation: Reservation, at: datetime) -> Reservation:
-    """The locked reservation's hold has lapsed; its capacity is free again.
+    """The locked reservation's hold has lapsed, or nobody decided on it; its capacity is free.
 
     Locks the pool. Raises NotYetDue, IllegalTransition. Not idempotent.
     """
-    if at < reservation.expires_at:
+    if at < approvals.lapses_at(reservation):
         raise NotYetDue
     actor = actors.system("holds")
+    silent = approvals.is_undecided(reservation)
+    reason = "not decided in time" if silent else "not confirmed in time"
     with transactions.whole():
         transitions.advance(
-            reservation, to=State.EXPIRED, at=at, actor=actor, reason="not confirmed in time"
+            reservation,
+            to=State.EXPIRED,
+            at=at,
+            actor=actor,
+            reason=reason,
+            changed=commits(reservation, minor=0, card_seconds=0),
         )
-        capacity.expire(allocation_id=reservation.allocation_id, at=at, actor=actor)
+        if silent and at < reservation.expires_at:  # for its pool the hold is alive
+            capacity.release(
+                allocation_id=reservation.allocation_id, at=at, actor=actor, reason=reason
+            )
+        else:
+            capacity.expire(allocation_id=reservation.allocation_id, at=at, actor=actor)
     return reservation
 
 
@@ -291,29 +436,59 @@ def cancel(*, reservation: Reservation, at: datetime, actor: Actor, reason: str)
     """
     if reservation.state == State.CONFIRMED:
         raise transitions.IllegalTransition("A confirmed one is given back with its lease")
-    if reservation.state == State.HELD and at >= reservation.expires_at:
+    if reservation.state == State.HELD and at >= approvals.lapses_at(reservation):
         return expire(reservation=reservation, at=at)
     with transactions.whole():
-        transitions.advance(reservation, to=State.CANCELLED, at=at, actor=actor, reason=reason)
+        transitions.advance(
+            reservation,
+            to=State.CANCELLED,
+            at=at,
+            actor=actor,
+            reason=reason,
+            changed=commits(reservation, minor=0, card_seconds=0),
+        )
         capacity.release(allocation_id=reservation.allocation_id, at=at, actor=actor, reason=reason)
     return reservation
 
 
+def commits(reservation: Reservation, *, minor: int, card_seconds: int) -> tuple[str, ...]:
+    """The locked reservation takes up that much of its tenant's quotas from now on.
+
+    Nothing is written yet: the names of the fields to save are returned.
+    """
+    reservation.committed_minor = minor
+    reservation.committed_card_seconds = card_seconds
+    return ("committed_minor", "committed_card_seconds")
+
+
 def due(*, at: datetime, limit: int) -> list[int]:
-    """Numbers of reservations whose hold has lapsed, oldest first."""
-    rows = Reservation.objects.filter(state=State.HELD, expires_at__lte=at)
-    return list(rows.order_by("expires_at").values_list("pk", flat=True)[:limit])
+    """Numbers of reservations whose hold has lapsed, and of those nobody decided on in time,
+    oldest first."""
+    held = Reservation.objects.filter(state=State.HELD, basket=None)  # a basket lapses whole
+    lapsed = held.filter(expires_at__lte=at).order_by("expires_at")
+    silent = held.filter(decision="", decide_by__lte=at).order_by("decide_by")
+    found = [*lapsed.values_list("pk", flat=True)[:limit]]
+    found += silent.exclude(pk__in=found).values_list("pk", flat=True)[: limit - len(found)]
+    return found
+
+
+def check_hours(terms: TermsVersion, hours: float) -> None:
+    """Whether a lease may be so long. Raises Invalid."""
+    if (
+        not terms.minimum_hours <= hours <= terms.maximum_hours
+        or (hours - terms.minimum_hours) % terms.hour_step
+    ):
+        raise Invalid("The units or the period lie outside the listing's terms")
 
 
 def _check_terms(terms: TermsVersion, offer: OfferClaim) -> None:
     """Search offers nothing outside the terms; whoever builds an offer by hand is held to them."""
-    hours = offer.period.seconds / 3600
-    grid = terms.start_grid_seconds
+    check_hours(terms, offer.period.seconds / 3600)
+    units = offer.unit_count
     if (
-        not terms.minimum_hours <= hours <= terms.maximum_hours
-        or hours % 1
-        or offer.unit_count < terms.minimum_units
-        or offer.period.start.timestamp() % grid
+        not terms.minimum_units <= units <= (terms.maximum_units or units)
+        or (units - terms.minimum_units) % terms.unit_step
+        or offer.period.start.timestamp() % terms.start_grid_seconds
     ):
         raise Invalid("The units or the period lie outside the listing's terms")
 
@@ -326,13 +501,24 @@ def _check_ssh_keys(lines: Sequence[str]) -> None:
             raise SshKeyInvalid(line=line[:40]) from error
 
 
+def _decide_facts(prospect: Prospect) -> dict[str, object]:
+    if prospect.decide_by is None:
+        return {}
+    return {
+        "decide_by": prospect.decide_by.isoformat(),
+        "approvals_needed": prospect.approvals_needed,
+    }
+
+
 def _require_own_project(project_id: int, tenant_id: int) -> None:
     if not Project.objects.filter(pk=project_id, organisation_id=tenant_id).exists():
         raise NotFound("No such project")
 
 
-def _expires_at(offer: OfferClaim, pool: Pool, at: datetime) -> datetime:
+def _expires_at(offer: OfferClaim, pool: Pool, at: datetime, pay_by: str) -> datetime:
     """Raises OfferExpired where the lease should have started already."""
     if offer.period.start < at:
         raise OfferExpired("The lease would have started before it was held")
-    return policy.expires_at(at, start=offer.period.start, lead_seconds=pool.lead_seconds)
+    return policy.expires_at(
+        at, start=offer.period.start, lead_seconds=pool.lead_seconds, pay_by=pay_by
+    )

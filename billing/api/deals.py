@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
@@ -30,9 +30,10 @@ from inventory.api.serializers import PeriodQuery, ReasonIn
 from inventory.errors import DomainError
 from inventory.models import Credential, Project, UsageHour
 from inventory.periods import Period
-from marketplace.api.serializers import AccessOut, CredentialOut, ReservationOut
+from marketplace import approvals
+from marketplace.api.serializers import AccessOut, ApprovalOut, CredentialOut, ReservationOut
 from marketplace.api.views import ReadOnlyLeases, ReadOnlyReservations
-from marketplace.models import Lease
+from marketplace.models import Lease, Reservation
 
 HOURS_PER_REPLY = 31 * 24
 HOLD = OpenApiExample(
@@ -49,6 +50,17 @@ class CredentialsNotReady(DomainError):
     title = "There are no credentials now"
 
 
+def project_of(request: Request, given: dict[str, Any]) -> int | None:
+    """The project a deal is for: the key's own, or one of the caller's that the body names."""
+    project_id = actor_of(request).project_id
+    if "project" not in given:
+        return project_id
+    projects = Project.objects.filter(organisation_id=organisation_of(request))
+    if project_id is not None:
+        projects = projects.filter(pk=project_id)
+    return find(projects, given["project"]).pk
+
+
 class Reservations(ReadOnlyReservations):
     """Deals: held, then confirmed into leases or given back."""
 
@@ -58,27 +70,25 @@ class Reservations(ReadOnlyReservations):
         "confirm": "reservations:write",
         "cancel": "reservations:write",
         "cancellation_quote": "reservations:read",
+        "approve": "reservations:write",
+        "reject": "reservations:write",
+        "approvals": "reservations:read",
     }
-    idempotent = frozenset({"create", "confirm", "cancel"})
-    for_projects = frozenset(required_scopes)
+    idempotent = frozenset({"create", "confirm", "cancel", "approve", "reject"})
+    # A project is its tenant's; what a provider decides is for the whole of it.
+    for_projects = frozenset(required_scopes) - {"approve", "reject", "approvals"}
 
     @extend_schema(request=shapes.HoldIn, responses={201: ReservationOut}, examples=[HOLD])
     def create(self, request: Request) -> Response:
         """Holds what an offer promised until `expires_at`, for a small deposit."""
         given = body(request, shapes.HoldIn)
-        actor = actor_of(request)
-        project_id = actor.project_id
-        if "project" in given:
-            projects = Project.objects.filter(organisation_id=organisation_of(request))
-            if project_id is not None:
-                projects = projects.filter(pk=project_id)
-            project_id = find(projects, given["project"]).pk
         row = checkout.hold(
             offer_token=given["offer"],
-            project_id=project_id,
+            project_id=project_of(request, given),
             ssh_keys=given.get("ssh_keys", ()),
+            pay_by=given.get("pay_by", Reservation.PayBy.WALLET),
             at=instant_of(request),
-            actor=actor,
+            actor=actor_of(request),
         )
         return self.render(row, status=201)
 
@@ -114,6 +124,46 @@ class Reservations(ReadOnlyReservations):
             actor=actor_of(request),
         )
         return Response(shapes.CancelQuoteOut(quote).data)
+
+    def asked_of_me(self) -> Reservation:
+        """The reservation, for its provider: what it decides is nobody else's."""
+        rows = self.rows().filter(provider_id=organisation_of(self.request))
+        return find(rows, self.kwargs["public_id"])
+
+    @extend_schema(request=shapes.ApproveIn, responses=ReservationOut)
+    @action(detail=True, methods=["post"])
+    def approve(self, request: Request, public_id: str) -> Response:
+        """One more member of the provider agrees; with the last one needed the tenant may
+        confirm."""
+        approvals.approve(
+            reservation_public_id=self.asked_of_me().public_id,
+            **body(request, shapes.ApproveIn),
+            at=instant_of(request),
+            actor=actor_of(request),
+        )
+        return self.render(self.row())
+
+    @extend_schema(request=shapes.RejectIn, responses=ReservationOut)
+    @action(detail=True, methods=["post"])
+    def reject(self, request: Request, public_id: str) -> Response:
+        """The provider declines: the hold is cancelled and the deposit given back."""
+        checkout.reject(
+            reservation_public_id=self.asked_of_me().public_id,
+            **body(request, shapes.RejectIn),
+            at=instant_of(request),
+            actor=actor_of(request),
+        )
+        return self.render(self.row())
+
+    @extend_schema(responses=ApprovalOut(many=True), operation_id="list_reservation_approvals")
+    @action(
+        detail=True, methods=["get"], url_path="approvals", url_name="approvals",
+        pagination_class=None,
+    )  # fmt: skip
+    def approvals(self, request: Request, public_id: str) -> Response:
+        """Who of the provider has agreed, and by which document. For the provider."""
+        rows = self.asked_of_me().approvals.select_related("member").order_by("pk")
+        return Response(ApprovalOut(rows, many=True).data)
 
 
 class Leases(ReadOnlyLeases):

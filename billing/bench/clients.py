@@ -9,6 +9,7 @@ import os
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import connection
@@ -75,7 +76,7 @@ class InProcess:
     """The same requests without a socket, to count what they do to the database."""
 
     def __init__(self, scene: Scene) -> None:
-        self.good = scene.goods[0]
+        self.good = replace(scene.goods[0], units=1)
         self.client = Client(
             headers={"authorization": f"Bearer {scene.buyers[0].key}"}, SERVER_NAME="localhost"
         )

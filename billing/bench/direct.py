@@ -144,7 +144,7 @@ def measure(
         p95_ms=percentile(pace.took_ms, 0.95),
         p99_ms=percentile(pace.took_ms, 0.99),
         sql=1,
-        db_cpu_ms=_each(cpu, cpu_after, held),
+        db_cpu_ms=_each(cpu, cpu_after, tried),
         refused=tried - held,
         floor_per_second=round(bare, 1),
         of_floor=ratio(per_second, bare),

@@ -21,9 +21,9 @@ from billing.bench.measure import Load, Operation, Row, percentile, ratio, run_c
 from billing.bench.server import Server, serving
 from billing.bench.views import TABLE as BARE_TABLE
 from billing.bench.world import Buyer, Scene
+from billing.nation import NATION, Plan
 
 WARM_UP_SECONDS = 2.0
-BUYERS = 128  # so many that none of them holds much at once
 Progress = Callable[[str], None]
 
 
@@ -35,6 +35,8 @@ class Asked:
     claims: Sequence[int] = ()
     seconds: float = 5
     pools: int = 32  # of the small world
+    buyers: int = 64  # so many that none of them holds much at once
+    plan: Plan = NATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def run(asked: Asked, *, progress: Progress) -> list[Row]:
 
 
 def _scenes(asked: Asked, progress: Progress) -> Iterator[tuple[int, Scene]]:
-    buyers = BUYERS
+    buyers = max(asked.buyers, *asked.clients)
     if not asked.claims:
         progress(f"a world of {asked.pools} pools")
         yield 0, world.small(pool_count=asked.pools, buyer_count=buyers, at=world.now())
@@ -71,7 +73,11 @@ def _scenes(asked: Asked, progress: Progress) -> Iterator[tuple[int, Scene]]:
         yield (
             count,
             world.on_nation(
-                claim_count=count, buyer_count=buyers, at=world.now(), progress=progress
+                plan=asked.plan,
+                claim_count=count,
+                buyer_count=buyers,
+                at=world.now(),
+                progress=progress,
             ),
         )
 
@@ -123,6 +129,7 @@ class Measured:
 
     def row(self, case: str, clients: int) -> Row:
         took = self.load.took_ms
+        tried = len(took) + self.load.refused.total()
         return Row(
             case=case,
             clients=clients,
@@ -130,9 +137,9 @@ class Measured:
             p50_ms=percentile(took, 0.50),
             p95_ms=percentile(took, 0.95),
             p99_ms=percentile(took, 0.99),
-            python_cpu_ms=_each(self.web_seconds, len(took)),
-            db_cpu_ms=_each(self.database_seconds, len(took)),
-            refused=sum(self.load.refused.values()),
+            python_cpu_ms=_each(self.web_seconds, tried),
+            db_cpu_ms=_each(self.database_seconds, tried),
+            refused=self.load.refused.total(),
         )
 
 

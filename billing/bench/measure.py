@@ -24,7 +24,7 @@ class Row:
     p95_ms: float | None = None
     p99_ms: float | None = None
     sql: int | None = None  # statements per operation
-    python_cpu_ms: float | None = None  # processor time per operation
+    python_cpu_ms: float | None = None  # processor time per operation, refused ones included
     db_cpu_ms: float | None = None
     refused: int | None = None
     floor_per_second: float | None = None

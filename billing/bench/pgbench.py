@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 from django.conf import settings
 from django.db import connections
-from psycopg.conninfo import make_conninfo
 
 from inventory import grants
 
@@ -95,16 +95,11 @@ def make_schema(*statements: str) -> None:
         cursor.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {SCHEMA} TO {role}")
 
 
-def dsn(alias: str) -> str:
+def url(alias: str) -> str:
     """How a role reaches the database, past Django's own connections."""
-    database = _database(alias)
-    return make_conninfo(
-        host=database["HOST"],
-        port=database["PORT"],
-        user=database["USER"],
-        password=database["PASSWORD"],
-        dbname=database["NAME"],
-    )
+    database = {name: quote(str(value), safe="") for name, value in _database(alias).items()}
+    who = f"{database['USER']}:{database['PASSWORD']}"
+    return f"postgresql://{who}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
 
 
 def _database(alias: str) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
+from billing.bench import pgbench
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -36,7 +38,11 @@ def serving() -> Iterator[Server]:
     with tempfile.TemporaryFile("w+") as log:  # a refusal is a line in it
         process = subprocess.Popen(
             command,
-            env={**os.environ, "REQUESTS_PER_MINUTE": "0"},  # one key does the work of thousands
+            env={
+                **os.environ,
+                "DATABASE_URL": pgbench.url("default"),  # ours, whatever the environment says
+                "REQUESTS_PER_MINUTE": "0",  # one key does the work of thousands
+            },
             stdout=log,
             stderr=log,
         )

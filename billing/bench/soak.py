@@ -25,6 +25,7 @@ from billing.bench import pgbench, world
 from billing.bench.measure import Row
 from billing.bench.mixture import Crowd, Pick
 from billing.bench.world import Scene
+from billing.nation import NATION, Plan
 from inventory import verification
 
 SCHEMA = "bench_soak"
@@ -46,6 +47,7 @@ class Asked:
     claims: int = 1_000_000
     seed: int = 1
     seconds: float | None = None  # stops early, to be resumed
+    plan: Plan = NATION
 
 
 def run(asked: Asked, scene: Scene, *, progress: Progress) -> list[Row]:
@@ -152,7 +154,7 @@ def _work(number: int, share: int, asked: Asked, scene: Scene, pipe: Connection)
     until = None if asked.seconds is None else time.monotonic() + asked.seconds
     # Not the durability of a commit is looked at here, but what many of them leave behind.
     options = "-c synchronous_commit=off"
-    with psycopg.connect(pgbench.dsn("default"), autocommit=True, options=options) as connection:
+    with psycopg.connect(pgbench.url("default"), autocommit=True, options=options) as connection:
         ((done,),) = connection.execute(
             f"SELECT done FROM {SCHEMA}.progress WHERE process = %s", [number]
         ).fetchall()
@@ -183,6 +185,7 @@ def _work(number: int, share: int, asked: Asked, scene: Scene, pipe: Connection)
 def scene_on_nation(asked: Asked, progress: Progress) -> Scene:
     """The nation, and tenants of the soak's own: enough that each process has some."""
     return world.on_nation(
+        plan=asked.plan,
         claim_count=asked.claims,
         buyer_count=max(TENANTS, asked.processes),
         at=world.now(),

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from billing import nation, payments
 from billing.demo.people import SEED
-from billing.nation import plan
+from billing.nation.plan import OWN_NAMES, Plan
 from inventory import capacity, chips, keys, organisations, pools
 from inventory.models import Membership, Organisation, User
 from inventory.periods import Period, ceil_hour
@@ -76,23 +76,25 @@ class Scene:
 def small(*, pool_count: int, buyer_count: int, at: datetime) -> Scene:
     """A provider with pools on sale and nothing sold: what there is without a nation."""
     chips.load_catalogue()
-    provider = _organisation("国测供给900号", at, is_provider=True)
-    opens = ceil_hour(at)
-    for number in range(pool_count):
-        _pool(f"S{number:03d}", provider, opens, at)
-    return _scene(provider_name=provider.name, buyer_count=buyer_count, at=at)
+    name = "国测供给900号"
+    if not Organisation.objects.filter(name=name).exists():
+        provider = _organisation(name, at, is_provider=True)
+        opens = ceil_hour(at)
+        for number in range(pool_count):
+            _pool(f"S{number:03d}", provider, opens, at)
+    return _scene(provider_name=name, buyer_count=buyer_count, at=at)
 
 
 def on_nation(
-    *, claim_count: int, buyer_count: int, at: datetime, progress: Callable[[str], None]
+    *, plan: Plan, claim_count: int, buyer_count: int, at: datetime, progress: Callable[[str], None]
 ) -> Scene:
     """The nation with so many claims, and buyers in it."""
-    nation.load(claim_count=claim_count, now=at, progress=progress)
+    nation.load(plan=plan, claim_count=claim_count, now=at, progress=progress)
     return _scene(provider_name="", buyer_count=buyer_count, at=at)
 
 
 def _scene(*, provider_name: str, buyer_count: int, at: datetime) -> Scene:
-    rows = Listing.objects.on_sale().filter(provider__name__regex=plan.OWN_NAMES)
+    rows = Listing.objects.on_sale().filter(provider__name__regex=OWN_NAMES)
     if provider_name:
         rows = rows.filter(provider__name=provider_name)
     goods = [

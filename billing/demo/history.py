@@ -24,7 +24,7 @@ from inventory.errors import DomainError
 from inventory.models import Allocation, Instance, Organisation, Pool
 from inventory.organisations import ROLE_SCOPES
 from inventory.periods import Period, floor_hour
-from marketplace import leases, listings, money_text, offers
+from marketplace import floors, leases, listings, money_text, offers
 from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Lease, Listing
 from marketplace.offers import OfferClaim
@@ -138,7 +138,7 @@ class PoolHistory:
         hourly = (
             micro if self.plan.basis == "card_hour" else micro // (730 * self.pool.cards_per_node)
         )
-        listings.set_floor(
+        floors.set_floor(
             pool_id=self.pool.pk,
             **{name: hourly * share // 100 for name, share in COSTS},
             currency=CURRENCY,

@@ -21,7 +21,6 @@ from django.conf import settings
 from billing.demo import catalogue as demo
 from billing.nation import history, places
 from billing.nation.plan import NATION, OWN_NAMES, Plan
-from inventory.errors import DomainError
 from inventory.models import Organisation
 
 __all__ = ["NATION", "NationRefused", "Plan", "check_nothing_is_real", "load"]
@@ -29,11 +28,8 @@ __all__ = ["NATION", "NationRefused", "Plan", "check_nothing_is_real", "load"]
 Progress = Callable[[str], None]
 
 
-class NationRefused(DomainError):
+class NationRefused(RuntimeError):
     """The database may hold something real, among which a made-up country has no place."""
-
-    code = "nation_refused"
-    title = "Nothing made up is loaded here"
 
 
 def load(*, plan: Plan = NATION, claim_count: int, now: datetime, progress: Progress) -> int:

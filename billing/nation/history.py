@@ -67,6 +67,7 @@ def fill(ground: Ground, *, claim_count: int, progress: Callable[[str], None]) -
                 first["inventory_claim"] + place, batch,
             )  # fmt: skip
         batch.versions.append((pool.pk, writer.ver - before))
+        writer.tell(len(fresh), batch)
         if batch.deal_count >= BATCH:
             added += _copy(batch, ground)
             rate = added / (time.monotonic() - began)
@@ -91,7 +92,8 @@ def _present(ground: Ground) -> dict[int, int]:
 
 
 def _block(pool: Pool) -> Block:
-    return Block.objects.filter(pool_id=pool.pk).order_by("pk")[0]
+    block: Block = Block.objects.filter(pool_id=pool.pk).order_by("pk")[0]
+    return block
 
 
 def _writer(ground: Ground, stock: Stock, pool: Pool, calendar: Calendar) -> PoolRows:

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from billing.demo.people import SEED
-from billing.nation.plan import LISTED_SHARE, TENANT_COUNT, Plan, Site, Stock
+from billing.nation.plan import LISTED_SHARE, Plan, Site, Stock
 from inventory import capacity, chips, organisations, partitions, pools
 from inventory.models import Allocation, Organisation, Pool
 from inventory.periods import Period, floor_hour
@@ -50,7 +50,7 @@ def build(*, plan: Plan, now: datetime, progress: Callable[[str], None]) -> Grou
             _organisation(
                 f"国测租户{number:03d}号", f"Tenant {number:03d}", founded, is_tenant=True
             )
-            for number in range(1, TENANT_COUNT + 1)
+            for number in range(1, plan.tenant_count + 1)
         ]
     sites = {site.number: site for site in plan.sites()}
     stocks = list(plan.stocks())

@@ -34,7 +34,6 @@ WHOLE = {
 SLICED = {"rtx4090-24g": 175, "l40s-48g": 320, "l20-48g": 240, "a10-24g": 120, "t4-16g": 60}
 
 PROVIDERS_PER_REGION = 2
-TENANT_COUNT = 200
 LISTED_SHARE = 0.9  # of the units; the rest is the centre's own, or idle
 OWN_USE_SHARE = 0.05  # of the nodes, in a quarter of the larger pools
 LARGE = 100  # nodes from which a pool keeps spares
@@ -100,6 +99,7 @@ class Plan:
 
     site_count: int
     pool_sizes: tuple[int, ...]  # nodes
+    tenant_count: int = 200
     seed: int = 1
 
     def sites(self) -> list[Site]:

@@ -26,6 +26,7 @@ COLUMNS = {
         "pool_id, ver, epoch, kind, block_id, claim_id, delta, period, at, actor, reason"
     ),
     "inventory_binding": "public_id, allocation_id, node_id, cards, during, created_at",
+    "inventory_journalentry": "at, event, object_id, actor_kind, actor, data, provider_id",
 }
 BOOKED_DAYS = 45  # a deal was made at most so long before its start
 
@@ -121,6 +122,13 @@ class PoolRows:
             self._event("ended", claim_id, 0, blocking, ended_at, out)
         if units:
             self._bindings(units, allocation_id, blocking, active_at, out)
+
+    def tell(self, count: int, out: Batch) -> None:
+        """One entry for all of them: what happened before there was a journal is no change."""
+        out.lines["inventory_journalentry"].append(
+            f"{self.calendar.at(self.turn)}\tpool.history_loaded\t{self.pool.public_id}"
+            f'\t{SEED.kind}\t{SEED.label}\t{{"claims": {count}}}\t{self.pool.provider_id}\n'
+        )
 
     def _event(
         self, kind: str, claim_id: int, delta: int, period: str, at: str, out: Batch

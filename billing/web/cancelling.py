@@ -36,7 +36,7 @@ def steps(lease: Lease, *, at: datetime) -> list[Step]:
             Step(
                 until=until,
                 refund=money.cancellation(
-                    price=Price.of(lease.price),
+                    price=Price.agreed(lease),
                     schedule=lease.terms.cancellation,
                     due_minor=lease.due_minor,
                     start=start,

@@ -145,6 +145,10 @@ class Allocation(models.Model):
     note = models.CharField(max_length=200, blank=True)  # an external one's contract or use
     failure_code = models.CharField(max_length=60, blank=True)  # why delivery failed
     ssh_keys = models.JSONField(default=list, blank=True)  # public keys the customer wants in
+    # Whose machines it takes over at its start as they stand, without a wipe between.
+    continues = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="continued_by"
+    )
     created_at = models.DateTimeField()
     active_at = models.DateTimeField(null=True, blank=True)  # the customer could use all of it
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -169,6 +173,11 @@ class Allocation(models.Model):
             models.CheckConstraint(
                 condition=Q(kind="sale", tenant__isnull=False) | ~Q(kind="sale"),
                 name="allocation_sale_has_a_tenant",
+            ),
+            models.UniqueConstraint(
+                fields=["continues"],
+                condition=Q(continues__isnull=False) & ~Q(state="cancelled"),
+                name="allocation_goes_on_once",
             ),
         ]
         indexes = [

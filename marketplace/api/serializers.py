@@ -9,7 +9,6 @@ from rest_framework import serializers
 
 from inventory.api.fields import (
     Choice,
-    Flag,
     Instant,
     Integer,
     Items,
@@ -18,47 +17,20 @@ from inventory.api.fields import (
     Text,
 )
 from inventory.models import HubNode
+from marketplace import ending
 from marketplace.asking import FIVE_YEARS_HOURS
-from marketplace.models import Lease, Listing, PriceVersion, Reservation
-from marketplace.money import VAT_BPS
+from marketplace.models import Lease, PriceVersion, Reservation
 from marketplace.offers.model import MOST_OFFERS
 
 Shape = serializers.Serializer[Any]
 
 LARGEST_PRICE_MICRO = 10**15  # a billion a unit
-ZONES = [(zone, zone) for zone in ("Asia/Shanghai", "UTC")]
 CURRENCIES = [(code, code) for code in ("CNY", "USD", "EUR", "HKD")]
-
-
-class PriceOut(Shape):
-    id = PublicId("prv", source="public_id")
-    version = serializers.IntegerField()
-    currency = serializers.CharField()
-    basis = serializers.ChoiceField(PriceVersion.Basis.choices)
-    amount_micro = serializers.IntegerField(help_text="Millionths of the major unit per basis.")
-    tax_inclusive = serializers.BooleanField()
-    vat_code = serializers.CharField()
-    vat_bps = serializers.IntegerField()
-    schedule = serializers.ChoiceField(PriceVersion.Schedule.choices)
-    deposit_bps = serializers.IntegerField()
-    billing_zone = serializers.CharField()
-    created_at = Instant()
-
-
-class PriceIn(StrictSerializer):
-    basis = Choice(PriceVersion.Basis.choices)
-    amount_micro = Integer(min_value=1, max_value=LARGEST_PRICE_MICRO)
-    currency = Choice(CURRENCIES, required=False)
-    tax_inclusive = Flag(required=False)
-    vat_code = Choice([(code, code) for code in VAT_BPS], required=False)
-    schedule = Choice(PriceVersion.Schedule.choices, required=False)
-    deposit_bps = Integer(min_value=0, max_value=10_000, required=False)
-    billing_zone = Choice(ZONES, required=False)
 
 
 @extend_schema_field({"type": "array", "items": {"type": "integer"}})
 class Tier(serializers.Field[Any, Any, Any, Any]):
-    """[hours before the start, share refunded in basis points]."""
+    """[hours before an instant, share in basis points]."""
 
     default_error_messages = {"invalid": "[hours, basis points] was expected."}
 
@@ -74,85 +46,6 @@ class Tier(serializers.Field[Any, Any, Any, Any]):
         return list(value)
 
 
-class TermsOut(Shape):
-    id = PublicId("trm", source="public_id")
-    version = serializers.IntegerField()
-    minimum_hours = serializers.IntegerField()
-    maximum_hours = serializers.IntegerField()
-    minimum_units = serializers.IntegerField()
-    start_grid_seconds = serializers.IntegerField()
-    cancellation = serializers.ListField(child=Tier())
-
-
-class TermsIn(StrictSerializer):
-    minimum_hours = Integer(min_value=1, max_value=FIVE_YEARS_HOURS, required=False)
-    maximum_hours = Integer(min_value=1, max_value=FIVE_YEARS_HOURS, required=False)
-    minimum_units = Integer(min_value=1, max_value=1_000_000, required=False)
-    start_grid_seconds = Integer(
-        min_value=60, max_value=86_400, required=False, help_text="A whole part of a day."
-    )
-    cancellation = Items(child=Tier(), max_length=20, required=False)
-
-
-class ListingOut(Shape):
-    id = PublicId("lst", source="public_id")
-    provider = PublicId("org", source="provider.public_id")
-    pool = PublicId("pool", source="pool.public_id")
-    state = serializers.ChoiceField(Listing.State.choices)
-    mode = serializers.ChoiceField(Listing.Mode.choices)
-    selling = serializers.ChoiceField(Listing.Selling.choices)
-    unit_count = serializers.IntegerField(source="block.unit_count")
-    unit_cards = serializers.IntegerField(source="pool.unit_cards")
-    start_at = Instant(source="block.sellable.lower")
-    end_at = Instant(source="block.sellable.upper")
-    price = serializers.SerializerMethodField()
-    terms = serializers.SerializerMethodField()
-    created_at = Instant()
-
-    @extend_schema_field(PriceOut)
-    def get_price(self, row: Listing) -> Any:
-        return PriceOut(max(row.prices.all(), key=lambda price: price.version)).data
-
-    @extend_schema_field(TermsOut)
-    def get_terms(self, row: Listing) -> Any:
-        return TermsOut(max(row.terms.all(), key=lambda terms: terms.version)).data
-
-
-class ListingQuery(StrictSerializer):
-    pool = PublicId("pool", source="pool__public_id", required=False)
-    state = Choice(Listing.State.choices, required=False)
-
-
-class ListingIn(StrictSerializer):
-    pool = PublicId("pool")
-    unit_count = Integer(min_value=1, max_value=1_000_000)
-    start_at = Instant()
-    end_at = Instant()
-    price = PriceIn()
-    terms = TermsIn(required=False)
-    mode = Choice(Listing.Mode.choices, required=False)
-    selling = Choice(Listing.Selling.choices, required=False)
-
-
-class FloorOut(Shape):
-    version = serializers.IntegerField()
-    currency = serializers.CharField()
-    power_micro = serializers.IntegerField()
-    depreciation_micro = serializers.IntegerField()
-    network_micro = serializers.IntegerField()
-    operations_micro = serializers.IntegerField()
-    card_hour_micro = serializers.IntegerField(help_text="The sum: nothing sells below it.")
-    created_at = Instant()
-
-
-class FloorIn(StrictSerializer):
-    power_micro = Integer(min_value=0, max_value=LARGEST_PRICE_MICRO)
-    depreciation_micro = Integer(min_value=0, max_value=LARGEST_PRICE_MICRO)
-    network_micro = Integer(min_value=0, max_value=LARGEST_PRICE_MICRO)
-    operations_micro = Integer(min_value=0, max_value=LARGEST_PRICE_MICRO)
-    currency = Choice(CURRENCIES, required=False)
-
-
 class ReservationOut(Shape):
     id = PublicId("rsv", source="public_id")
     state = serializers.ChoiceField(Reservation.State.choices)
@@ -160,15 +53,29 @@ class ReservationOut(Shape):
     tenant = PublicId("org", source="tenant.public_id")
     project = PublicId("prj", source="project.public_id", allow_null=True, default=None)
     listing = PublicId("lst", source="listing.public_id")
+    basket = PublicId("bsk", source="basket.public_id", allow_null=True, default=None)
+    kind = serializers.ChoiceField(Reservation.Kind.choices, help_text="Trials count apart.")
     unit_count = serializers.IntegerField()
     start_at = Instant(source="period.lower")
     end_at = Instant(source="period.upper")
     expires_at = Instant()
+    pay_by = serializers.ChoiceField(
+        Reservation.PayBy.choices, help_text="Held for minutes, or until a pay-by date."
+    )
     currency = serializers.CharField()
     gross_minor = serializers.IntegerField(help_text="The whole price, tax included.")
     vat_minor = serializers.IntegerField()
     due_minor = serializers.IntegerField(help_text="Paid when confirmed.")
     hold_deposit_minor = serializers.IntegerField(help_text="Kept aside while held.")
+    discount_bps = serializers.IntegerField(help_text="Taken off the listed price.")
+    decide_by = Instant(
+        allow_null=True, help_text="Until when the provider decides; null where it need not."
+    )
+    decision = serializers.ChoiceField(
+        [("", ""), *Reservation.Decision.choices], help_text="Empty until the provider decided."
+    )
+    decided_at = Instant(allow_null=True)
+    approvals_needed = serializers.IntegerField(help_text="Of different members of the provider.")
     lease = serializers.SerializerMethodField()
     created_at = Instant()
     confirmed_at = Instant(allow_null=True)
@@ -186,11 +93,32 @@ class ReservationQuery(StrictSerializer):
     listing = PublicId("lst", source="listing__public_id", required=False)
     project = PublicId("prj", source="project__public_id", required=False)
     state = Choice(Reservation.State.choices, required=False)
+    decision = Choice(
+        [("pending", "pending"), *Reservation.Decision.choices],
+        source="decision_state",
+        required=False,
+    )
+
+
+class ApprovalOut(Shape):
+    id = PublicId("apv", source="public_id")
+    member = PublicId("usr", source="member.public_id", allow_null=True, default=None)
+    actor = serializers.CharField()
+    document_number = serializers.CharField()
+    created_at = Instant()
 
 
 class LeaseOut(Shape):
     id = PublicId("lse", source="public_id")
     state = serializers.ChoiceField(Lease.State.choices)
+    kind = serializers.ChoiceField(Reservation.Kind.choices, help_text="Trials count apart.")
+    parent = PublicId(  # type: ignore[assignment]  # a field here
+        "lse",
+        source="parent.public_id",
+        allow_null=True,
+        default=None,
+        help_text="The lease this one adds units to, or the trial it was.",
+    )
     provider = PublicId("org", source="provider.public_id")
     tenant = PublicId("org", source="tenant.public_id")
     project = PublicId("prj", source="project.public_id", allow_null=True, default=None)
@@ -202,7 +130,15 @@ class LeaseOut(Shape):
     end_at = Instant(source="period.upper")
     currency = serializers.CharField()
     gross_minor = serializers.IntegerField()
-    due_minor = serializers.IntegerField()
+    due_minor = serializers.IntegerField(help_text="Paid ahead, refunds of changes taken off.")
+    parent = PublicId(  # type: ignore[assignment]  # a field here
+        "lse", source="parent.public_id", allow_null=True, default=None
+    )
+    amendment = PublicId("amd", source="amendment.public_id", allow_null=True, default=None)
+    warns_at = serializers.SerializerMethodField(help_text="Both sides are warned of the end.")
+    torn_down_at = serializers.SerializerMethodField(help_text="Access is shut.")
+    wiped_by = serializers.SerializerMethodField(help_text="Its nodes are clean by then.")
+    discount_bps = serializers.IntegerField(help_text="Taken off the listed price.")
     end_reason = serializers.CharField(help_text="Why it is over; empty until then.")
     failure_code = serializers.CharField(
         source="allocation.failure_code", help_text="Why delivery failed, for programs."
@@ -214,6 +150,18 @@ class LeaseOut(Shape):
     failed_at = Instant(allow_null=True)
     cancelled_at = Instant(allow_null=True)
 
+    @extend_schema_field(Instant)
+    def get_warns_at(self, row: Lease) -> str:
+        return Instant().to_representation(ending.of(row).warns_at)
+
+    @extend_schema_field(Instant)
+    def get_torn_down_at(self, row: Lease) -> str:
+        return Instant().to_representation(ending.of(row).torn_down_at)
+
+    @extend_schema_field(Instant)
+    def get_wiped_by(self, row: Lease) -> str:
+        return Instant().to_representation(ending.of(row).wiped_by)
+
 
 class LeaseQuery(StrictSerializer):
     listing = PublicId("lst", source="listing__public_id", required=False)
@@ -221,6 +169,7 @@ class LeaseQuery(StrictSerializer):
     tenant = PublicId("org", source="tenant__public_id", required=False)
     provider = PublicId("org", source="provider__public_id", required=False)
     state = Choice(Lease.State.choices, required=False)
+    kind = Choice(Reservation.Kind.choices, required=False)
 
 
 class CredentialOut(Shape):
@@ -288,12 +237,26 @@ class OfferOut(Shape):
     vat_bps = serializers.IntegerField()
     schedule = serializers.ChoiceField(PriceVersion.Schedule.choices)
     card_hour_micro = serializers.IntegerField(help_text="Tax included; to compare bases by.")
+    list_minor = serializers.IntegerField(help_text="The whole price before the discount.")
+    discount_bps = serializers.IntegerField(
+        help_text="Taken off for the length and the number of cards asked for."
+    )
     gross_minor = serializers.IntegerField(help_text="The whole price, tax included.")
     vat_minor = serializers.IntegerField()
     fee_minor = serializers.IntegerField()
     due_minor = serializers.IntegerField(help_text="Paid when confirmed.")
     hold_deposit_minor = serializers.IntegerField(help_text="Kept aside while held.")
     hold_seconds = serializers.IntegerField()
+    decide_hours = serializers.IntegerField(
+        allow_null=True,
+        help_text="The provider decides on the hold within so long; null: it need not.",
+    )
+    pay_by_at = Instant(
+        allow_null=True, help_text="Until when it is kept for a bank transfer, if it is."
+    )
+    pay_by_deposit_minor = serializers.IntegerField(
+        allow_null=True, help_text="Kept aside until then."
+    )
     cancellation = serializers.ListField(child=Tier())
     facts = serializers.DictField(
         child=serializers.JSONField(), help_text='Proved of the fabric; else "unknown".'

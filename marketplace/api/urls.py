@@ -5,14 +5,17 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from marketplace.api import audit, views
+from marketplace.api import audit, quotas, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("listings", views.Listings, basename="listing")
+router.register("approval-rules", views.ApprovalRules, basename="approval-rule")
 router.register("offers", views.Offers, basename="offer")
+router.register("quotas", quotas.Quotas, basename="quota")
 
 urlpatterns = [
     path("audit/funnel", audit.Funnel.as_view({"get": "retrieve"}), name="audit-funnel"),
+    path("holds/terms", quotas.HoldTerms.as_view({"get": "retrieve"}), name="hold-terms"),
     path(
         "pools/<str:public_id>/floors",
         views.Floors.as_view({"get": "list", "post": "create"}),

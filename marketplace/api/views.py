@@ -10,15 +10,16 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from inventory.api.requests import actor_of, body, find, instant_of
+from inventory.api.requests import actor_of, body, find, instant_of, organisation_of
 from inventory.api.resources import ReadOnlyResource, Resource
 from inventory.api.serializers import ReasonIn
 from inventory.models import Pool
 from inventory.periods import Period
-from marketplace import listings, offers
+from marketplace import approvals, floors, listings, offers
+from marketplace.api import listing_shapes
 from marketplace.api import serializers as shapes
 from marketplace.asking import PriceInput, TermsInput
-from marketplace.models import Lease, Listing, PriceFloor, Reservation
+from marketplace.models import ApprovalRule, Lease, Listing, PriceFloor, Reservation
 from marketplace.offers import OfferRequest
 
 PUBLISH = OpenApiExample(
@@ -57,19 +58,26 @@ class Listings(ReadOnlyResource):
         "pause": "listings:write",
         "resume": "listings:write",
         "withdraw": "listings:write",
+        "reterm": "listings:write",
+        "resize": "listings:write",
+        "touched_deals": "listings:read",
     }
-    idempotent = frozenset({"create", "reprice", "pause", "resume", "withdraw"})
-    serializer_class = shapes.ListingOut
-    filter_shape = shapes.ListingQuery
+    idempotent = frozenset({"create", "reprice", "reterm", "resize", "pause", "resume", "withdraw"})
+    serializer_class = listing_shapes.ListingOut
+    filter_shape = listing_shapes.ListingQuery
 
     def rows(self) -> QuerySet[Listing]:
         rows = Listing.objects.visible_to(actor_of(self.request))
         return rows.select_related("provider", "pool", "block").prefetch_related("prices", "terms")
 
-    @extend_schema(request=shapes.ListingIn, responses={201: shapes.ListingOut}, examples=[PUBLISH])
+    @extend_schema(
+        request=listing_shapes.ListingIn,
+        responses={201: listing_shapes.ListingOut},
+        examples=[PUBLISH],
+    )
     def create(self, request: Request) -> Response:
         """Puts units of a pool on sale over a period, at a price and by terms."""
-        given = body(request, shapes.ListingIn)
+        given = body(request, listing_shapes.ListingIn)
         actor = actor_of(request)
         pool = find(Pool.objects.visible_to(actor), given["pool"])
         chosen = {name: given[name] for name in ("mode", "selling") if name in given}
@@ -85,33 +93,65 @@ class Listings(ReadOnlyResource):
         )
         return self.render(find(self.rows(), row.public_id), status=201)
 
-    @extend_schema(request=shapes.PriceIn, responses=shapes.ListingOut)
+    @extend_schema(request=listing_shapes.PriceIn, responses=listing_shapes.ListingOut)
     @action(detail=True, methods=["post"])
     def reprice(self, request: Request, public_id: str) -> Response:
         """Asks another price from now on. Leases and signed offers keep theirs."""
-        price = PriceInput(**body(request, shapes.PriceIn))
+        price = PriceInput(**body(request, listing_shapes.PriceIn))
         listings.reprice(
             listing_id=self.row().pk, price=price, at=instant_of(request), actor=actor_of(request)
         )
         return self.render(self.row())
 
-    @extend_schema(request=ReasonIn, responses=shapes.ListingOut)
+    @extend_schema(request=ReasonIn, responses=listing_shapes.ListingOut)
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, public_id: str) -> Response:
         """Sells nothing new until resumed."""
         return self._move(listings.pause)
 
-    @extend_schema(request=ReasonIn, responses=shapes.ListingOut)
+    @extend_schema(request=ReasonIn, responses=listing_shapes.ListingOut)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, public_id: str) -> Response:
         """Sells again."""
         return self._move(listings.resume)
 
-    @extend_schema(request=ReasonIn, responses=shapes.ListingOut)
+    @extend_schema(request=ReasonIn, responses=listing_shapes.ListingOut)
     @action(detail=True, methods=["post"])
     def withdraw(self, request: Request, public_id: str) -> Response:
         """Sells nothing any more. Leases are untouched."""
         return self._move(listings.withdraw)
+
+    @extend_schema(request=listing_shapes.TermsIn, responses=listing_shapes.ListingOut)
+    @action(detail=True, methods=["post"])
+    def reterm(self, request: Request, public_id: str) -> Response:
+        """Sells by other terms from now on, all of them given anew. Deals keep theirs."""
+        terms = TermsInput(**body(request, listing_shapes.TermsIn))
+        listings.reterm(
+            listing_id=self.row().pk, terms=terms, at=instant_of(request), actor=actor_of(request)
+        )
+        return self.render(self.row())
+
+    @extend_schema(request=listing_shapes.ResizeIn, responses=listing_shapes.ListingOut)
+    @action(detail=True, methods=["post"])
+    def resize(self, request: Request, public_id: str) -> Response:
+        """Sells more units, or fewer, down to those that are sold."""
+        listings.resize(
+            listing_id=self.row().pk,
+            **body(request, listing_shapes.ResizeIn),
+            at=instant_of(request),
+            actor=actor_of(request),
+        )
+        return self.render(self.row())
+
+    @extend_schema(
+        responses=listing_shapes.TouchedDealOut(many=True),
+        operation_id="list_listing_touched_deals",
+    )
+    @action(detail=True, methods=["get"], url_path="touched-deals", pagination_class=None)
+    def touched_deals(self, request: Request, public_id: str) -> Response:
+        """What is held or leased and not over: it stays, whatever becomes of the listing."""
+        deals = listings.touched_deals(self.row())
+        return Response(listing_shapes.TouchedDealOut(deals, many=True).data)
 
     def _move(self, verb: Any) -> Response:
         verb(
@@ -131,7 +171,7 @@ class Floors(Resource):
         "create": "listings:write",
     }
     idempotent = frozenset({"create"})
-    serializer_class = shapes.FloorOut
+    serializer_class = listing_shapes.FloorOut
     concealed = "flr"
 
     def rows(self) -> QuerySet[PriceFloor]:
@@ -146,15 +186,47 @@ class Floors(Resource):
         return self.page(self.rows())
 
     @extend_schema(
-        request=shapes.FloorIn,
-        responses={201: shapes.FloorOut},
+        request=listing_shapes.FloorIn,
+        responses={201: listing_shapes.FloorOut},
         operation_id="create_pool_floor",
     )
     def create(self, request: Request, **_: Any) -> Response:
         """Sets the components of cost from now on."""
-        row = listings.set_floor(
+        row = floors.set_floor(
             pool_id=self.pool().pk,
-            **body(request, shapes.FloorIn),
+            **body(request, listing_shapes.FloorIn),
+            at=instant_of(request),
+            actor=actor_of(request),
+        )
+        return self.render(row, status=201)
+
+
+class ApprovalRules(Resource):
+    """How many members of the caller's organisation have to approve a deal, by its amount."""
+
+    required_scopes: ClassVar[dict[str, str | None]] = {
+        "list": "listings:read",
+        "create": "members:write",
+    }
+    idempotent = frozenset({"create"})
+    serializer_class = listing_shapes.ApprovalRuleOut
+    concealed = "apr"
+
+    def rows(self) -> QuerySet[ApprovalRule]:
+        return ApprovalRule.objects.filter(provider_id=organisation_of(self.request))
+
+    def list(self, request: Request) -> Response:
+        """Every version, newest first. The newest counts, for holds made from then on."""
+        return self.page(self.rows())
+
+    @extend_schema(
+        request=listing_shapes.ApprovalRuleIn, responses={201: listing_shapes.ApprovalRuleOut}
+    )
+    def create(self, request: Request) -> Response:
+        """Sets the thresholds from now on, for every listing that sells by approval."""
+        row = approvals.set_rule(
+            provider_id=organisation_of(request),
+            **body(request, listing_shapes.ApprovalRuleIn),
             at=instant_of(request),
             actor=actor_of(request),
         )
@@ -205,8 +277,8 @@ class ReadOnlyReservations(ReadOnlyResource):
     filter_shape = shapes.ReservationQuery
 
     def rows(self) -> QuerySet[Reservation]:
-        rows = Reservation.objects.visible_to(actor_of(self.request))
-        return rows.select_related("provider", "tenant", "project", "listing", "lease")
+        rows = Reservation.objects.visible_to(actor_of(self.request)).by_decision()
+        return rows.select_related("provider", "tenant", "project", "listing", "lease", "basket")
 
 
 class ReadOnlyLeases(ReadOnlyResource):
@@ -222,5 +294,12 @@ class ReadOnlyLeases(ReadOnlyResource):
     def rows(self) -> QuerySet[Lease]:
         rows = Lease.objects.visible_to(actor_of(self.request))
         return rows.select_related(
-            "provider", "tenant", "project", "reservation", "listing", "allocation"
+            "provider",
+            "tenant",
+            "project",
+            "reservation",
+            "listing",
+            "allocation",
+            "parent",
+            "amendment",
         )

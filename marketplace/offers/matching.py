@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from inventory.periods import LATEST, Period
-from marketplace import money, policy
+from marketplace import discounts, money, policy
 from marketplace.money import Price, Quote
 from marketplace.offers.model import Code, OfferRequest
-from marketplace.search_map import NO_START, Ints, SearchMap, Stall, instant, micros
+from marketplace.search_map import NO_START, Ints, SearchMap, Stall, Ware, instant, micros
 
 _HOUR = 3_600_000_000
 
@@ -42,7 +42,7 @@ class Reasons:
     def add(self, code: Code, allows: int | None = None) -> None:
         self.counts[code] += 1
         if allows is not None:
-            nearer = max if code in ("too_many_units", "too_long") else min
+            nearer = max if code in ("too_many_units", "over_maximum_units", "too_long") else min
             self.nearest[code] = nearer(allows, self.nearest.get(code, allows))
 
 
@@ -88,10 +88,16 @@ def _units_of(request: OfferRequest, stall: Stall, buyer_id: int | None, reasons
     units = request.count // (stall.pool.unit_cards if request.counted == "cards" else 1)
     if units < ware.minimum_units:
         reasons.add("too_few_units", ware.minimum_units)
+    elif ware.maximum_units is not None and units > ware.maximum_units:
+        reasons.add("over_maximum_units", ware.maximum_units)
+    elif past := (units - ware.minimum_units) % ware.unit_step:
+        reasons.add("off_unit_step", units - past + ware.unit_step)
     elif request.hours < ware.minimum_hours:
         reasons.add("too_short", ware.minimum_hours)
     elif request.hours > ware.maximum_hours:
         reasons.add("too_long", ware.maximum_hours)
+    elif past := (request.hours - ware.minimum_hours) % ware.hour_step:
+        reasons.add("off_hour_step", request.hours - past + ware.hour_step)
     else:
         return units
     return 0
@@ -165,7 +171,7 @@ def _quoted(request: OfferRequest, stall: Stall, units: int, start: int) -> Matc
     period = Period(begin, begin + request.duration)
     try:
         quote = money.quote(
-            price=stall.ware.price,
+            price=_price(request, stall, units),
             unit_cards=stall.pool.unit_cards,
             cards_per_node=stall.pool.cards_per_node,
             unit_count=units,
@@ -176,6 +182,15 @@ def _quoted(request: OfferRequest, stall: Stall, units: int, start: int) -> Matc
     return Match(stall=stall, unit_count=units, period=period, quote=quote)
 
 
+def _price(request: OfferRequest, stall: Stall, units: int) -> Price:
+    """The stall's price, less what it takes off for so long and so many cards."""
+    ware: Ware = stall.ware
+    off = discounts.share_off(
+        ware.discounts, hours=request.hours, cards=units * stall.pool.unit_cards
+    )
+    return ware.price.less(off)
+
+
 def _is_too_expensive(request: OfferRequest, quote: Quote) -> bool:
     limit = request.max_card_hour_micro
     return limit is not None and quote.card_hour_micro > limit
@@ -183,9 +198,10 @@ def _is_too_expensive(request: OfferRequest, quote: Quote) -> bool:
 
 def _least_minor(request: OfferRequest, stall: Stall, units: int) -> int:
     """No quote of the stall is lower: hourly prices exactly, monthly ones by the longest month."""
-    price: Price = stall.ware.price
+    price = _price(request, stall, units)
     card_hours = units * stall.pool.unit_cards * request.hours
     least: int = price.amount_micro * card_hours * 10 ** money.exponent(price.currency)
+    least = least * (money.WHOLE_BPS - price.discount_bps) // money.WHOLE_BPS
     if price.basis != "card_hour":
         least //= stall.pool.cards_per_node
     if price.basis == "node_month":

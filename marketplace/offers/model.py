@@ -25,8 +25,11 @@ Code = Literal[
     "other_currency",
     "too_few_units",
     "too_many_units",
+    "over_maximum_units",  # more than the listing lets in one lease
+    "off_unit_step",  # between two of the counts that it sells
     "too_short",
     "too_long",
+    "off_hour_step",  # between two of the lengths that it sells
     "window_over",
     "window_too_short",
     "off_the_grid",  # no start of the listing's grid leaves the window long enough
@@ -123,12 +126,17 @@ class Offer:
     vat_bps: int
     schedule: str
     card_hour_micro: int  # tax included; for comparison beside another basis
+    list_minor: int  # the whole price before the discount
+    discount_bps: int  # taken off for the length and the cards asked for
     gross_minor: int
     vat_minor: int
     fee_minor: int
     due_minor: int
     hold_deposit_minor: int
     hold_seconds: int  # how long a hold made now lasts; near the start less than elsewhere
+    decide_hours: int | None  # the provider decides on the hold within so long; None: no wait
+    pay_by_at: datetime | None  # until when it is kept for a bank transfer, where it is
+    pay_by_deposit_minor: int | None  # kept aside until then
     cancellation: tuple[tuple[int, int], ...]  # hours before the start, basis points refunded
     facts: dict[str, Fact]  # proved of the fabric; what nobody has proved reads "unknown"
     declared: dict[str, Fact]  # what the provider says of it, and answers for

@@ -12,7 +12,7 @@ from inventory.actors import Actor
 from inventory.capacity import Step
 from inventory.models import Fabric, Pool
 from inventory.periods import Period
-from marketplace import money, policy, search_map
+from marketplace import approvals, money, policy, search_map
 from marketplace.offers import matching, tokens
 from marketplace.offers.matching import Match
 from marketplace.offers.model import (
@@ -85,14 +85,22 @@ def _offers(matches: Sequence[Match], actor: Actor, at: datetime) -> list[Offer]
         {found.stall.pool.pool_id for found in matches}
     )
     tenant_id = actor.organisation_id
-    bps = policy.hold_bps(policy.lapsed_count(tenant_id, at) if tenant_id else 0)
-    return [_offer(found, pools[found.stall.pool.pool_id], bps, at) for found in matches]
+    lapsed = policy.lapsed_count(tenant_id, at) if tenant_id else 0
+    return [_offer(found, pools[found.stall.pool.pool_id], lapsed, at) for found in matches]
 
 
-def _offer(found: Match, pool: Pool, hold_bps: int, at: datetime) -> Offer:
+def _offer(found: Match, pool: Pool, lapsed_count: int, at: datetime) -> Offer:
     ware, quote, centre = found.stall.ware, found.quote, pool.fabric.centre
     expires_at = at + timedelta(seconds=settings.OFFER_SECONDS)
-    held_until = policy.expires_at(at, start=found.period.start, lead_seconds=pool.lead_seconds)
+    start, lead = found.period.start, pool.lead_seconds
+    decided_by = at
+    if ware.decide_hours is not None:
+        decided_by = approvals.decide_by(
+            decide_hours=ware.decide_hours, start=start, lead_seconds=lead, at=at
+        )
+    hold, bank = policy.ways_to_hold(
+        lapsed_count=lapsed_count, at=decided_by, start=start, lead_seconds=lead
+    )
     claim = OfferClaim(
         listing_id=ware.public_id,
         price_id=ware.price_id,
@@ -125,16 +133,34 @@ def _offer(found: Match, pool: Pool, hold_bps: int, at: datetime) -> Offer:
         vat_bps=ware.price.vat_bps,
         schedule=ware.price.schedule,
         card_hour_micro=quote.card_hour_micro,
+        list_minor=_list_minor(found),
+        discount_bps=quote.discount_bps,
         gross_minor=quote.gross_minor,
         vat_minor=quote.vat_minor,
         fee_minor=quote.fee_minor,
         due_minor=quote.due_minor,
-        hold_deposit_minor=money.share(quote.gross_minor, hold_bps),
-        hold_seconds=int((held_until - at).total_seconds()),
+        hold_deposit_minor=hold.deposit_minor(quote.gross_minor),
+        hold_seconds=int((hold.expires_at - at).total_seconds()),
+        decide_hours=ware.decide_hours,
+        pay_by_at=bank.expires_at if bank else None,
+        pay_by_deposit_minor=bank.deposit_minor(quote.gross_minor) if bank else None,
         cancellation=ware.cancellation,
         facts=proved_facts(pool.fabric),
         declared=declared_facts(pool.fabric),
     )
+
+
+def _list_minor(found: Match) -> int:
+    """What it would cost without its discount."""
+    if not found.quote.discount_bps:
+        return found.quote.gross_minor
+    return money.quote(
+        price=found.stall.ware.price,
+        unit_cards=found.stall.pool.unit_cards,
+        cards_per_node=found.stall.pool.cards_per_node,
+        unit_count=found.unit_count,
+        period=found.period,
+    ).gross_minor
 
 
 def proved_facts(fabric: Fabric) -> dict[str, Fact]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db import connection
 
+from marketplace import discounts
+from marketplace.discounts import Tiers
 from marketplace.models import Listing, PriceVersion, TermsVersion
 from marketplace.money import Price
 
@@ -28,13 +30,23 @@ class Ware:
     minimum_units: int
     grid_micros: int
     cancellation: tuple[tuple[int, int], ...]
+    hour_step: int = 1
+    unit_step: int = 1
+    maximum_units: int | None = None
+    discounts: Tiers = ()
+    decide_hours: int | None = None  # where the provider decides on a hold, how long it may take
 
 
 def read(known: dict[Key, Ware]) -> dict[Key, Ware]:
-    """What is on sale now. Versions never change, so only unknown ones are read."""
+    """What is on sale now. Versions never change, so only unknown ones are read.
+
+    What an organisation lists sells nothing while it is not verified.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT l.id, l.public_id::text, p.id, t.id FROM marketplace_listing l"
+            # One whose provider is verified no more sells nothing, even before it is paused.
+            " JOIN inventory_organisation o ON o.id = l.provider_id AND o.state = 'verified'"
             " CROSS JOIN LATERAL (SELECT id FROM marketplace_priceversion"
             "   WHERE listing_id = l.id ORDER BY version DESC LIMIT 1) p"
             " CROSS JOIN LATERAL (SELECT id FROM marketplace_termsversion"
@@ -66,8 +78,13 @@ def _ware(listing: Listing, version: PriceVersion, terms: TermsVersion) -> Ware:
         price=Price.of(version),
         terms_id=terms.public_id,
         minimum_hours=terms.minimum_hours,
+        hour_step=terms.hour_step,
         maximum_hours=terms.maximum_hours,
         minimum_units=terms.minimum_units,
+        unit_step=terms.unit_step,
+        maximum_units=terms.maximum_units,
         grid_micros=terms.start_grid_seconds * 1_000_000,
         cancellation=tuple((hours, bps) for hours, bps in steps),
+        discounts=discounts.tiers(version.discounts),
+        decide_hours=terms.decide_hours if listing.mode == Listing.Mode.APPROVAL else None,
     )

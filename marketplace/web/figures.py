@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 
 from marketplace import money_text
@@ -36,6 +40,11 @@ def price(amount_micro: int, currency: str) -> str:
     return _signed(amount_micro, f"{whole}.{decimals}", currency)
 
 
+def instant(value: datetime, zone: str = "") -> str:
+    """On the wall of the centre, or of the billing zone where none is named."""
+    return value.astimezone(ZoneInfo(zone or settings.BILLING_ZONE)).strftime("%Y-%m-%d %H:%M")
+
+
 def asking(row: Asking) -> str:
     """A price with what it is for: ¥2.10/卡时, ¥34,000.00/台/月."""
     figure = {"amount": price(row.amount_micro, row.currency)}
@@ -44,6 +53,16 @@ def asking(row: Asking) -> str:
     if row.basis == "node_hour":
         return _("%(amount)s per node-hour") % figure
     return _("%(amount)s per node and month") % figure
+
+
+def discounts(tiers: Iterable[Sequence[Any]]) -> str:
+    """−5% from 720 h · −3% from 64 cards; a dash for none."""
+    said = {"hours": _("−%(share)s%% from %(n)s h"), "cards": _("−%(share)s%% from %(n)s cards")}
+    lines = [
+        said[str(kind)] % {"share": f"{bps / 100:g}", "n": f"{least:,}"}
+        for kind, least, bps in tiers
+    ]
+    return " · ".join(lines) or "–"
 
 
 def _signed(value: int, text: str, currency: str) -> str:

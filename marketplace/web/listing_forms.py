@@ -18,33 +18,14 @@ from django.utils.translation import gettext_lazy as _
 from inventory import capacity
 from inventory.models import Pool
 from inventory.periods import Period, ceil_hour
-from marketplace import money, money_text, policy
-from marketplace.asking import (
-    FIVE_YEARS_HOURS,
-    LEAST_DEPOSIT_BPS,
-    PriceInput,
-    TermsInput,
-    as_price,
-)
-from marketplace.models import PriceFloor, PriceVersion
+from marketplace import discounts, money, money_text, policy
+from marketplace.asking import LEAST_DEPOSIT_BPS, PriceInput, as_price
+from marketplace.models import Listing, PriceFloor, PriceVersion
 from marketplace.money import Quote
 from marketplace.web import figures, names
 from marketplace.web.forms import ConsoleForm, ZonedDateTimeField, count_field
 from marketplace.web.money_fields import PriceField
-
-# Schedules of cancellation a provider can choose from: [hours before the start, refunded bps].
-CANCELLATIONS: dict[str, tuple[Any, list[list[int]]]] = {
-    "standard": (
-        _("Standard: all back 7 days before, half 3 days, a fifth 1 day"),
-        [[168, 10_000], [72, 5_000], [24, 2_000]],
-    ),
-    "free": (_("Flexible: all back until the start"), [[0, 10_000]]),
-    "strict": (
-        _("Strict: all back 30 days before, half 7 days"),
-        [[720, 10_000], [168, 5_000]],
-    ),
-    "none": (_("Nothing back"), []),
-}
+from marketplace.web.terms_forms import TermsForm, TiersField, tiers_text
 
 
 class PriceForm(ConsoleForm):
@@ -57,9 +38,17 @@ class PriceForm(ConsoleForm):
         label=_("Deposit, %"), min_value=0, max_value=100, initial=30, required=False,
         help_text=_("Only with deposit and hourly: 10 at the least"),
     )  # fmt: skip
+    hours_off = TiersField(
+        kind=discounts.HOURS, label=_("Discount for length, hours: percent"),
+        help_text=_("Such as 720: 5, 2160: 10. The deepest tier reached counts"),
+    )  # fmt: skip
+    cards_off = TiersField(
+        kind=discounts.CARDS, label=_("Discount for cards, cards: percent"),
+        help_text=_("Such as 64: 3, 256: 6. It adds to the one for length"),
+    )  # fmt: skip
 
     def clean(self) -> dict[str, Any]:
-        data = self.cleaned_data
+        data = dict(super().clean() or self.cleaned_data)
         deposit = data.get("deposit_percent")
         by_hour = data.get("schedule") == PriceVersion.Schedule.DEPOSIT_HOURLY
         if by_hour and deposit is not None and deposit * 100 < LEAST_DEPOSIT_BPS:
@@ -77,6 +66,7 @@ class PriceForm(ConsoleForm):
             amount_micro=data["amount"],
             schedule=data["schedule"],
             deposit_bps=3000 if deposit is None else deposit * 100,
+            discounts=(*data["hours_off"], *data["cards_off"]),
         )
 
 
@@ -94,6 +84,8 @@ class RepriceForm(PriceForm):
             "amount": money_text.format_price(newest.amount_micro),
             "schedule": newest.schedule,
             "deposit_percent": newest.deposit_bps // 100,
+            "hours_off": tiers_text(newest.discounts, discounts.HOURS),
+            "cards_off": tiers_text(newest.discounts, discounts.CARDS),
             "version": newest.version,
         }
         return cls(data, initial=initial)
@@ -116,25 +108,30 @@ class RepriceForm(PriceForm):
         return False
 
 
-class ListingForm(PriceForm):
+class ListingForm(PriceForm, TermsForm):
     """Idle units of a pool, for a time, at a price, by rules."""
+
+    template_name = "console/listing_form.html"
 
     pool = forms.ChoiceField(label=_("Pool"))
     unit_count = count_field(label=_("Units"))
     start = ZonedDateTimeField(label=_("From"))
     end = ZonedDateTimeField(label=_("Until"))
-    minimum_hours = forms.IntegerField(
-        label=_("Shortest lease, hours"), min_value=1, max_value=FIVE_YEARS_HOURS, initial=24
-    )
-    minimum_units = count_field(label=_("Smallest lease, units"), initial=1)
-    cancellation = forms.ChoiceField(
-        label=_("Cancellation"),
-        choices=[(key, words) for key, (words, _s) in CANCELLATIONS.items()],
-    )
+    mode = forms.ChoiceField(
+        label=_("Deals are made"), required=False,
+        choices=[
+            (Listing.Mode.INSTANT, _("at once")),
+            (Listing.Mode.APPROVAL, _("after your approval")),
+        ],
+    )  # fmt: skip
     field_order = [
         "pool", "unit_count", "start", "end", "basis", "amount", "schedule", "deposit_percent",
-        "minimum_hours", "minimum_units", "cancellation",
+        "minimum_hours", "minimum_units", "cancellation", "mode",
     ]  # fmt: skip
+    MORE = (
+        "decide_hours", "hours_off", "cards_off", "hour_step", "maximum_hours", "unit_step",
+        "maximum_units", "trial_units", "trial_hours", "trial_amount", "trial_convertible",
+    )  # fmt: skip
 
     def __init__(self, *args: Any, pools: QuerySet[Pool], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -161,12 +158,18 @@ class ListingForm(PriceForm):
         """Raises InvalidPeriod."""
         return Period(self.cleaned_data["start"], self.cleaned_data["end"])
 
-    def terms(self) -> TermsInput:
-        data = self.cleaned_data
-        return TermsInput(
-            minimum_hours=data["minimum_hours"],
-            minimum_units=data["minimum_units"],
-            cancellation=CANCELLATIONS[data["cancellation"]][1],
+    def always(self) -> list[forms.BoundField]:
+        """The fields that every listing needs."""
+        return [self[name] for name in self.fields if name not in self.MORE]
+
+    def more(self) -> list[forms.BoundField]:
+        """Those that most listings leave as they are."""
+        return [self[name] for name in self.MORE]
+
+    def more_is_open(self) -> bool:
+        """Where one of them was refused, or is not as it stands at first."""
+        return any(field.errors for field in self.more()) or (
+            self.is_bound and any(name in self.changed_data for name in self.MORE)
         )
 
 
@@ -176,7 +179,7 @@ class Outlook:
 
     quote: Quote
     zone: str
-    keeps_micro: int  # of a card-hour, after VAT and fee
+    keeps_micro: int  # of a card-hour, after the deepest discounts, VAT and fee
     comparison_micro: int
     floor: PriceFloor | None
     unit_count: int
@@ -205,6 +208,7 @@ def outlook(
     """
     period = Period(max(period.start, ceil_hour(at)), period.end)
     asked = as_price(price)
+    lowest = asked.less(discounts.deepest(discounts.tiers(price.discounts)))
     quote = money.quote(
         price=asked,
         unit_cards=pool.unit_cards,
@@ -217,7 +221,7 @@ def outlook(
     return Outlook(
         quote=quote,
         zone=pool.fabric.centre.timezone,
-        keeps_micro=int(money.keeps_micro(price=asked, cards_per_node=cards)),
+        keeps_micro=int(money.keeps_micro(price=lowest, cards_per_node=cards)),
         comparison_micro=money.comparison_micro(price=asked, cards_per_node=cards),
         floor=policy.floor_of(pool.pk),
         unit_count=unit_count,

@@ -7,36 +7,22 @@ from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
-from django.db.models import QuerySet
-from django.http import Http404, HttpResponse, HttpResponseBase
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.shortcuts import render as render_template
 from django.utils.translation import gettext as _
 
 from inventory.errors import DomainError
-from inventory.models import Pool
+from inventory.models import Node, Pool
 from inventory.periods import EARLIEST, LATEST, Period, ceil_hour
 from marketplace import listings as verbs
 from marketplace.models import Listing, PriceVersion
 from marketplace.web import deals, gaps, pools, refusals
 from marketplace.web.entry import ConsoleRequest, attempt, find, need, page, render
-from marketplace.web.forms import ConsoleForm, reason_field
-from marketplace.web.listing_forms import (
-    CANCELLATIONS,
-    ListingForm,
-    RepriceForm,
-    local_midnight,
-    outlook,
-)
+from marketplace.web.listing_forms import ListingForm, RepriceForm, local_midnight, outlook
 from marketplace.web.paging import paged
-
-_VERBS = {"pause": verbs.pause, "resume": verbs.resume}
-
-
-class WithdrawForm(ConsoleForm):
-    """Why a listing goes."""
-
-    reason = reason_field()
+from marketplace.web.terms_forms import CANCELLATIONS
 
 
 def own(request: ConsoleRequest) -> QuerySet[Listing]:
@@ -54,7 +40,7 @@ def index(request: ConsoleRequest) -> HttpResponse:
 @page(scope="listings:write", party="provider", changes=True)
 def create(request: ConsoleRequest) -> HttpResponse:
     """Form, review, publish; the review does what publishing does, and takes it back."""
-    sellable = pools.own(request).filter(state=Pool.State.ACTIVE)
+    sellable = _sellable(request)
     if request.method != "POST":
         form = ListingForm(pools=sellable, initial=_initial(request, sellable))
         return render(request, "console/listing_create.html", {}, form=form)
@@ -75,6 +61,12 @@ def create(request: ConsoleRequest) -> HttpResponse:
     return render(request, "console/listing_create.html", context, form=form)
 
 
+def _sellable(request: ConsoleRequest) -> QuerySet[Pool]:
+    """Active pools with nodes: one without has nothing to sell."""
+    nodes = Node.objects.filter(pool=OuterRef("pk")).exclude(state=Node.State.RETIRED)
+    return pools.own(request).filter(Exists(nodes), state=Pool.State.ACTIVE)
+
+
 def _publish(form: ListingForm, request: ConsoleRequest) -> Listing:
     return verbs.publish(
         pool_id=form.chosen.pk,
@@ -82,6 +74,7 @@ def _publish(form: ListingForm, request: ConsoleRequest) -> Listing:
         sellable=form.period(),
         price=form.price(),
         terms=form.terms(),
+        mode=form.cleaned_data["mode"] or Listing.Mode.INSTANT,
         at=request.visit.at,
         actor=request.visit.actor,
     )
@@ -107,7 +100,7 @@ def _rehearse(form: ListingForm, request: ConsoleRequest) -> Period | None:
 @page(scope="listings:write", party="provider", posts_only=True)
 def preview(request: ConsoleRequest) -> HttpResponse:
     """The live figures beside the form; says what is missing while it is being filled in."""
-    form = ListingForm(request.POST, pools=pools.own(request).filter(state=Pool.State.ACTIVE))
+    form = ListingForm(request.POST, pools=_sellable(request))
     look, refusal = None, ""
     if form.is_valid():
         try:
@@ -167,6 +160,10 @@ def _review(form: ListingForm, look: Any) -> dict[str, Any]:
         "price": form.price(),
         "schedule": dict(form.fields["schedule"].choices)[data["schedule"]],  # type: ignore[attr-defined]
         "cancellation": CANCELLATIONS[data["cancellation"]][0],
+        "by_approval": data["mode"] == Listing.Mode.APPROVAL,
+        "mode": dict(form.fields["mode"].choices)[data["mode"] or "instant"],  # type: ignore[attr-defined]
+        "terms": form.terms(),
+        "discounts": form.price().discounts,
         "values": values,
     }
 
@@ -192,6 +189,8 @@ def detail(request: ConsoleRequest, listing_id: str) -> HttpResponse:
         "terms": listing.terms.order_by("-version").first(),
         "deals": deals.with_machines(verbs.touched_deals(listing)),
         "serves": _serves(listing, request),
+        "newest": newest,
+        "by_approval": listing.mode == Listing.Mode.APPROVAL,
         "can_pause": listing.state == Listing.State.PUBLISHED,
         "can_resume": listing.state == Listing.State.PAUSED,
         "is_over": listing.state == Listing.State.WITHDRAWN,
@@ -206,41 +205,3 @@ def _reprice(listing: Listing, form: RepriceForm, request: ConsoleRequest) -> Pr
     if not form.is_up_to_date(listing.prices.latest("version")):
         return None
     return verbs.reprice(listing_id=listing.pk, price=form.price(), at=visit.at, actor=visit.actor)
-
-
-@page(scope="listings:write", party="provider", changes=True, posts_only=True)
-def turn(request: ConsoleRequest, listing_id: str, verb: str) -> HttpResponse:
-    """Pauses or resumes."""
-    visit = request.visit
-    listing = find(own(request), listing_id)
-    if verb not in _VERBS:
-        raise Http404
-    form = ConsoleForm(request.POST)
-    attempt(form, lambda: _VERBS[verb](listing_id=listing.pk, at=visit.at, actor=visit.actor))
-    for error in form.non_field_errors():
-        messages.error(request, str(error))
-    return redirect("listing", listing.public_id)
-
-
-@page(scope="listings:write", party="provider", changes=True)
-def withdraw(request: ConsoleRequest, listing_id: str) -> HttpResponseBase:
-    """Shows the deals that stay as they are, then ends selling."""
-    visit = request.visit
-    listing = find(own(request), listing_id)
-    form = WithdrawForm(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
-        gone = attempt(
-            form,
-            lambda: verbs.withdraw(
-                listing_id=listing.pk, at=visit.at, actor=visit.actor, **form.cleaned_data
-            ),
-        )
-        if gone is not None:
-            messages.success(request, _("Withdrawn; its deals are served to their end."))
-            return redirect("listing", listing.public_id)
-    context = {
-        "listing": listing,
-        "deals": deals.with_machines(verbs.touched_deals(listing)),
-        "zone": listing.pool.fabric.centre.timezone,
-    }
-    return render(request, "console/listing_withdraw.html", context, form=form)

@@ -36,6 +36,7 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("Centres"), "centres", "provider", "inventory:read"),
             (_("Pools"), "pools", "provider", "inventory:read"),
             (_("Listings"), "listings", "provider", "listings:read"),
+            (_("To be approved"), "approvals", "provider", "reservations:read"),
             (_("Reservations and leases"), "deals", "provider", "leases:read"),
             (_("Earnings"), "earnings", "provider", "settlements:read"),
         ],
@@ -46,6 +47,7 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("Find capacity"), "search", "tenant", "offers:read"),
             (_("My leases"), "rented", "tenant", "leases:read"),
             (_("Wallet"), "wallet", "tenant", "wallet:read"),
+            (_("Quotas"), "quotas", "tenant", "reservations:read"),
         ],
     ),
     (

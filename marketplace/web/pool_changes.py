@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from inventory import capacity
 from inventory.models import Allocation, Node, Pool
-from marketplace import listings, policy
+from marketplace import floors, listings, policy
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.web import deals, money_fields
 from marketplace.web.entry import ConsoleRequest, attempt, find, page, render
@@ -55,7 +55,7 @@ def floor(request: ConsoleRequest, pool_id: str) -> HttpResponse:
         data = form.cleaned_data
         row = attempt(
             form,
-            lambda: listings.set_floor(
+            lambda: floors.set_floor(
                 pool_id=pool.pk,
                 at=visit.at,
                 actor=visit.actor,

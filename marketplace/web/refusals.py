@@ -24,6 +24,7 @@ _BARE = {
     "invalid_terms",
     "invalid_price",
     "invalid_request",
+    "invalid_approval_rule",
 }
 
 
@@ -45,6 +46,16 @@ def explain(error: DomainError) -> str:
 
 
 def _capacity_taken(fields: Fields) -> str:
+    if latest := fields.get("latest_end"):
+        return _("Somebody else has the capacity: it could last until %(when)s at most.") % {
+            "when": figures.instant(latest)
+        }
+    if sold := int(fields.get("sold_units", 0)):
+        return ngettext(
+            "%(n)s unit is held or leased at once; it cannot sell fewer.",
+            "%(n)s units are held or leased at once; it cannot sell fewer.",
+            sold,
+        ) % {"n": f"{sold:,}"}
     free = int(fields["free_units"])
     if free <= 0:
         return _("Nothing is free over the whole period. Choose another period.")
@@ -55,12 +66,40 @@ def _capacity_taken(fields: Fields) -> str:
     ) % {"n": f"{free:,}"}
 
 
+def _needs_new_price(fields: Fields) -> str:
+    if latest := fields.get("latest_end"):
+        return _(
+            "From there on another price is asked. At its own price the lease could last until"
+            " %(when)s at most; a longer one is agreed with the provider."
+        ) % {"when": figures.instant(latest)}
+    return _("From its end on another price is asked: agree with the provider on a new one.")
+
+
+def _lease_too_long(fields: Fields) -> str:
+    return _("By its terms the lease lasts until %(when)s at most.") % {
+        "when": figures.instant(fields["longest_end"])
+    }
+
+
+def _notice_too_short(fields: Fields) -> str:
+    least = fields["least_hours"]
+    if least is None:
+        return _("The terms of this lease do not let its provider withdraw.")
+    return ngettext(
+        "The terms ask for at least %(n)s hour of notice. Choose a later end.",
+        "The terms ask for at least %(n)s hours of notice. Choose a later end.",
+        int(least),
+    ) % {"n": f"{int(least):,}"}
+
+
 def _not_offered(fields: Fields) -> str:
     return {
         "in_the_past": _("The period is over already. Choose one that ends later."),
         "begun": _("The period has begun already. Choose a start from the present hour on."),
         "pool_draining": _("The pool is draining and sells nothing new. Let it sell again first."),
         "pool_retired": _("The pool is retired."),
+        "block_closed": _("The listing is withdrawn: nothing more is sold there."),
+        "outside_the_sellable_window": _("Beyond that nothing is on sale yet."),
     }.get(str(fields["why"]), "")
 
 
@@ -131,6 +170,31 @@ def _hold_limit(fields: Fields) -> str:
         "asked": f"{int(fields['card_hours']):,}",
         "limit": f"{int(fields['limit_card_hours']):,}",
     }
+
+
+def _quota_exceeded(fields: Fields) -> str:
+    whose = {
+        "organisation": _("the organisation"),
+        "project": _("the project"),
+        "key": _("the key"),
+    }[str(fields["subject"])]
+    known = "limit_minor" in fields or "limit_card_hours" in fields
+    if not known:
+        return _("A quota of %(whose)s allows no more.") % {"whose": whose}
+    if fields["measure"] == "spend":
+        currency = str(fields["currency"])
+        used, asked, limit = (
+            figures.amount(int(fields[f"{name}_minor"]), currency)
+            for name in ("used", "asked", "limit")
+        )
+    else:
+        used, asked, limit = (
+            _("%(n)s card-hours") % {"n": f"{int(fields[f'{name}_card_hours']):,}"}
+            for name in ("used", "asked", "limit")
+        )
+    return _(
+        "A quota of %(whose)s allows %(limit)s; %(used)s of it is used, and this deal is %(asked)s."
+    ) % {"whose": whose, "limit": limit, "used": used, "asked": asked}
 
 
 def _insufficient_funds(fields: Fields) -> str:
@@ -223,6 +287,9 @@ _TELLERS: dict[str, Callable[[Fields], str]] = {
         lambda: _("It runs already: name the nodes that it uses, by serial number or host name.")
     ),
     "file_unreadable": _file_unreadable,
+    "lease_too_long": _lease_too_long,
+    "notice_too_short": _notice_too_short,
+    "needs_new_price": _needs_new_price,
     "capacity_taken": _capacity_taken,
     "not_offered": _not_offered,
     "no_node_free": _no_node_free,
@@ -233,6 +300,7 @@ _TELLERS: dict[str, Callable[[Fields], str]] = {
     "below_floor": _below_floor,
     "floor_currency": _floor_currency,
     "hold_limit": _hold_limit,
+    "quota_exceeded": _quota_exceeded,
     "insufficient_funds": _insufficient_funds,
     "debt_open": _debt_open,
     "duplicate_receipt": _duplicate_receipt,

@@ -126,8 +126,8 @@ def _distrusted(organisation: Organisation) -> list[str]:
 def _still_on_sale(organisation: Organisation) -> list[str]:
     count = Listing.objects.filter(provider=organisation, state=Listing.State.PUBLISHED).count()
     text = ngettext(
-        "%(n)s of its listings stays on sale until it is paused or withdrawn.",
-        "%(n)s of its listings stay on sale until they are paused or withdrawn.",
+        "%(n)s of its listings sells nothing from then on, and sells again if this is taken back.",
+        "%(n)s of its listings sell nothing from then on, and sell again if this is taken back.",
         count,
     )
     return [text % {"n": f"{count:,}"}] if count else []
@@ -137,8 +137,8 @@ def _still_held(organisation: Organisation) -> list[str]:
     rows = Reservation.objects.filter(tenant=organisation, state=Reservation.State.HELD)
     count = rows.count()
     text = ngettext(
-        "%(n)s of its holds can still be confirmed until it expires.",
-        "%(n)s of its holds can still be confirmed until they expire.",
+        "%(n)s of its holds can no longer be confirmed, and lapses unless this is taken back.",
+        "%(n)s of its holds can no longer be confirmed, and lapse unless this is taken back.",
         count,
     )
     return [text % {"n": f"{count:,}"}] if count else []

@@ -34,10 +34,37 @@ def _reservation(market: Market) -> str:
     return str(market.reservation()["id"])
 
 
+def _basket(market: Market) -> str:
+    market.listing()
+    market.fund()
+    return str(market.as_tenant.do("/baskets", {"offers": [market.offer()["token"]]})["id"])
+
+
+def trial_terms() -> dict[str, Any]:
+    return {"trial_units": 1, "trial_hours": 4, "trial_convertible": True}
+
+
+def _unknown_listing(market: Market) -> dict[str, Any]:
+    """A listing that sells nothing exists for nobody but its provider."""
+    public_id = str(market.listing(terms=trial_terms())["id"])
+    market.as_provider.do(f"/listings/{public_id}/pause", {})
+    return {"listing": public_id}
+
+
 def _lease(market: Market) -> str:
     market.listing()
     market.fund()
     return str(market.lease()["id"])
+
+
+def _quote(market: Market) -> str:
+    lease = _lease(market)
+    return str(market.as_tenant.do(f"/leases/{lease}/quotes", {"kind": "cancel"})["id"])
+
+
+def _amendment(market: Market) -> str:
+    body = {"end_at": text(next_hour(9))}
+    return str(market.as_tenant.do(f"/leases/{_lease(market)}/amendments", body)["id"])
 
 
 def _charge(market: Market) -> str:
@@ -106,6 +133,14 @@ def _project(market: Market) -> str:
     return str(market.as_tenant.do("/projects", {"name": "Pre-training"})["id"])
 
 
+def _quota(market: Market) -> str:
+    return str(market.as_tenant.do("/quotas", quota_body(market))["id"])
+
+
+def quota_body(_market: Market) -> dict[str, Any]:
+    return {"measure": "spend", "window": "month", "currency": "CNY", "limit_minor": 10**9}
+
+
 def _key(market: Market) -> str:
     body = {"name": "ci", "scopes": ["leases:read"]}
     return str(market.as_tenant.do("/api-keys", body)["id"])
@@ -116,6 +151,7 @@ OBJECTS: dict[str, Maker] = {
     "organisations": lambda market: market.provider.public_id,
     "projects": _project,
     "api-keys": _key,
+    "quotas": _quota,
     "centres": _centre,
     "fabrics": lambda market: market.pool.fabric.public_id,
     "pools": lambda market: market.pool.public_id,
@@ -125,7 +161,10 @@ OBJECTS: dict[str, Maker] = {
     "external-allocations": _external,
     "listings": lambda market: str(market.listing()["id"]),
     "reservations": _reservation,
+    "baskets": _basket,
     "leases": _lease,
+    "quotes": _quote,
+    "amendments": _amendment,
     "charges": _charge,
     "bank-receipts": _receipt,
     "settlements": _settlement,
@@ -135,6 +174,7 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/organisations": (OBJECTS["organisations"], "as_provider"),
     "/projects": (_project, "as_tenant"),
     "/api-keys": (_key, "as_tenant"),
+    "/quotas": (_quota, "as_tenant"),
     "/centres": (_centre, "as_provider"),
     "/fabrics": (OBJECTS["fabrics"], "as_provider"),
     "/pools": (OBJECTS["pools"], "as_provider"),
@@ -145,6 +185,9 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/listings": (OBJECTS["listings"], "as_provider"),
     "/reservations": (_reservation, "as_tenant"),
     "/leases": (_lease, "as_tenant"),
+    "/baskets": (_basket, "as_tenant"),
+    "/quotes": (_quote, "as_tenant"),
+    "/amendments": (_amendment, "as_provider"),
     "/charges": (_charge, "as_tenant"),
     "/bank-receipts": (_receipt, "as_tenant"),
     "/settlements": (_settlement, "as_provider"),
@@ -156,6 +199,7 @@ FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
         "scopes": ["leases:read"],
         "project": _project(market),
     },
+    "/quotas": lambda market: {**quota_body(market), "project": _project(market)},
     "/fabrics": lambda market: {
         "centre": _centre(market),
         "name": "IB-2",
@@ -170,11 +214,14 @@ FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
     "/outages": outage_body,
     "/listings": lambda market: market.listing_body(),
     "/reservations": lambda market: _foreign_project(market),
+    "/trials": _unknown_listing,
+    "/baskets": lambda market: _in_basket(_foreign_project(market)),
 }
 # Routes that name no row of anybody's: what they show is tested elsewhere.
 NAMELESS = {
     "GET /me",
     "GET /chips",
+    "GET /holds/terms",
     "GET /journal",
     "GET /wallet",
     "GET /wallet/transactions",
@@ -185,6 +232,8 @@ NAMELESS = {
     "POST /bank-receipts",
     "POST /settlements",
     "POST /wallet/credit-limit",
+    "GET /approval-rules",
+    "POST /approval-rules",
     "GET /audit/funnel",
 }
 
@@ -201,6 +250,10 @@ def _foreign_project(market: Market) -> dict[str, Any]:
         },
     )["data"][0]
     return {"offer": offer["token"], "project": _project(market)}
+
+
+def _in_basket(body: dict[str, Any]) -> dict[str, Any]:
+    return {"offers": [body["offer"]], "project": body["project"]}
 
 
 def _is_detail(route: Route) -> bool:
@@ -231,6 +284,8 @@ def _strange(market: Market, route: Route, path: str, body: Any = None) -> Any:
         content_type, raw = "text/csv", b"serial\nA1\n"
     if route.path.endswith(("/availability", "/usage")):
         query = f"?from={text(next_hour())}&to={text(next_hour(2))}"
+    if route.path.endswith("/conversion-quote"):
+        query = "?hours=24"
     return market.as_stranger.send(
         route.method, path + query, body, raw=raw, content_type=content_type
     )
@@ -241,8 +296,13 @@ BODIES: dict[str, Any] = {
     "reprice": {"basis": "card_hour", "amount_micro": 1_000_000},
     "verify": {"verified": True},
     "reject": {"reason": "no"},
+    "quotes": {"kind": "cancel"},
+    "amendments": {"end_at": text(next_hour(9))},
+    "approve": {"document_number": "HT-2026-17"},
+    "resize": {"unit_count": 1},
     "fail": {"reason": "no", "expected_back_at": text(next_hour(10))},
     **{verb: {"reason": "no"} for verb in ("retire", "replace", "retry-release", "mark-clean")},
+    "convert": {"hours": 24},
     "floors": {
         "power_micro": 1,
         "depreciation_micro": 1,

@@ -61,7 +61,8 @@ def test_a_provider_imports_lists_and_is_found(
 PAGES = {
     "provider": [
         "overview", "centres", "centre_create", "pools", "pool_create", "listings",
-        "listing_create", "deals", "earnings", "members", "keys", "journal",
+        "listing_create", "approvals", "approval_rule", "deals", "earnings", "members", "keys",
+        "journal",
     ],
     "tenant": ["search", "rented", "wallet"],
     "operator": ["audit", "organisations", "all_leases", "receipts", "settlements"],
@@ -93,7 +94,12 @@ def test_every_page_reads_well(market: Market, reader: Reader, party: str) -> No
         ]
         addresses += [reverse("lease", args=[lease.public_id])]
         addresses += [
-            reverse(name, args=[listing.public_id]) for name in ("listing", "listing_withdraw")
+            reverse(name, args=[listing.public_id])
+            for name in ("listing", "listing_terms", "listing_size")
+        ]
+        addresses += [
+            reverse("listing_stop", args=[listing.public_id, verb])
+            for verb in ("pause", "withdraw")
         ]
     if party == "operator":
         for row in (market.provider, market.tenant):

@@ -23,6 +23,7 @@ APPEND_ONLY = [
     "inventory_seal",
     "marketplace_priceversion",
     "marketplace_termsversion",
+    "marketplace_leaseprice",
     "marketplace_pricefloor",
     "billing_charge",
     "billing_settlementline",
@@ -235,6 +236,58 @@ def test_the_end_cut_off_is_found_against_a_head_that_left_the_house() -> None:
             "UPDATE inventory_binding SET cards = '[1,9)'",
             "a binding lies on a node of its pool, on cards the node has",
         ),
+        (
+            "UPDATE inventory_claim SET unit_count = 1",
+            "a claim lies in its block, its pool and its allocation",
+        ),
+        (
+            "UPDATE inventory_claim SET blocking = '[2026-06-01Z,2026-06-20Z)'",
+            "a claim lies in its block, its pool and its allocation",
+        ),
+        (
+            "UPDATE inventory_claim SET block_id = NULL",
+            "a claim lies in its block, its pool and its allocation",
+        ),
+        ("UPDATE inventory_allocation SET state = 'ended'", "what is over has no live claim"),
+        ("UPDATE inventory_allocation SET state = 'held'", "what is over has no live claim"),
+        (
+            "UPDATE inventory_claim SET state = 'held', held_until = '2100-01-01Z'",
+            "what is over has no live claim",
+        ),
+        (
+            "UPDATE inventory_node SET state = 'retired'",
+            "blocks and external claims fit on the nodes that are neither spare nor planned out",
+        ),
+        (
+            "UPDATE inventory_pool SET spare_count = 1",
+            "blocks and external claims fit on the nodes that are neither spare nor planned out",
+        ),
+        (
+            "UPDATE inventory_allocation SET unit_count = 1",
+            "an allocation is bound to no more cards than it has units",
+        ),
+        (
+            "UPDATE inventory_poolevent SET delta = 1 WHERE kind = 'held'",
+            "the events of a claim add up to the claim",
+        ),
+        (
+            "DELETE FROM inventory_poolevent WHERE kind = 'held'",
+            "the events of a claim add up to the claim",
+        ),
+        (
+            "UPDATE inventory_poolevent SET period = '[2026-06-01Z,2026-06-02Z)'"
+            " WHERE kind = 'held'",
+            "the events of a claim add up to the claim",
+        ),
+        (
+            "DELETE FROM inventory_poolevent WHERE kind = 'bound'",
+            "every version of a pool has its event",
+        ),
+        (
+            "UPDATE inventory_poolversion SET clock = '2020-01-01Z'",
+            "every version of a pool has its event",
+        ),
+        ("DELETE FROM inventory_poollock", "every pool has its lock"),
     ],
 )
 def test_verification_finds_what_was_planted(sql: str, rule: str) -> None:
@@ -252,6 +305,61 @@ def test_verification_finds_what_was_planted(sql: str, rule: str) -> None:
     assert rule in {fault.rule for fault in verification.verify()}
     with pytest.raises(CommandError):
         call_command("verify_capacity", stdout=io.StringIO(), stderr=io.StringIO())
+
+
+@pytest.mark.django_db
+def test_a_margin_that_a_lapsed_hold_reached_into_may_be_given_away() -> None:
+    pool = world.pool(nodes=1, turnaround_seconds=3600)
+    block = open_block(pool, 1, 0, 100)
+    held = capacity.claim(
+        pool_id=pool.pk,
+        block_ids=[block.pk],
+        unit_count=1,
+        period=world.period(90, 100),
+        tenant_id=world.tenant().pk,
+        held_until=T0 + timedelta(minutes=15),
+        at=T0,
+        actor=SYSTEM,
+    )
+    assert held.blocking.upper == T0 + timedelta(hours=101)
+
+    capacity.open_block(
+        pool_id=pool.pk,
+        unit_count=1,
+        sellable=world.period(100, 200),
+        at=T0 + timedelta(minutes=20),
+        actor=SYSTEM,
+    )
+
+    block.refresh_from_db()
+    assert block.period.upper == T0 + timedelta(hours=100)
+    assert verification.verify() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_verification_finds_a_card_that_serves_two_where_the_last_word_is_missing() -> None:
+    block = open_block(world.pool(nodes=2), 2, 0, 100)
+    row = deal(block, units=2, start=0, end=10)
+    with capacity.replaying():
+        capacity.bind(allocation_id=row.pk, at=T0, actor=SYSTEM)
+    name = "one_card_one_binding"
+    with database.owner_connection(database.test_database_name()) as owner:
+        (definition,) = owner.execute(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %s", [name]
+        ).fetchone() or ("",)
+        database.plant(
+            f"ALTER TABLE inventory_binding DROP CONSTRAINT {name}",
+            "UPDATE inventory_binding SET node_id = (SELECT min(node_id) FROM inventory_binding)",
+        )
+        try:
+            found = {fault.rule for fault in verification.verify()}
+        finally:
+            database.plant(
+                "DELETE FROM inventory_binding",
+                f"ALTER TABLE inventory_binding ADD CONSTRAINT {name} {definition}",
+            )
+
+    assert "one card serves one allocation at a time" in found
 
 
 @pytest.mark.django_db

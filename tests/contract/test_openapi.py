@@ -77,7 +77,10 @@ def _call(case: Any, headers: dict[str, str], checks: list[Any]) -> Any:
 
 
 OWNERS = {"projects": "as_tenant", "api-keys": "as_tenant", "wallet": "as_tenant"}
-OWNERS |= dict.fromkeys(("reservations", "leases", "charges"), "as_tenant")
+OWNERS |= dict.fromkeys(
+    ("reservations", "baskets", "leases", "charges", "quotas", "holds", "quotes", "amendments"),
+    "as_tenant",
+)
 OWNERS |= dict.fromkeys(("bank-receipts", "audit"), "as_operator")
 
 
@@ -89,7 +92,8 @@ def _good(market: Market, operation: Any) -> tuple[Api, str | None, Any]:
         api, address, body = prepared(market, path)
         row = address.split("/")[2] if "{public_id}" in path else None
         return api, row, body
-    api = getattr(market, OWNERS.get(collection, "as_provider"))
+    owner = OWNERS.get(collection, "as_provider")
+    api = getattr(market, "as_provider" if path.endswith("/approvals") else owner)
     row = OBJECTS[collection](market) if "{public_id}" in path else None
     return api, row, "serial\nSN-1\n" if operation.method == "post" else None
 

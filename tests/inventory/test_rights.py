@@ -17,15 +17,17 @@ READ_ONLY = {
 # … from these rows go …
 DELETED = {
     *("django_session", "marketplace_cache", "marketplace_idempotencyrecord"),
-    *("inventory_fakemachine", "inventory_membership"),
+    *("inventory_fakemachine", "inventory_membership", "marketplace_quota"),
+    "marketplace_commitment",
 }
 # … these are no records of anything, so that every column changes …
 ALL_COLUMNS = {"django_session", "marketplace_cache", "inventory_fakemachine", "inventory_chip"}
 # … and of the others these columns alone.
 CHANGED = {
     "billing_bankreceipt": "approved_at decided_by_id rejected_at state",
-    "billing_leasetally": "card_seconds deposit_left_minor exact_denominator exact_numerator"
-    " fee_minor gross_minor rated_until vat_minor",
+    "billing_leasetally": "deposit_left_minor gross_minor rated_until",
+    "billing_pricetally": "card_seconds exact_denominator exact_numerator fee_minor gross_minor"
+    " vat_minor",
     "billing_settlement": "paid_at state",
     "inventory_allocation": "active_at claim_token claimed_until ended_at failed_at failure_code"
     " next_step_at state",
@@ -40,10 +42,13 @@ CHANGED = {
     "inventory_organisation": "state",
     "inventory_pool": "driver_options state",
     "inventory_user": "is_active language last_login name password",
+    "marketplace_basket": "cancelled_at confirmed_at expired_at state",
     "marketplace_lease": "active_at cancelled_at closed_at end_reason ended_at ending_at"
     " failed_at state",
     "marketplace_listing": "state",
-    "marketplace_reservation": "cancelled_at confirmed_at expired_at state",
+    "marketplace_quota": "limit_card_hours limit_minor set_at",
+    "marketplace_reservation": "cancelled_at committed_card_seconds committed_minor confirmed_at"
+    " decided_at decision expired_at state",
 }
 
 GRANTED = """

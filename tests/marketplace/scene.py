@@ -11,10 +11,11 @@ import pytest
 from django.db import transaction
 
 from inventory import capacity
+from inventory.actors import Actor
 from inventory.models import Allocation, Organisation, Pool
 from inventory.periods import Period
 from inventory.transitions import advance
-from marketplace import leases, listings, offers, reservations
+from marketplace import leases, listings, offers, policy, reservations
 from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.offers import OfferClaim, OfferRequest
@@ -37,6 +38,7 @@ def listing(
     amount: float = 6.80,
     at: datetime = T0,
     terms: TermsInput | None = None,
+    mode: str = "instant",
     **price: Any,
 ) -> Listing:
     """A pool's units on sale for its first 2,000 hours from T0."""
@@ -48,6 +50,7 @@ def listing(
         sellable=sellable or period(0, 2000),
         price=PriceInput(**asked),
         terms=terms or TermsInput(),
+        mode=mode,
         at=at,
         actor=world.actor(pool.provider),
     )
@@ -75,19 +78,26 @@ def hold(
     tenant: Organisation | None = None,
     at: datetime = T0,
     deposit_minor: int = 0,
+    project_id: int | None = None,
+    actor: Actor | None = None,
     **shape: Any,
 ) -> Reservation:
     claim = row if isinstance(row, OfferClaim) else offer(row, **shape)
     tenant = tenant or world.tenant()
+    actor = actor or world.actor(tenant)
+    key_id = actor.label if actor.kind == "key" else None
     with transaction.atomic():
         return reservations.place(
             reservation_public_id=None,
             prospect=reservations.prospect(claim, at=at),
             tenant=reservations.lock_tenant(tenant.pk),
-            project_id=None,
+            standing=policy.standing(
+                tenant_id=tenant.pk, project_id=project_id, key_id=key_id, at=at
+            ),
+            project_id=project_id,
             hold_deposit_minor=deposit_minor,
             at=at,
-            actor=world.actor(tenant),
+            actor=actor,
         )
 
 

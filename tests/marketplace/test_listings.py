@@ -8,7 +8,7 @@ from django.db import DatabaseError
 from inventory import transitions
 from inventory.errors import Invalid, NotFound
 from inventory.models import Block, JournalEntry, Organisation, Verification
-from marketplace import asking, listings, policy
+from marketplace import asking, floors, listings, policy
 from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Listing, PriceVersion
 from tests import world
@@ -82,7 +82,7 @@ def test_an_unverified_provider_sells_nothing() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"mode": "approval"}, {"selling": "direct"}, {"selling": "resale"}, {"mode": "whatever"}],
+    [{"selling": "direct"}, {"selling": "resale"}, {"mode": "whatever"}],
 )
 def test_ways_of_selling_that_are_not_built_are_refused(changes) -> None:
     pool = world.pool()
@@ -143,7 +143,7 @@ def test_terms_that_contradict_themselves_are_refused(changes) -> None:
 
 def floor(pool, *components, currency="CNY"):
     names = ("power_micro", "depreciation_micro", "network_micro", "operations_micro")
-    return listings.set_floor(
+    return floors.set_floor(
         pool_id=pool.pk,
         currency=currency,
         at=T0,

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.core import signing
 
+from inventory import identifiers
 from inventory.errors import Invalid
 from marketplace import offers, policy, reservations
 from marketplace.asking import TermsInput
@@ -227,15 +228,18 @@ def test_the_deposit_shown_is_the_one_asked() -> None:
 
     (found,) = scene.search(at=T0 + hours(1)).offers
 
-    asked = policy.hold_deposit(
-        tenant_id=tenant.pk, gross_minor=found.gross_minor, at=T0 + hours(1)
-    )
-    assert found.hold_deposit_minor == asked.amount_minor == found.gross_minor * 2 // 100
+    standing = policy.standing(tenant_id=tenant.pk, at=T0 + hours(1))
+    asked = policy.hold_terms(lapsed_count=standing.lapsed_count, at=T0 + hours(1))
+    assert found.hold_deposit_minor == asked.deposit_minor(found.gross_minor)
+    assert found.hold_deposit_minor == found.gross_minor * 2 // 100
 
 
 def test_an_impossible_price_does_not_spoil_the_search() -> None:
-    scene.listing(amount=10**12)
-    good = scene.listing()
+    spoilt, good = scene.listing(), scene.listing()
+    version = spoilt.prices.get()
+    version.pk, version.version, version.amount_micro = None, 2, 10**18
+    version.public_id = identifiers.new("prv")
+    version.save(force_insert=True)  # publishing refuses it
 
     results = scene.search(hours=400)
 

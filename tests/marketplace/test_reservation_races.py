@@ -12,8 +12,9 @@ from django.db import connection, transaction
 from inventory import capacity
 from inventory.errors import DomainError
 from inventory.models import Organisation
-from marketplace import policy, reservations
+from marketplace import policy, quotas, reservations
 from marketplace.models import Lease, Reservation
+from marketplace.quotas import Limit
 from tests import world
 from tests.marketplace import scene
 from tests.world import SYSTEM, T0
@@ -75,8 +76,8 @@ def test_control_without_the_tenant_s_lock_all_of_them_pass(settings, monkeypatc
     checked = threading.Barrier(THREADS)
     check = policy.check_hold_limit
 
-    def check_together(**facts: Any) -> None:
-        check(**facts)
+    def check_together(*facts: Any) -> None:
+        check(*facts)
         checked.wait(30)
 
     monkeypatch.setattr(reservations, "lock_tenant", lambda pk: Organisation.objects.get(pk=pk))
@@ -85,6 +86,45 @@ def test_control_without_the_tenant_s_lock_all_of_them_pass(settings, monkeypatc
     results = at_once(lambda number: scene.hold(offers[number], tenant=tenant))
 
     assert not [result for result in results if isinstance(result, policy.HoldLimit)]
+    assert Reservation.objects.count() == 4
+
+
+def spend_two_deals(tenant: Organisation) -> None:
+    quotas.put(
+        organisation_id=tenant.pk,
+        limit=Limit("spend", "total", "CNY", limit_minor=2 * 680 * 80),
+        at=T0,
+        actor=world.actor(tenant),
+    )
+
+
+def test_holds_at_once_stay_within_a_quota() -> None:
+    offers, tenant = four_offers_apart()
+    spend_two_deals(tenant)
+
+    results = at_once(lambda number: scene.hold(offers[number], tenant=tenant))
+
+    refused = [result for result in results if isinstance(result, policy.QuotaExceeded)]
+    assert len(refused) == 2
+    assert Reservation.objects.count() == 2
+
+
+def test_control_without_the_tenant_s_lock_all_of_them_pass_a_quota(monkeypatch) -> None:
+    offers, tenant = four_offers_apart()
+    spend_two_deals(tenant)
+    checked = threading.Barrier(THREADS)
+    check = policy.check_quotas
+
+    def check_together(*facts: Any) -> None:
+        check(*facts)
+        checked.wait(30)
+
+    monkeypatch.setattr(reservations, "lock_tenant", lambda pk: Organisation.objects.get(pk=pk))
+    monkeypatch.setattr(policy, "check_quotas", check_together)
+
+    results = at_once(lambda number: scene.hold(offers[number], tenant=tenant))
+
+    assert not [result for result in results if isinstance(result, policy.QuotaExceeded)]
     assert Reservation.objects.count() == 4
 
 

@@ -20,7 +20,7 @@ from inventory.periods import Period, ceil_hour
 from marketplace import leases, listings, offers
 from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Lease, Listing, Reservation
-from marketplace.offers import OfferRequest
+from marketplace.offers import Offer, OfferRequest
 from tests import world
 from tests.delivery import scene as delivery
 
@@ -56,14 +56,22 @@ class Market:
         client.cookies["django_language"] = "en"
         return client
 
-    def listing(self, *, units: int = 2) -> Listing:
+    def listing(
+        self,
+        *,
+        units: int = 2,
+        mode: str = "instant",
+        terms: TermsInput | None = None,
+        **price: Any,
+    ) -> Listing:
         start = ceil_hour(self.at) + timedelta(hours=4)
         return listings.publish(
             pool_id=self.pool.pk,
             unit_count=units,
             sellable=Period(start, start + timedelta(days=20)),
-            price=PriceInput(basis="card_hour", amount_micro=6_800_000),
-            terms=TermsInput(),
+            price=PriceInput(basis="card_hour", amount_micro=6_800_000, **price),
+            terms=terms or TermsInput(),
+            mode=mode,
             at=self.at,
             actor=world.actor(self.provider),
         )
@@ -91,7 +99,8 @@ class Market:
             user=world.member(self.operator, "finance"),
         )
 
-    def reservation(self, listing: Listing) -> Reservation:
+    def offer(self, listing: Listing) -> Offer:
+        """A day of one unit, thirty hours ahead."""
         start = ceil_hour(self.at) + timedelta(hours=30)
         found = offers.search(
             request=OfferRequest(
@@ -103,9 +112,11 @@ class Market:
             actor=world.actor(self.tenant),
             at=self.at,
         )
-        offer = next(row for row in found.offers if row.listing_id == listing.public_id)
+        return next(row for row in found.offers if row.listing_id == listing.public_id)
+
+    def reservation(self, listing: Listing) -> Reservation:
         return checkout.hold(
-            offer_token=offer.token,
+            offer_token=self.offer(listing).token,
             project_id=None,
             at=self.at,
             actor=world.actor(self.tenant),

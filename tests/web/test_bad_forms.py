@@ -174,11 +174,29 @@ def _forms(market: Market) -> dict[str, Good]:
         ),
         "listing_preview": Good("provider", reverse("listing_preview"), listing_fields(market)),
         "listing": Good("provider", reverse("listing", args=[listing.public_id]), price),
-        "listing_withdraw": Good(
-            "provider", reverse("listing_withdraw", args=[listing.public_id]), {"reason": "r"}
+        "listing_stop": Good(
+            "provider", reverse("listing_stop", args=[listing.public_id, "withdraw"]),
+            {"reason": "r"},
         ),
-        "listing_turn": Good(
-            "provider", reverse("listing_turn", args=[listing.public_id, "pause"])
+        "listing_resume": Good("provider", reverse("listing_resume", args=[listing.public_id])),
+        "listing_size": Good(
+            "provider", reverse("listing_size", args=[listing.public_id]), {"unit_count": "3"}
+        ),
+        "listing_terms": Good(
+            "provider", reverse("listing_terms", args=[listing.public_id]),
+            {"minimum_hours": "2", "minimum_units": "1", "cancellation": "free", "hour_step": "2",
+             "maximum_hours": "100", "unit_step": "1", "maximum_units": "2", "decide_hours": "5",
+             "trial_units": "1", "trial_hours": "24", "trial_amount": "0",
+             "trial_convertible": "on", "version": "1"},
+        ),
+        "approve": Good(
+            "provider", reverse("approve", args=[held.public_id]), {"document_number": "D"}
+        ),
+        "approval_rule": Good(
+            "provider", reverse("approval_rule"), {"amount_1": "100", "members_1": "2"}
+        ),
+        "reservation_reject": Good(
+            "provider", reverse("reservation_reject", args=[held.public_id]), {"reason": "r"}
         ),
         "lease_reveal": Good("tenant", reverse("lease_reveal", args=[lease.public_id])),
         "members": Good(
@@ -266,7 +284,7 @@ def test_every_form_is_here(market: Market) -> None:
         "search", "journal", "journal_csv",
         "organisations", "organisations_csv", "organisation",
         "audit", "audit_csv", "wallet", "wallet_csv", "earnings", "earnings_csv",
-        "settlements_csv", "settlement", "settlement_csv",
+        "settlements_csv", "settlement", "settlement_csv", "approvals",
     }  # fmt: skip
 
     assert takes_forms - only_read == set(_forms(market))
@@ -280,7 +298,8 @@ def test_every_form_is_here(market: Market) -> None:
         "pool_move", "node_import", "node_import_apply", "external", "external_end", "outage",
         "outage_close", "node_fail", "node_retire", "remedy", "key_revoke", "floor",
         "listing_create", "listing_preview", "listing",
-        "listing_withdraw", "listing_turn",
+        "listing_stop", "listing_resume", "listing_size", "listing_terms", "approve",
+        "approval_rule", "reservation_reject",
         "lease_reveal", "members", "member_remove", "keys", "organisation_decide",
         "organisation_credit", "hold",
         "reservation_confirm", "reservation_cancel", "receipts", "receipt",

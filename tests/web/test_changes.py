@@ -137,13 +137,16 @@ def test_a_listing_is_repriced_paused_resumed_and_withdrawn(market: Market) -> N
     }  # fmt: skip
     client.post(reverse("listing", args=[listing.public_id]), keyed(**fields))
     assert PriceVersion.objects.filter(listing=listing).count() == 2
-    for verb, state in (("pause", "paused"), ("resume", "published")):
-        client.post(reverse("listing_turn", args=[listing.public_id, verb]), keyed())
+    pause = reverse("listing_stop", args=[listing.public_id, "pause"])
+    resume = reverse("listing_resume", args=[listing.public_id])
+    withdraw = reverse("listing_stop", args=[listing.public_id, "withdraw"])
+    for address, state in ((pause, "paused"), (resume, "published")):
+        client.post(address, keyed())
         listing.refresh_from_db()
         assert listing.state == state
-    page = client.get(reverse("listing_withdraw", args=[listing.public_id]))
-    assert lease.public_id[-8:] in page.content.decode()
-    client.post(reverse("listing_withdraw", args=[listing.public_id]), keyed(reason="moved"))
+    for address in (pause, withdraw):
+        assert lease.public_id[-8:] in client.get(address).content.decode()
+    client.post(withdraw, keyed(reason="moved"))
 
     listing.refresh_from_db()
     lease.refresh_from_db()

@@ -211,11 +211,11 @@ def test_a_rejection_counts_what_goes_on_and_needs_a_reason(market: Market) -> N
     client = market.client(market.operator)
 
     provider = plain(client.get(at(market.provider, "organisation_decide"), {"verdict": "reject"}))
-    assert "1 of its listings stays on sale" in provider
+    assert "1 of its listings sells nothing from then on" in provider
     assert "1 of its leases is not over" in provider
     address = at(market.tenant, "organisation_decide")
     tenant = plain(client.get(address, {"verdict": "reject"}))
-    assert "1 of its holds can still be confirmed" in tenant
+    assert "1 of its holds can no longer be confirmed" in tenant
     silent = client.post(address, keyed(verdict="reject", reason=" "))
     assert silent.status_code == 422
     market.tenant.refresh_from_db()

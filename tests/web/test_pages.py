@@ -14,16 +14,16 @@ from tests.web.conftest import Market
 
 PROVIDER_PAGES = [
     "overview", "centres", "centre_create", "pools", "pools_csv", "pool_create", "node_template",
-    "listings", "listing_create", "deals", "earnings", "earnings_csv",
+    "listings", "listing_create", "approvals", "approval_rule", "deals", "earnings", "earnings_csv",
 ]  # fmt: skip
-TENANT_PAGES = ["search", "rented", "wallet", "wallet_csv"]
+TENANT_PAGES = ["search", "rented", "wallet", "wallet_csv", "quotas"]
 OPERATOR_PAGES = [
     "audit", "audit_csv", "organisations", "organisations_csv", "all_leases",
     "all_leases_csv", "receipts", "receipts_csv", "settlements", "settlements_csv",
 ]  # fmt: skip
 ANYBODYS_PAGES = ["members", "keys", "journal", "journal_csv", "password_change"]
 AT_THE_DOOR = {"sign_in", "sign_out", "set_language", "password_ask", "password_set"}
-WRITING = {"centre_create", "pool_create", "listing_create"}
+WRITING = {"centre_create", "pool_create", "listing_create", "approval_rule"}
 
 
 def _patterns() -> list[URLPattern]:
@@ -50,8 +50,12 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "outage_id": "out_" + "0" * 32,
         "user_id": "usr_" + "0" * 32,
         "key_id": "key_" + "0" * 32,
+        "quota_id": "quo_" + "0" * 32,
         "receipt_id": "rcp_" + "0" * 32,
         "settlement_id": "stl_" + "0" * 32,
+        "quote_id": "cqt_" + "0" * 32,
+        "amendment_id": "amd_" + "0" * 32,
+        "kind": "extend",
         "verb": "pause",
         "by": "centre",
         "key": market.pool.fabric.centre.public_id,

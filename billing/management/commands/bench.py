@@ -74,6 +74,9 @@ def _holds(parser: ArgumentParser) -> None:
     _common(parser)
     parser.add_argument("--clients", type=_bounded(1, 64), nargs="+", default=[8])
     parser.add_argument(
+        "--pools", type=_bounded(1, 1000), default=32, help="of the world without --nation"
+    )
+    parser.add_argument(
         "--full", action="store_true", help="1, 8, 32 clients at 1k, 100k, 1M claims"
     )
     parser.set_defaults(run=_run_holds)
@@ -83,7 +86,10 @@ def _run_holds(options: dict[str, Any], progress: Callable[[str], None]) -> list
     if options["full"]:
         options |= FULL
     asked = holds.Asked(
-        clients=options["clients"], claims=_claims(options), seconds=options["seconds"]
+        clients=options["clients"],
+        claims=_claims(options),
+        seconds=options["seconds"],
+        pools=options["pools"],
     )
     return holds.run(asked, progress=progress)
 
