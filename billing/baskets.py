@@ -13,7 +13,7 @@ from billing.models import LeaseTally
 from inventory import actors, identifiers, transactions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid, NotFound
-from marketplace import baskets, offers, policy, reservations
+from marketplace import baskets, offers, policy, prospects, reservations
 from marketplace.models import Basket
 
 logger = logging.getLogger(__name__)
@@ -44,27 +44,27 @@ def hold(
             claims.append(offers.read_token(token, at))
     with transactions.whole():
         tenant = reservations.lock_tenant(actor.organisation_id)
-        prospects = []
+        parts = []
         for index, claim in enumerate(claims):
             with baskets.naming(index):
-                prospects.append(reservations.prospect(claim, at=at))
-                checkout.require_tradable(prospects[-1].listing, tenant)
-        baskets.check(prospects)
+                parts.append(prospects.of(claim, at=at))
+                checkout.require_tradable(parts[-1].listing, tenant)
+        baskets.check(parts)
         standing = checkout.standing_of(tenant, project_id=project_id, at=at, actor=actor)
-        terms = prospects[0].hold_terms(lapsed_count=standing.lapsed_count, at=at)
-        deposit = terms.deposit_minor(sum(p.quote.gross_minor for p in prospects))
+        terms = parts[0].hold_terms(lapsed_count=standing.lapsed_count, at=at)
+        deposit = terms.deposit_minor(sum(p.quote.gross_minor for p in parts))
         public_id = identifiers.new("bsk")
         if deposit:
             ledger.place_hold(
                 key=_hold_key(public_id),
-                account=ledger.wallet(tenant, prospects[0].quote.currency),
+                account=ledger.wallet(tenant, parts[0].quote.currency),
                 amount_minor=deposit,
-                expires_at=min(prospect.expires_at for prospect in prospects),
+                expires_at=min(part.expires_at for part in parts),
                 at=at,
             )
         return baskets.place(
             basket_public_id=public_id,
-            prospects=prospects,
+            prospects=parts,
             tenant=tenant,
             standing=standing,
             hold_deposit_minor=deposit,

@@ -15,12 +15,15 @@ from billing.models import Charge, LeaseTally
 from billing.payments import DebtOpen
 from inventory import actors, identifiers, transactions, transitions
 from inventory.actors import Actor
+from inventory.capacity import CapacityTaken
 from inventory.errors import DomainError, NotFound
 from inventory.models import Organisation
-from marketplace import approvals, leases, offers, policy, reservations
+from marketplace import approvals, leases, offers, policy, prospects, reservations
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.money import Amounts
-from marketplace.reservations import Prospect
+from marketplace.offers import Offer
+from marketplace.prospects import Prospect
+from marketplace.reservations import ListingClosed
 
 logger = logging.getLogger(__name__)
 ACTOR = actors.system("holds")
@@ -60,13 +63,15 @@ def hold(
 
     Locks the tenant's organisation, its wallet, and the pool last. Not idempotent: the
     entry's key is. Raises OfferInvalid, OfferExpired, InsufficientFunds, SelfTrade,
-    SellingModeUnavailable, and what `reservations.lock_tenant`, `prospect` and `place` raise.
+    SellingModeUnavailable, and what `prospects.with_tenant` and `reservations.place` raise. Where
+    the capacity is taken the refusal carries the next best `offers`.
     """
     offer = offers.read_token(offer_token, at)
     with transactions.whole():
         # First in the order of locks; it also lines up a tenant's holds before its hold limit.
-        tenant = reservations.lock_tenant(actor.organisation_id)
-        prospect = reservations.prospect(offer, at=at, pay_by=pay_by)
+        tenant, prospect = prospects.with_tenant(
+            offer, organisation_id=actor.organisation_id, at=at, pay_by=pay_by
+        )
         require_tradable(prospect.listing, tenant)
         return keep(
             prospect, tenant=tenant, project_id=project_id, at=at, actor=actor, ssh_keys=ssh_keys
@@ -109,17 +114,43 @@ def keep(
             expires_at=prospect.expires_at,
             at=at,
         )
-    return reservations.place(
-        reservation_public_id=public_id,
-        prospect=prospect,
-        tenant=tenant,
-        standing=standing,
-        project_id=project_id,
-        hold_deposit_minor=deposit,
-        at=at,
-        actor=actor,
-        ssh_keys=ssh_keys,
-    )
+    try:
+        return reservations.place(
+            reservation_public_id=public_id,
+            prospect=prospect,
+            tenant=tenant,
+            standing=standing,
+            project_id=project_id,
+            hold_deposit_minor=deposit,
+            at=at,
+            actor=actor,
+            ssh_keys=ssh_keys,
+        )
+    except (CapacityTaken, ListingClosed) as refusal:
+        # A row said so, no error of the database: what can be had instead may still be read,
+        # before all of it is given up.
+        transaction.set_rollback(False)
+        instead = offers.next_best(
+            claim=prospect.offer, actor=actor, lapsed_count=standing.lapsed_count, at=at
+        )
+        refusal.add(offers=[_in_short(offer) for offer in instead])
+        raise
+
+
+def _in_short(offer: Offer) -> dict[str, object]:
+    """What can be held instead, under the names that a search has for it."""
+    return {
+        "token": offer.token,
+        "expires_at": offer.expires_at,
+        "listing": offer.listing_id,
+        "start_at": offer.start_at,
+        "end_at": offer.end_at,
+        "unit_count": offer.unit_count,
+        "card_count": offer.card_count,
+        "currency": offer.currency,
+        "gross_minor": offer.gross_minor,
+        "card_hour_micro": offer.card_hour_micro,
+    }
 
 
 def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:

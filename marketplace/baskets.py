@@ -16,7 +16,7 @@ from inventory.models import Organisation
 from marketplace import money, policy, reservations
 from marketplace.models import Basket, Lease, Listing, Reservation
 from marketplace.policy import Standing
-from marketplace.reservations import Prospect
+from marketplace.prospects import Prospect
 
 State = Basket.State
 MOST_OFFERS = 20

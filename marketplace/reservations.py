@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,35 +13,16 @@ from inventory import actors, capacity, identifiers, journal, transactions, tran
 from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, Invalid, NotFound
 from inventory.joined import Joined
-from inventory.models import Chip, Organisation, Pool, Project
-from marketplace import approvals, discounts, lease_prices, money, policy
-from marketplace.models import Basket, Lease, Listing, PriceVersion, Reservation, TermsVersion
-from marketplace.money import Price, Quote
-from marketplace.offers import OfferClaim, OfferExpired, OfferInvalid
+from inventory.models import Organisation, Pool, Project
+from marketplace import approvals, lease_prices, policy
+from marketplace.models import Basket, Lease, Listing, Reservation
 from marketplace.policy import Standing
+from marketplace.prospects import Prospect
 
 State = Reservation.State
-PayBy = Reservation.PayBy
 
 _TENANT = Joined(o=Organisation)
 _LOCK_TENANT = "SELECT {columns} FROM inventory_organisation o WHERE o.id = %s FOR NO KEY UPDATE"
-
-# What an offer names, as it stands now.
-_ON_SALE = Joined(
-    p=PriceVersion, t=TermsVersion, l=Listing, pool=Pool, chip=Chip, provider=Organisation
-)
-_BY_OFFER = """
-SELECT {columns} FROM marketplace_priceversion p
-JOIN marketplace_termsversion t ON t.listing_id = p.listing_id
-JOIN marketplace_listing l ON l.id = p.listing_id
-JOIN inventory_pool pool ON pool.id = l.pool_id
-JOIN inventory_chip chip ON chip.code = pool.chip_id
-JOIN inventory_organisation provider ON provider.id = l.provider_id
-WHERE p.public_id = %s AND t.public_id = %s AND l.public_id = %s
-"""
-_PRICE_ID, _TERMS_ID, _LISTING_ID = (
-    model._meta.get_field("public_id") for model in (PriceVersion, TermsVersion, Listing)
-)
 
 
 class ListingClosed(DomainError):
@@ -115,9 +95,7 @@ def lock_tenant(organisation_id: int | None) -> Organisation:
     if found is None:
         raise NotFound("No such organisation")
     tenant: Organisation = found[0]
-    if not tenant.is_tenant:
-        raise Forbidden("This organisation is not registered as a tenant")
-    policy.require_verified(tenant)
+    policy.require_tenant(tenant)
     return tenant
 
 
@@ -125,108 +103,6 @@ def require_single(reservation: Reservation) -> None:
     """Raises InABasket where the locked reservation is held together with others."""
     if reservation.state == State.HELD and reservation.basket_id is not None:
         raise InABasket
-
-
-@dataclass(frozen=True, slots=True)
-class Prospect:
-    """What a hold on an offer would come to, and how long it would last."""
-
-    offer: OfferClaim
-    listing: Listing
-    price: PriceVersion
-    terms: TermsVersion
-    quote: Quote
-    pay_by: str
-    expires_at: datetime
-    decide_by: datetime | None  # where the listing sells by approval
-    approvals_needed: int
-    kind: Reservation.Kind = Reservation.Kind.REGULAR
-
-    @property
-    def ask(self) -> policy.Ask:
-        """What the rules of a hold look at."""
-        return policy.Ask(
-            chip_class=self.listing.pool.chip.chip_class,
-            card_count=self.quote.card_count,
-            period=self.offer.period,
-            currency=self.quote.currency,
-            gross_minor=self.quote.gross_minor,
-        )
-
-    def hold_terms(self, *, lapsed_count: int, at: datetime) -> policy.HoldTerms:
-        """What holding it costs a tenant with that many lapsed holds behind it."""
-        return policy.hold_terms(
-            lapsed_count=lapsed_count,
-            # What the provider takes to decide is no time that the tenant pays for.
-            at=self.decide_by or at,
-            pay_by=self.pay_by,
-            start=self.offer.period.start,
-            lead_seconds=self.listing.pool.lead_seconds,
-        )
-
-
-def prospect(offer: OfferClaim, *, at: datetime, pay_by: str = PayBy.WALLET) -> Prospect:
-    """By the price and terms the offer was signed with, however the listing has changed since.
-
-    Raises OfferInvalid, OfferExpired, AmountTooLarge, BankHoldUnavailable, and Invalid outside
-    the terms.
-    """
-    try:
-        ids = [
-            _PRICE_ID.parse(offer.price_id),
-            _TERMS_ID.parse(offer.terms_id),
-            _LISTING_ID.parse(offer.listing_id),
-        ]
-    except ValidationError as error:
-        raise OfferInvalid from error
-    found = _ON_SALE.first(_BY_OFFER, ids)
-    if found is None:
-        raise OfferInvalid
-    price, terms, listing, pool, chip, provider = found
-    pool.chip, listing.pool, listing.provider = chip, pool, provider
-    _check_terms(terms, offer)
-    discount_bps = discounts.share_off(
-        discounts.tiers(price.discounts),
-        hours=offer.period.seconds // 3600,
-        cards=offer.unit_count * pool.unit_cards,
-    )
-    quote = money.quote(
-        price=Price.of(price).less(discount_bps),
-        unit_cards=pool.unit_cards,
-        cards_per_node=pool.cards_per_node,
-        unit_count=offer.unit_count,
-        period=offer.period,
-    )
-    decide_by, members = deciding(listing, terms, quote, start=offer.period.start, at=at)
-    return Prospect(
-        offer=offer,
-        listing=listing,
-        price=price,
-        terms=terms,
-        quote=quote,
-        pay_by=pay_by,
-        expires_at=_expires_at(offer, pool, decide_by or at, pay_by),
-        decide_by=decide_by,
-        approvals_needed=members,
-    )
-
-
-def deciding(
-    listing: Listing, terms: TermsVersion, quote: Quote, *, start: datetime, at: datetime
-) -> tuple[datetime | None, int]:
-    """Until when how many of the provider's members decide; nobody where it sells at once."""
-    if listing.mode != Listing.Mode.APPROVAL:
-        return None, 0
-    decide_by = approvals.decide_by(
-        decide_hours=terms.decide_hours,
-        start=start,
-        lead_seconds=listing.pool.lead_seconds,
-        at=at,
-    )
-    members = approvals.needed(
-        provider_id=listing.provider_id, amount_minor=quote.gross_minor, currency=quote.currency
-    )
-    return decide_by, members
 
 
 def place(
@@ -472,27 +348,6 @@ def due(*, at: datetime, limit: int) -> list[int]:
     return found
 
 
-def check_hours(terms: TermsVersion, hours: float) -> None:
-    """Whether a lease may be so long. Raises Invalid."""
-    if (
-        not terms.minimum_hours <= hours <= terms.maximum_hours
-        or (hours - terms.minimum_hours) % terms.hour_step
-    ):
-        raise Invalid("The units or the period lie outside the listing's terms")
-
-
-def _check_terms(terms: TermsVersion, offer: OfferClaim) -> None:
-    """Search offers nothing outside the terms; whoever builds an offer by hand is held to them."""
-    check_hours(terms, offer.period.seconds / 3600)
-    units = offer.unit_count
-    if (
-        not terms.minimum_units <= units <= (terms.maximum_units or units)
-        or (units - terms.minimum_units) % terms.unit_step
-        or offer.period.start.timestamp() % terms.start_grid_seconds
-    ):
-        raise Invalid("The units or the period lie outside the listing's terms")
-
-
 def _check_ssh_keys(lines: Sequence[str]) -> None:
     for line in lines:
         try:
@@ -513,12 +368,3 @@ def _decide_facts(prospect: Prospect) -> dict[str, object]:
 def _require_own_project(project_id: int, tenant_id: int) -> None:
     if not Project.objects.filter(pk=project_id, organisation_id=tenant_id).exists():
         raise NotFound("No such project")
-
-
-def _expires_at(offer: OfferClaim, pool: Pool, at: datetime, pay_by: str) -> datetime:
-    """Raises OfferExpired where the lease should have started already."""
-    if offer.period.start < at:
-        raise OfferExpired("The lease would have started before it was held")
-    return policy.expires_at(
-        at, start=offer.period.start, lead_seconds=pool.lead_seconds, pay_by=pay_by
-    )

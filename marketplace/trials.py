@@ -10,11 +10,11 @@ from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid, NotFound
 from inventory.models import Allocation, Organisation
 from inventory.periods import HOUR, Period, floor_hour
-from marketplace import discounts, money, policy, reservations
+from marketplace import discounts, money, policy, prospects, reservations
 from marketplace.models import Lease, Listing, PriceVersion, Reservation, TermsVersion
 from marketplace.money import Price, Quote
 from marketplace.offers import OfferClaim
-from marketplace.reservations import Prospect
+from marketplace.prospects import Prospect
 
 Kind = Reservation.Kind
 State = Reservation.State
@@ -95,7 +95,7 @@ def prospect(
         unit_count=units,
         period=period,
     )
-    decide_by, members = reservations.deciding(listing, terms, quote, start=start, at=at)
+    decide_by, members = prospects.deciding(listing, terms, quote, start=start, at=at)
     expires_at = policy.expires_at(decide_by or at, start=start, lead_seconds=pool.lead_seconds)
     return Prospect(
         offer=OfferClaim(
@@ -136,7 +136,7 @@ def conversion(*, trial: Lease, hours: int, from_at: datetime | None, at: dateti
     seam = from_at or own.end
     if not max(at, own.start) < seam <= own.end or (seam != own.end and seam != floor_hour(seam)):
         raise Invalid("A trial goes on from a full hour (UTC) to come, or from its end")
-    reservations.check_hours(terms, hours)
+    prospects.check_hours(terms, hours)
     period, pool = Period(seam, seam + hours * HOUR), trial.allocation.pool
     discount_bps = discounts.share_off(
         discounts.tiers(price.discounts), hours=hours, cards=trial.card_count

@@ -56,21 +56,26 @@ def search(*, request: OfferRequest, actor: Actor, at: datetime) -> OfferResults
     )
 
 
-def next_best(*, claim: OfferClaim, actor: Actor, at: datetime) -> tuple[Offer, ...]:
+def next_best(
+    *, claim: OfferClaim, actor: Actor, lapsed_count: int, at: datetime
+) -> tuple[Offer, ...]:
     """Up to three fresh offers for the need behind an offer that can no longer be held.
 
     The same cards of the same chip for as long, from the same start on and within 30 days
-    after it. Never raises and locks nothing; reads the process's map where it is fresh.
+    after it. Never raises, reads nothing but the process's map where it is fresh: the
+    transaction of the refused hold may be spent.
     """
     try:
-        return _next_best(claim, actor, at)
+        return _next_best(claim, actor, lapsed_count, at)
     except Exception:
         # The refusal it goes with is worth more than what comes with it.
         logger.exception("Nothing could be offered instead")
         return ()
 
 
-def _next_best(claim: OfferClaim, actor: Actor, at: datetime) -> tuple[Offer, ...]:
+def _next_best(
+    claim: OfferClaim, actor: Actor, lapsed_count: int, at: datetime
+) -> tuple[Offer, ...]:
     map_ = search_map.glance(at)
     stall = next((each for each in map_.stalls if each.ware.public_id == claim.listing_id), None)
     if stall is None:
@@ -91,8 +96,7 @@ def _next_best(claim: OfferClaim, actor: Actor, at: datetime) -> tuple[Offer, ..
         # What was just refused may still stand on the map.
         if (each.stall.ware.public_id, each.period.start) != (claim.listing_id, claim.period.start)
     ]
-    lapsed = _lapsed_count(actor, at) if fresh else 0
-    return tuple(drafting.draft(each, map_, lapsed, at) for each in fresh[:MOST_NEXT])
+    return tuple(drafting.draft(each, map_, lapsed_count, at) for each in fresh[:MOST_NEXT])
 
 
 def _near(

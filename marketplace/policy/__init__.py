@@ -29,7 +29,7 @@ from marketplace.policy.standings import (
     lapsed_count,
     standing,
 )
-from marketplace.policy.trading import OrganisationUnverified, require_verified
+from marketplace.policy.trading import OrganisationUnverified, require_tenant, require_verified
 from marketplace.policy.trials import NoSuchTrial, check_trial, trial_price
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "hold_bps",
     "hold_terms",
     "lapsed_count",
+    "require_tenant",
     "require_verified",
     "standing",
     "trial_price",

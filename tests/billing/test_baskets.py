@@ -14,7 +14,7 @@ from inventory.capacity import CapacityTaken
 from inventory.errors import DomainError, Invalid, NotFound
 from inventory.models import Allocation, Claim, JournalEntry
 from inventory.transitions import IllegalTransition
-from marketplace import policy, reservations
+from marketplace import policy, prospects, reservations
 from marketplace.baskets import MixedCurrencies
 from marketplace.models import Basket, Lease, Listing, Reservation
 from marketplace.offers import OfferExpired
@@ -76,7 +76,7 @@ def test_all_is_held_until_the_first_would_lapse() -> None:
     basket = books.basket(soon, scene.offer(second, start=100, end=110), at=T0)
 
     alone = books.hold(second, start=100, end=110)
-    assert basket.expires_at == reservations.prospect(soon, at=T0).expires_at <= alone.expires_at
+    assert basket.expires_at == prospects.of(soon, at=T0).expires_at <= alone.expires_at
 
 
 @pytest.mark.parametrize("taken", [0, 1])

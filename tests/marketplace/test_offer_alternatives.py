@@ -89,7 +89,9 @@ def test_the_next_best_serves_the_same_need_and_not_what_was_refused() -> None:
 
     with scene.refused(CapacityTaken):
         scene.hold(claim, tenant=world.stranger())
-    found = offers.next_best(claim=claim, actor=world.actor(world.stranger()), at=T0)
+    found = offers.next_best(
+        claim=claim, actor=world.actor(world.stranger()), lapsed_count=0, at=T0
+    )
 
     assert first.listing_id == listing.public_id
     assert [(offer.listing_id, offer.start_at, offer.unit_count) for offer in found] == [
@@ -105,7 +107,7 @@ def test_the_next_best_of_a_stale_map_is_not_the_refused_offer(settings) -> None
     (first,) = scene.search(units=2).offers
     claim = offers.read_token(first.token, T0)
 
-    found = offers.next_best(claim=claim, actor=world.actor(world.tenant()), at=T0)
+    found = offers.next_best(claim=claim, actor=world.actor(world.tenant()), lapsed_count=0, at=T0)
 
     assert found == ()  # the map still has it free, and it was refused all the same
 
@@ -115,12 +117,14 @@ def test_the_next_best_never_raises(monkeypatch) -> None:
     claim = scene.offer(listing)
     gone = replace(claim, listing_id="lst_" + "0" * 32)
 
+    tenant = world.actor(world.tenant())
+
     def broken(at):
         raise RuntimeError
 
-    assert offers.next_best(claim=gone, actor=world.actor(world.tenant()), at=T0) == ()
+    assert offers.next_best(claim=gone, actor=tenant, lapsed_count=0, at=T0) == ()
     monkeypatch.setattr(search_map, "glance", broken)
-    assert offers.next_best(claim=claim, actor=world.actor(world.tenant()), at=T0) == ()
+    assert offers.next_best(claim=claim, actor=tenant, lapsed_count=0, at=T0) == ()
 
 
 def test_the_next_best_is_cheap_where_the_map_is_fresh(settings) -> None:
@@ -132,6 +136,6 @@ def test_the_next_best_is_cheap_where_the_map_is_fresh(settings) -> None:
     search_map.keep(kept)
 
     with CaptureQueriesContext(connection) as spent:
-        assert offers.next_best(claim=claim, actor=buyer, at=T0)
+        assert offers.next_best(claim=claim, actor=buyer, lapsed_count=0, at=T0)
 
     assert len(spent) == 1  # what a hold costs this tenant

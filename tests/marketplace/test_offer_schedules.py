@@ -8,7 +8,7 @@ import pytest
 
 from inventory import capacity
 from inventory.models import Fabric
-from marketplace import money, reservations
+from marketplace import money, prospects
 from marketplace.asking import TermsInput
 from marketplace.money import Price
 from marketplace.offers import CancellationStep, Maintenance, Payment, read_token
@@ -49,7 +49,7 @@ def test_a_cancellation_is_dated_and_gives_back_what_the_quote_of_it_will_say() 
 
     (found,) = scene.search().offers
     claim = read_token(found.token, T0)
-    price = Price.of(reservations.prospect(claim, at=T0).price)
+    price = Price.of(prospects.of(claim, at=T0).price)
 
     assert [step.until_at for step in found.cancellation_steps] == [
         T0 + hours(1),

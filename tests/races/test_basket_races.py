@@ -12,7 +12,7 @@ from billing import baskets
 from inventory import capacity, verification
 from inventory.errors import Busy, DomainError
 from inventory.models import Organisation
-from marketplace import policy, reservations
+from marketplace import policy, prospects, reservations
 from marketplace.models import Basket, Listing, Reservation
 from tests import world
 from tests.billing import books
@@ -71,7 +71,7 @@ def test_control_pools_taken_as_asked_for_wait_for_each_other() -> None:
                         first_taken.wait(timeout=30)
                     reservations.place(
                         reservation_public_id=None,
-                        prospect=reservations.prospect(offer, at=T0),
+                        prospect=prospects.of(offer, at=T0),
                         tenant=locked,
                         standing=policy.standing(tenant_id=locked.pk, at=T0),
                         project_id=None,
