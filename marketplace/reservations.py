@@ -239,8 +239,6 @@ def place(
             or not listing.provider.is_verified
         ):
             raise ListingClosed
-        if not listing.provider.is_verified:
-            raise ListingClosed
         if listing.provider_id == tenant.pk:
             raise SelfTrade
         if project_id is not None:
