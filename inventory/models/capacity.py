@@ -250,12 +250,14 @@ class Claim(models.Model):
             ),
         ]
         indexes = [
-            # Serves the sweep by both conditions, for claims of any length.
+            # Serves the sweep by both conditions, for claims of any length, and holds all that it
+            # reads: where thousands overlap, their rows are never looked up.
             GistIndex(
                 _as_range("block_id"),
                 F("blocking"),
-                name="claim_live_by_block",
+                name="claim_live_sweep",
                 condition=Q(state__in=CLAIM_LIVE, block__isnull=False),
+                include=("block", "unit_count", "state", "held_until", "allocation"),
             ),
             GistIndex(
                 _as_range("pool_id"),

@@ -28,6 +28,7 @@ CHANGED = {
     "billing_leasetally": "deposit_left_minor gross_minor rated_until",
     "billing_pricetally": "card_seconds exact_denominator exact_numerator fee_minor gross_minor"
     " vat_minor",
+    "billing_quote": "accepted_at amendment_id",
     "billing_settlement": "paid_at state",
     "inventory_allocation": "active_at claim_token claimed_until ended_at failed_at failure_code"
     " next_step_at state",
@@ -42,9 +43,11 @@ CHANGED = {
     "inventory_organisation": "state",
     "inventory_pool": "driver_options state",
     "inventory_user": "is_active language last_login name password",
+    "marketplace_amendment": "child_id declined_at expired_at provider_signed_at"
+    " provider_signed_by signed_at state tenant_signed_at tenant_signed_by withdrawn_at",
     "marketplace_basket": "cancelled_at confirmed_at expired_at state",
-    "marketplace_lease": "active_at cancelled_at closed_at end_reason ended_at ending_at"
-    " failed_at state",
+    "marketplace_lease": "active_at amendment_id cancelled_at closed_at due_minor end_reason"
+    " ended_at ending_at failed_at gross_minor period state warned_of",
     "marketplace_listing": "state",
     "marketplace_quota": "limit_card_hours limit_minor set_at",
     "marketplace_reservation": "cancelled_at committed_card_seconds committed_minor confirmed_at"
