@@ -371,7 +371,14 @@ class PoolEvent(models.Model):
         NODES_CHANGED = "nodes_changed"
         BOUND = "bound"
 
-    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="events")
+    pool = models.ForeignKey(
+        # Found by (pool, ver). An index on the pool alone would be chosen instead, and read
+        # every event of the pool for the newest one.
+        Pool,
+        on_delete=models.PROTECT,
+        related_name="events",
+        db_index=False,
+    )
     ver = models.BigIntegerField()
     epoch = models.IntegerField(default=0)
     kind = models.CharField(max_length=16, choices=Kind)
