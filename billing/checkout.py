@@ -12,6 +12,7 @@ from django.db import transaction
 from billing import closing, ledger, payments
 from billing.ledger import Kind
 from billing.models import Charge, LeaseTally
+from billing.payments import DebtOpen
 from inventory import actors, identifiers, transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, NotFound
@@ -19,6 +20,7 @@ from inventory.models import Organisation
 from marketplace import approvals, leases, offers, policy, reservations
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.money import Amounts
+from marketplace.reservations import Prospect
 
 logger = logging.getLogger(__name__)
 ACTOR = actors.system("holds")
@@ -30,14 +32,6 @@ class SellingModeUnavailable(DomainError):
 
     code = "selling_mode_unavailable"
     title = "This listing cannot be booked here"
-
-
-class DebtOpen(DomainError):
-    """The tenant owes for hours it used; it pays them before it makes another deal."""
-
-    code = "debt_open"
-    title = "What was used before has to be paid first"
-    status = 402
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,66 +67,85 @@ def hold(
         # First in the order of locks; it also lines up a tenant's holds before its hold limit.
         tenant = reservations.lock_tenant(actor.organisation_id)
         prospect = reservations.prospect(offer, at=at, pay_by=pay_by)
-        _require_tradable(prospect.listing, tenant)
-        quote = prospect.quote
-        standing = policy.standing(
-            tenant_id=tenant.pk,
-            project_id=project_id,
-            key_id=actor.label if actor.kind == "key" else None,
-            discreet=actor.project_id is not None,
+        require_tradable(prospect.listing, tenant)
+        return keep(
+            prospect, tenant=tenant, project_id=project_id, at=at, actor=actor, ssh_keys=ssh_keys
+        )
+
+
+def standing_of(
+    tenant: Organisation, *, project_id: int | None, at: datetime, actor: Actor
+) -> policy.Standing:
+    """Of the locked tenant, as this actor's hold in that project is held against it."""
+    return policy.standing(
+        tenant_id=tenant.pk,
+        project_id=project_id,
+        key_id=actor.label if actor.kind == "key" else None,
+        discreet=actor.project_id is not None,
+        at=at,
+    )
+
+
+def keep(
+    prospect: Prospect,
+    *,
+    tenant: Organisation,
+    project_id: int | None,
+    at: datetime,
+    actor: Actor,
+    ssh_keys: Sequence[str] = (),
+) -> Reservation:
+    """The deposit is kept aside and the capacity held, for the locked tenant. Raises
+    InsufficientFunds, and what `reservations.place` raises."""
+    quote, public_id = prospect.quote, identifiers.new("rsv")
+    standing = standing_of(tenant, project_id=project_id, at=at, actor=actor)
+    terms = prospect.hold_terms(lapsed_count=standing.lapsed_count, at=at)
+    deposit = terms.deposit_minor(quote.gross_minor)
+    if deposit:
+        ledger.place_hold(
+            key=_hold_key(public_id),
+            account=ledger.wallet(tenant, quote.currency),
+            amount_minor=deposit,
+            expires_at=prospect.expires_at,
             at=at,
         )
-        terms = prospect.hold_terms(lapsed_count=standing.lapsed_count, at=at)
-        deposit = terms.deposit_minor(quote.gross_minor)
-        public_id = identifiers.new("rsv")
-        if deposit:
-            ledger.place_hold(
-                key=_hold_key(public_id),
-                account=ledger.wallet(tenant, quote.currency),
-                amount_minor=deposit,
-                expires_at=prospect.expires_at,
-                at=at,
-            )
-        return reservations.place(
-            reservation_public_id=public_id,
-            prospect=prospect,
-            tenant=tenant,
-            standing=standing,
-            project_id=project_id,
-            hold_deposit_minor=deposit,
-            at=at,
-            actor=actor,
-            ssh_keys=ssh_keys,
-        )
+    return reservations.place(
+        reservation_public_id=public_id,
+        prospect=prospect,
+        tenant=tenant,
+        standing=standing,
+        project_id=project_id,
+        hold_deposit_minor=deposit,
+        at=at,
+        actor=actor,
+        ssh_keys=ssh_keys,
+    )
 
 
 def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
     """What is due moves from the wallet to the lease's deposit, and the deal is a lease.
 
     Locks the reservation, the wallet, and the pool last. Not idempotent: a second one finds
-    the reservation confirmed. Raises NotFound, ApprovalPending, OrganisationUnverified,
-    DebtOpen, InsufficientFunds, HoldExpired, IllegalTransition.
+    the reservation confirmed. Raises NotFound, InABasket, ApprovalPending,
+    OrganisationUnverified, DebtOpen, InsufficientFunds, HoldExpired, IllegalTransition.
     """
     with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
+        reservations.require_single(reservation)
         approvals.require_approved(reservation, at)
         tenant, currency = reservation.tenant, reservation.currency
         policy.require_verified(tenant)
         if reservation.state == State.HELD:  # any other is refused by reservations.confirm
-            wallet, deposit = ledger.wallet(tenant, currency), ledger.deposit(tenant, currency)
-            owed = ledger.receivable(tenant, currency)
-            if debt_minor := ledger.lock([wallet, deposit, owed])[owed]:
-                raise DebtOpen(owed_minor=debt_minor, currency=currency)
+            lock_purse(tenant, currency)
             _release_hold(reservation, at)
-            if reservation.due_minor:
-                ledger.post(
-                    kind=Kind.DEAL_FUNDED,
-                    key=f"deal:{reservation.public_id}:funded",
-                    entries=[(wallet, reservation.due_minor), (deposit, -reservation.due_minor)],
-                    at=at,
-                    actor=actor,
-                    external_reference=reservation.public_id,
-                )
+            fund(
+                tenant,
+                currency=currency,
+                due_minor=reservation.due_minor,
+                public_id=reservation.public_id,
+                at=at,
+                actor=actor,
+            )
         lease = reservations.confirm(reservation=reservation, at=at, actor=actor)
         LeaseTally.objects.create(lease=lease, deposit_left_minor=reservation.due_minor)
     return lease
@@ -150,22 +163,32 @@ def quote_cancel(*, reservation_public_id: str, at: datetime, actor: Actor) -> C
     return _cancel_quote(reservation, at)
 
 
-def cancel(*, reservation_public_id: str, at: datetime, actor: Actor, reason: str) -> Reservation:
+def cancel(
+    *,
+    reservation_public_id: str,
+    at: datetime,
+    actor: Actor,
+    reason: str,
+    as_of: datetime | None = None,
+) -> Reservation:
     """The deal is given back: free while held; by its terms while its lease waits to start.
+
+    `as_of` is the instant of a quote that still holds: the refund is the one quoted then.
 
     A confirmed one: the refund goes from the deposit to the wallet, the kept share becomes a
     charge. What comes free pays what the tenant owes first. Locks reservation, lease, tally,
-    balances, and the pool last. Not idempotent. Raises NotFound, CancelWindowClosed,
+    balances, and the pool last. Not idempotent. Raises NotFound, InABasket, CancelWindowClosed,
     IllegalTransition.
     """
     with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
+        reservations.require_single(reservation)
         if reservation.state != State.CONFIRMED:
             if reservation.state == State.HELD:
                 _give_hold_back(reservation, at=at, actor=actor)
             return reservations.cancel(reservation=reservation, at=at, actor=actor, reason=reason)
         lease = leases.lock(reservation.lease.pk)
-        quote = _cancel_quote(reservation, at, lease)
+        quote = _cancel_quote(reservation, as_of or at, lease)
         tally = LeaseTally.objects.select_for_update(no_key=True).get(lease=lease)
         _settle_cancelled(lease, tally, quote, at=at, actor=actor)
         closing.mark_closed(
@@ -236,11 +259,44 @@ def _lock_visible(public_id: str, actor: Actor) -> Reservation:
     return reservation
 
 
-def _require_tradable(listing: Listing, tenant: Organisation) -> None:
+def require_tradable(listing: Listing, tenant: Organisation) -> None:
+    """Raises SelfTrade, SellingModeUnavailable."""
     if listing.provider_id == tenant.pk:
         raise reservations.SelfTrade
     if listing.selling != Listing.Selling.AGENCY:
         raise SellingModeUnavailable(selling=listing.selling)
+
+
+def lock_purse(tenant: Organisation, currency: str) -> None:
+    """The balances that funding a deal touches are locked. Raises DebtOpen."""
+    owed = ledger.receivable(tenant, currency)
+    wallet, deposit = ledger.wallet(tenant, currency), ledger.deposit(tenant, currency)
+    if debt_minor := ledger.lock([wallet, deposit, owed])[owed]:
+        raise DebtOpen(owed_minor=debt_minor, currency=currency)
+
+
+def fund(
+    tenant: Organisation,
+    *,
+    currency: str,
+    due_minor: int,
+    public_id: str,
+    at: datetime,
+    actor: Actor,
+) -> None:
+    """Wallet → deposit, for the reservation or basket of that id. Raises InsufficientFunds."""
+    if due_minor:
+        ledger.post(
+            kind=Kind.DEAL_FUNDED,
+            key=f"deal:{public_id}:funded",
+            entries=[
+                (ledger.wallet(tenant, currency), due_minor),
+                (ledger.deposit(tenant, currency), -due_minor),
+            ],
+            at=at,
+            actor=actor,
+            external_reference=public_id,
+        )
 
 
 def _hold_key(reservation_public_id: str) -> str:

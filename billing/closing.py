@@ -6,10 +6,11 @@ import logging
 from datetime import datetime
 
 from django.db import connection, transaction
+from django.db.models import Sum
 
 from billing import ledger, payments
 from billing.ledger import Kind
-from billing.models import LeaseTally
+from billing.models import Charge, LeaseTally, PriceTally
 from inventory import actors, journal
 from inventory.actors import Actor
 from inventory.errors import DomainError
@@ -69,12 +70,23 @@ def _close(lease_id: int, at: datetime) -> bool:
         tally.save(update_fields=["deposit_left_minor"])
     mark_closed(lease, charged_minor=tally.gross_minor, returned_minor=rest, at=at, actor=ACTOR)
     # What was not delivered is the tenant's to commit again.
+    delivered = PriceTally.objects.filter(price__lease=lease).aggregate(
+        card_seconds=Sum("card_seconds", default=0)
+    )["card_seconds"]
     reservation.save(
         update_fields=reservations.commits(
-            reservation, minor=max(tally.gross_minor, 0), card_seconds=max(tally.card_seconds, 0)
+            reservation,
+            minor=max(tally.gross_minor, 0) + kept_minor(lease),
+            card_seconds=max(delivered, 0),
         )
     )
     return True
+
+
+def kept_minor(lease: Lease) -> int:
+    """What the lease's changes have left with its provider, fee and VAT included."""
+    kept = lease.charges.filter(kind=Charge.Kind.LEAVING)
+    return int(kept.aggregate(minor=Sum("gross_minor", default=0))["minor"])
 
 
 def mark_closed(

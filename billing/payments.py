@@ -23,6 +23,14 @@ State = BankReceipt.State
 LARGEST_RECEIPT_MINOR = 10**15
 
 
+class DebtOpen(DomainError):
+    """The tenant owes for hours it used; it pays them before it makes another deal."""
+
+    code = "debt_open"
+    title = "What was used before has to be paid first"
+    status = 402
+
+
 class SamePerson(Forbidden):
     """Whoever recorded a receipt does not decide on it."""
 

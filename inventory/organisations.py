@@ -32,6 +32,7 @@ _RUNS = frozenset(
         "inventory:write",
         "listings:write",
         "reservations:write",
+        "leases:write",
         "credentials:reveal",
     }
 )

@@ -153,6 +153,16 @@ RULES: dict[str, str] = {
         SELECT id::text, format('%%s units off at %%s', sum(d), t)
         FROM edges GROUP BY id, t HAVING sum(d) <> 0
     """,
+    "an event names a pool, a block and a claim that exist": """
+        SELECT e.id::text,
+               format('pool %%s, block %%s, claim %%s', e.pool_id, e.block_id, e.claim_id)
+        FROM inventory_poolevent e
+        LEFT JOIN inventory_pool p ON p.id = e.pool_id
+        LEFT JOIN inventory_block b ON b.id = e.block_id AND b.pool_id = e.pool_id
+        LEFT JOIN inventory_claim c ON c.id = e.claim_id AND c.pool_id = e.pool_id
+        WHERE p.id IS NULL OR (e.block_id IS NOT NULL AND b.id IS NULL)
+           OR (e.claim_id IS NOT NULL AND c.id IS NULL)
+    """,
     "every version of a pool has its event": """
         SELECT v.pool_id::text, format('version %%s, %%s events up to %%s', v.ver, count(e.id),
                                        coalesce(max(e.ver), 0))

@@ -64,6 +64,8 @@ class TermsInput:
     maximum_units: int | None = None
     start_grid_seconds: int = 3600
     cancellation: Sequence[Sequence[int]] = ((168, 10_000), (72, 5_000), (24, 2_000))
+    leaving: Sequence[Sequence[int]] = ((720, 9_000), (168, 7_000), (24, 5_000), (0, 3_000))
+    withdrawal: Sequence[Sequence[int]] = ((720, 1_000), (168, 3_000))
     decide_hours: int = 24
     trial_units: int = 0
     trial_hours: int = 0
@@ -147,18 +149,38 @@ def check_terms(terms: TermsInput, unit_count: int) -> None:
         raise InvalidTerms("The start grid divides a day, and is a minute at least")
     if not 1 <= terms.decide_hours <= THIRTY_DAYS_HOURS:
         raise InvalidTerms("The time to decide lies between one hour and 30 days")
-    _check_cancellation(terms.cancellation)
+    _check_schedules(terms)
     _check_trial(terms, unit_count)
 
 
-def _check_cancellation(steps: Sequence[Sequence[int]]) -> None:
+def _check_schedules(terms: TermsInput) -> None:
+    _check_steps(
+        terms.cancellation,
+        shape="A cancellation step is [hours before the start, basis points]",
+        order="Cancellation steps go down, in hours and in what is refunded",
+    )
+    _check_steps(
+        terms.leaving,
+        shape="A step of leaving is [hours before the new end, basis points]",
+        order="Steps of leaving go down, in hours and in what is refunded",
+    )
+    _check_steps(
+        # Turned round: the shorter the notice, the more a withdrawal costs.
+        [(step[0], money.WHOLE_BPS - step[1]) if len(step) == 2 else step
+         for step in terms.withdrawal],
+        shape="A step of withdrawal is [hours of notice, basis points]",
+        order="Steps of withdrawal go down in hours and up in compensation",
+    )  # fmt: skip
+
+
+def _check_steps(steps: Sequence[Sequence[int]], *, shape: str, order: str) -> None:
     last_hours, last_bps = 10**6, money.WHOLE_BPS
     for step in steps:
         if len(step) != 2:
-            raise InvalidTerms("A cancellation step is [hours before the start, basis points]")
+            raise InvalidTerms(shape)
         hours, bps = step
         if not 0 <= hours < last_hours or not 0 <= bps <= last_bps:
-            raise InvalidTerms("Cancellation steps go down, in hours and in what is refunded")
+            raise InvalidTerms(order)
         last_hours, last_bps = hours, bps
 
 

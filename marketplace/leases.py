@@ -1,4 +1,4 @@
-"""Contracts: cancelled before their start, or moved along after their machines."""
+"""Contracts: changed as both sides signed, or moved along after their machines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inventory.errors import DomainError, NotFound
 from inventory.models import Allocation
 from inventory.periods import Period
 from marketplace import money
-from marketplace.models import Lease
+from marketplace.models import Amendment, Lease
 from marketplace.money import Cancellation, Price
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,10 @@ FOLLOWS = {
     Machine.DELIVERING: State.DELIVERING,
     Machine.ACTIVE: State.ACTIVE,
     Machine.CANCELLED: State.CANCELLED,
+}
+_AGREED_ENDS: dict[str, str] = {
+    Amendment.Kind.LEAVE: Lease.EndReason.LEFT_EARLY,
+    Amendment.Kind.WITHDRAW: Lease.EndReason.WITHDRAWN_BY_PROVIDER,
 }
 _ROUTE = [State.SCHEDULED, State.DELIVERING, State.ACTIVE, State.ENDING, State.ENDED]
 
@@ -54,9 +58,7 @@ def quote_cancel(*, lease: Lease, at: datetime) -> Cancellation:
 
     Raises CancelWindowClosed.
     """
-    start = Period.of(lease.period).start
-    if lease.state != State.SCHEDULED or at >= start:
-        raise CancelWindowClosed(state=lease.state, start_at=start)
+    start = require_cancellable(lease=lease, at=at)
     return money.cancellation(
         price=Price.agreed(lease),
         schedule=lease.terms.cancellation,
@@ -66,7 +68,22 @@ def quote_cancel(*, lease: Lease, at: datetime) -> Cancellation:
     )
 
 
-def cancel(*, lease: Lease, at: datetime, actor: Actor, reason: str) -> Lease:
+def require_cancellable(*, lease: Lease, at: datetime) -> datetime:
+    """The start that is still to come. Raises CancelWindowClosed."""
+    start = Period.of(lease.period).start
+    if lease.state != State.SCHEDULED or at >= start:
+        raise CancelWindowClosed(state=lease.state, start_at=start)
+    return start
+
+
+def cancel(
+    *,
+    lease: Lease,
+    at: datetime,
+    actor: Actor,
+    reason: str,
+    end_reason: str = Lease.EndReason.CANCELLED_BY_TENANT,
+) -> Lease:
     """The locked lease is over before it began; its capacity is free again.
 
     The caller moves the money by `quote_cancel` in the same transaction. Locks the pool.
@@ -75,7 +92,7 @@ def cancel(*, lease: Lease, at: datetime, actor: Actor, reason: str) -> Lease:
     if lease.state == State.SCHEDULED and at >= Period.of(lease.period).start:
         raise CancelWindowClosed(state=lease.state)
     with transactions.whole():
-        lease.end_reason = Lease.EndReason.CANCELLED_BY_TENANT
+        lease.end_reason = end_reason
         transitions.advance(
             lease,
             to=State.CANCELLED,
@@ -85,6 +102,19 @@ def cancel(*, lease: Lease, at: datetime, actor: Actor, reason: str) -> Lease:
             changed=("end_reason",),
         )
         capacity.release(allocation_id=lease.allocation_id, at=at, actor=actor, reason=reason)
+    return lease
+
+
+def amend(*, lease: Lease, amendment: Amendment) -> Lease:
+    """The locked lease is as the signed amendment says; the database refuses any other values.
+
+    The caller changes the capacity and moves the money in the same transaction. Not idempotent.
+    """
+    lease.period = amendment.period
+    lease.gross_minor = amendment.gross_minor
+    lease.due_minor = amendment.due_minor
+    lease.amendment = amendment
+    lease.save(update_fields=["period", "gross_minor", "due_minor", "amendment"])
     return lease
 
 
@@ -132,9 +162,8 @@ def follow(*, lease_id: int, at: datetime) -> Lease:
         for to in _way(State(lease.state), _target(allocation)):
             changed: tuple[str, ...] = ()
             if to in (State.ENDING, State.FAILED):
-                completed = lease.end_reason or Lease.EndReason.COMPLETED
                 failed = to == State.FAILED
-                lease.end_reason = Lease.EndReason.DELIVERY_FAILED if failed else completed
+                lease.end_reason = Lease.EndReason.DELIVERY_FAILED if failed else _why(lease)
                 changed = ("end_reason",)
             transitions.advance(
                 lease,
@@ -174,6 +203,14 @@ def sweep(*, at: datetime, limit: int = 500) -> int:
         else:
             moved += 1
     return moved
+
+
+def _why(lease: Lease) -> str:
+    """Why a lease ends that does: what was ordered, else what its last end was agreed for."""
+    if lease.end_reason:
+        return str(lease.end_reason)
+    kind = str(lease.amendment.kind) if lease.amendment else ""
+    return _AGREED_ENDS.get(kind, Lease.EndReason.COMPLETED)
 
 
 def _target(allocation: Allocation) -> State:

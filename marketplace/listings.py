@@ -342,7 +342,12 @@ def _add_terms(listing: Listing, number: int, terms: TermsInput, at: datetime) -
         listing=listing,
         version=number,
         created_at=at,
-        **asdict(terms) | {"cancellation": _lists(terms.cancellation)},
+        **asdict(terms)
+        | {
+            "cancellation": _lists(terms.cancellation),
+            "leaving": _lists(terms.leaving),
+            "withdrawal": _lists(terms.withdrawal),
+        },
     )
 
 

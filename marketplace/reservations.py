@@ -15,8 +15,8 @@ from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, Invalid, NotFound
 from inventory.joined import Joined
 from inventory.models import Chip, Organisation, Pool, Project
-from marketplace import approvals, discounts, money, policy
-from marketplace.models import Lease, Listing, PriceVersion, Reservation, TermsVersion
+from marketplace import approvals, discounts, lease_prices, money, policy
+from marketplace.models import Basket, Lease, Listing, PriceVersion, Reservation, TermsVersion
 from marketplace.money import Price, Quote
 from marketplace.offers import OfferClaim, OfferExpired, OfferInvalid
 from marketplace.policy import Standing
@@ -67,6 +67,13 @@ class SshKeyInvalid(Invalid):
     title = "This is no public SSH key"
 
 
+class InABasket(DomainError):
+    """It is held together with others: the basket is confirmed or given back, not this one."""
+
+    code = "in_a_basket"
+    title = "The reservation is part of a basket"
+
+
 class NotYetDue(DomainError):
     """The hold has not lapsed yet."""
 
@@ -114,6 +121,12 @@ def lock_tenant(organisation_id: int | None) -> Organisation:
     return tenant
 
 
+def require_single(reservation: Reservation) -> None:
+    """Raises InABasket where the locked reservation is held together with others."""
+    if reservation.state == State.HELD and reservation.basket_id is not None:
+        raise InABasket
+
+
 @dataclass(frozen=True, slots=True)
 class Prospect:
     """What a hold on an offer would come to, and how long it would last."""
@@ -127,6 +140,7 @@ class Prospect:
     expires_at: datetime
     decide_by: datetime | None  # where the listing sells by approval
     approvals_needed: int
+    kind: Reservation.Kind = Reservation.Kind.REGULAR
 
     @property
     def ask(self) -> policy.Ask:
@@ -183,19 +197,7 @@ def prospect(offer: OfferClaim, *, at: datetime, pay_by: str = PayBy.WALLET) -> 
         unit_count=offer.unit_count,
         period=offer.period,
     )
-    decide_by, members = None, 0
-    if listing.mode == Listing.Mode.APPROVAL:
-        decide_by = approvals.decide_by(
-            decide_hours=terms.decide_hours,
-            start=offer.period.start,
-            lead_seconds=pool.lead_seconds,
-            at=at,
-        )
-        members = approvals.needed(
-            provider_id=listing.provider_id,
-            amount_minor=quote.gross_minor,
-            currency=quote.currency,
-        )
+    decide_by, members = deciding(listing, terms, quote, start=offer.period.start, at=at)
     return Prospect(
         offer=offer,
         listing=listing,
@@ -209,6 +211,24 @@ def prospect(offer: OfferClaim, *, at: datetime, pay_by: str = PayBy.WALLET) -> 
     )
 
 
+def deciding(
+    listing: Listing, terms: TermsVersion, quote: Quote, *, start: datetime, at: datetime
+) -> tuple[datetime | None, int]:
+    """Until when how many of the provider's members decide; nobody where it sells at once."""
+    if listing.mode != Listing.Mode.APPROVAL:
+        return None, 0
+    decide_by = approvals.decide_by(
+        decide_hours=terms.decide_hours,
+        start=start,
+        lead_seconds=listing.pool.lead_seconds,
+        at=at,
+    )
+    members = approvals.needed(
+        provider_id=listing.provider_id, amount_minor=quote.gross_minor, currency=quote.currency
+    )
+    return decide_by, members
+
+
 def place(
     *,
     reservation_public_id: str | None,
@@ -220,12 +240,14 @@ def place(
     at: datetime,
     actor: Actor,
     ssh_keys: Sequence[str] = (),
+    basket: Basket | None = None,
 ) -> Reservation:
     """Capacity is kept for the locked tenant until the prospect's `expires_at`.
 
-    The standing was read after the tenant was locked. Locks the pool. Raises ListingClosed,
-    SelfTrade, HoldLimit, QuotaExceeded, NotFound (project), SshKeyInvalid, and what
-    `capacity.claim` raises. Not idempotent: the entry's key is.
+    The standing was read after the tenant was locked; within a `basket` its rules have been
+    held against all of it. Locks the pool. Raises ListingClosed, SelfTrade, HoldLimit,
+    QuotaExceeded, NotFound (project), SshKeyInvalid, and what `capacity.claim` raises. Not
+    idempotent: the entry's key is.
     """
     _check_ssh_keys(ssh_keys)
     offer, listing, quote = prospect.offer, prospect.listing, prospect.quote
@@ -239,15 +261,14 @@ def place(
             or not listing.provider.is_verified
         ):
             raise ListingClosed
-        if not listing.provider.is_verified:
-            raise ListingClosed
         if listing.provider_id == tenant.pk:
             raise SelfTrade
         if project_id is not None:
             _require_own_project(project_id, tenant.pk)
         ask = prospect.ask
-        policy.check_hold_limit(standing, ask)
-        policy.check_quotas(standing, ask)
+        if basket is None:
+            policy.check_hold_limit(standing, ask)
+            policy.check_quotas(standing, ask)
         allocation = capacity.claim(
             pool_id=listing.pool_id,
             block_ids=[listing.block_id],
@@ -268,6 +289,9 @@ def place(
             price=prospect.price,
             terms=prospect.terms,
             allocation=allocation,
+            basket=basket,
+            kind=prospect.kind,
+            trial_pool=listing.pool if prospect.kind == Reservation.Kind.TRIAL else None,
             unit_count=offer.unit_count,
             card_count=quote.card_count,
             pay_by=prospect.pay_by,
@@ -307,42 +331,72 @@ def place(
     return reservation
 
 
-def confirm(*, reservation: Reservation, at: datetime, actor: Actor) -> Lease:
+def confirm(
+    *, reservation: Reservation, at: datetime, actor: Actor, parent: Lease | None = None
+) -> Lease:
     """The locked reservation becomes a lease with the same price, units, period and terms.
+
+    `parent` is the lease that it adds units to.
 
     The caller has moved the money in the same transaction. Locks the pool. Raises
     ApprovalPending, IllegalTransition, HoldExpired. Not idempotent.
     """
     with transactions.whole():
-        approvals.require_approved(reservation, at)
-        transitions.advance(reservation, to=State.CONFIRMED, at=at, actor=actor)
-        pool = reservation.allocation.pool
-        lease = Lease(
-            reservation=reservation,
-            provider=reservation.provider,
-            tenant=reservation.tenant,
-            project_id=reservation.project_id,
-            listing=reservation.listing,
-            price_id=reservation.price_id,
-            terms_id=reservation.terms_id,
-            allocation=reservation.allocation,
-            unit_count=reservation.unit_count,
-            card_count=reservation.unit_count * pool.unit_cards,
-            period=reservation.period,
-            currency=reservation.currency,
-            gross_minor=reservation.gross_minor,
-            due_minor=reservation.due_minor,
-            discount_bps=reservation.discount_bps,
-            created_at=at,
-        )
-        journal.create(
-            lease,
-            event="lease.scheduled",
-            actor=actor,
-            at=at,
-            data={"reservation": reservation.public_id},
-        )
+        lease = _begin_lease(reservation, parent=parent, at=at, actor=actor)
         capacity.confirm(allocation_id=reservation.allocation_id, at=at, actor=actor)
+    return lease
+
+
+def confirm_all(*, rows: Sequence[Reservation], at: datetime, actor: Actor) -> list[Lease]:
+    """As `confirm` for each of the locked reservations, or for none. Locks the pools in the
+    order of their ids."""
+    with transactions.whole():
+        leases = [_begin_lease(row, at=at, actor=actor) for row in rows]
+        capacity.confirm_all(allocation_ids=[row.allocation_id for row in rows], at=at, actor=actor)
+    return leases
+
+
+def _begin_lease(
+    reservation: Reservation, *, at: datetime, actor: Actor, parent: Lease | None = None
+) -> Lease:
+    approvals.require_approved(reservation, at)
+    transitions.advance(reservation, to=State.CONFIRMED, at=at, actor=actor)
+    return lease_of(reservation, at=at, actor=actor, parent=parent)
+
+
+def lease_of(
+    reservation: Reservation, *, at: datetime, actor: Actor, parent: Lease | None = None
+) -> Lease:
+    """The lease of a reservation that was confirmed just now, with its first price."""
+    pool = reservation.allocation.pool
+    lease = Lease(
+        reservation=reservation,
+        provider=reservation.provider,
+        tenant=reservation.tenant,
+        project_id=reservation.project_id,
+        listing=reservation.listing,
+        price_id=reservation.price_id,
+        terms_id=reservation.terms_id,
+        allocation=reservation.allocation,
+        kind=reservation.kind,
+        parent=parent,
+        unit_count=reservation.unit_count,
+        card_count=reservation.unit_count * pool.unit_cards,
+        period=reservation.period,
+        currency=reservation.currency,
+        gross_minor=reservation.gross_minor,
+        due_minor=reservation.due_minor,
+        discount_bps=reservation.discount_bps,
+        created_at=at,
+    )
+    journal.create(
+        lease,
+        event="lease.scheduled",
+        actor=actor,
+        at=at,
+        data={"reservation": reservation.public_id},
+    )
+    lease_prices.begin(lease=lease, at=at)
     return lease
 
 
@@ -410,7 +464,7 @@ def commits(reservation: Reservation, *, minor: int, card_seconds: int) -> tuple
 def due(*, at: datetime, limit: int) -> list[int]:
     """Numbers of reservations whose hold has lapsed, and of those nobody decided on in time,
     oldest first."""
-    held = Reservation.objects.filter(state=State.HELD)
+    held = Reservation.objects.filter(state=State.HELD, basket=None)  # a basket lapses whole
     lapsed = held.filter(expires_at__lte=at).order_by("expires_at")
     silent = held.filter(decision="", decide_by__lte=at).order_by("decide_by")
     found = [*lapsed.values_list("pk", flat=True)[:limit]]
@@ -418,13 +472,21 @@ def due(*, at: datetime, limit: int) -> list[int]:
     return found
 
 
-def _check_terms(terms: TermsVersion, offer: OfferClaim) -> None:
-    """Search offers nothing outside the terms; whoever builds an offer by hand is held to them."""
-    hours, units = offer.period.seconds / 3600, offer.unit_count
+def check_hours(terms: TermsVersion, hours: float) -> None:
+    """Whether a lease may be so long. Raises Invalid."""
     if (
         not terms.minimum_hours <= hours <= terms.maximum_hours
         or (hours - terms.minimum_hours) % terms.hour_step
-        or not terms.minimum_units <= units <= (terms.maximum_units or units)
+    ):
+        raise Invalid("The units or the period lie outside the listing's terms")
+
+
+def _check_terms(terms: TermsVersion, offer: OfferClaim) -> None:
+    """Search offers nothing outside the terms; whoever builds an offer by hand is held to them."""
+    check_hours(terms, offer.period.seconds / 3600)
+    units = offer.unit_count
+    if (
+        not terms.minimum_units <= units <= (terms.maximum_units or units)
         or (units - terms.minimum_units) % terms.unit_step
         or offer.period.start.timestamp() % terms.start_grid_seconds
     ):

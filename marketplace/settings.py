@@ -156,6 +156,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3.0,
         "options": {"expires": 15},
     },
+    "warn-leases": {"task": "marketplace.warn_leases", "schedule": 60.0},
+    "expire-amendments": {"task": "marketplace.expire_amendments", "schedule": 60.0},
     "pause-unverified": {
         "task": "marketplace.pause_unverified",
         "schedule": 30.0,
@@ -167,6 +169,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "options": {"expires": 120},
     },
     "expire-reservations": {"task": "billing.expire_reservations", "schedule": 15.0},
+    "expire-baskets": {"task": "billing.expire_baskets", "schedule": 15.0},
     "rate-usage": {"task": "billing.rate_usage", "schedule": 60.0},
     "end-unpaid": {"task": "billing.end_unpaid", "schedule": 60.0},
     "close-leases": {"task": "billing.close_leases", "schedule": 60.0},
@@ -332,12 +335,14 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
         "HubEnum": "inventory.models.HubNode",
+        "OwnerKindEnum": "inventory.models.OwnerKind",
         "VerificationEnum": "inventory.models.Verification",
         "PoolStateEnum": "inventory.models.Pool.State",
         "NodeStateEnum": "inventory.models.Node.State",
         "AllocationStateEnum": "inventory.models.Allocation.State",
         "AllocationKindEnum": "inventory.models.Allocation.Kind",
         "ListingStateEnum": "marketplace.models.Listing.State",
+        "DealKindEnum": "marketplace.models.Reservation.Kind",
         "ReservationStateEnum": "marketplace.models.Reservation.State",
         "LeaseStateEnum": "marketplace.models.Lease.State",
         "ReceiptStateEnum": "billing.models.BankReceipt.State",
@@ -347,6 +352,9 @@ SPECTACULAR_SETTINGS = {
         "QuotaWindowEnum": "marketplace.models.Quota.Window",
         "PayByEnum": "marketplace.models.Reservation.PayBy",
         "ChargeKindEnum": "billing.models.Charge.Kind",
+        "QuoteKindEnum": "billing.models.Quote.Kind",
+        "AmendmentKindEnum": "marketplace.models.Amendment.Kind",
+        "AmendmentStateEnum": "marketplace.models.Amendment.State",
         "CallerKindEnum": ["user", "key"],
     },
     "PREPROCESSING_HOOKS": ["marketplace.http.schema.only_the_api"],
@@ -372,6 +380,9 @@ OPERATOR_FEE_BPS = env_int("OPERATOR_FEE_BPS", 800)  # of the net price, frozen 
 SEARCH_MAP_SECONDS = 0.3  # how old the map that answers a search may be
 OFFER_SECONDS = env_int("OFFER_SECONDS", 600)  # how long a signed offer can be posted back
 HOLD_SECONDS = env_int("HOLD_SECONDS", 900)  # how long capacity is kept for a wallet
+QUOTE_SECONDS = env_int("QUOTE_SECONDS", 600)  # how long a change of a lease is promised
+AMENDMENT_HOURS = env_int("AMENDMENT_HOURS", 72)  # how long a proposed one waits for its answer
+LEASE_WARNING_HOURS = env_int("LEASE_WARNING_HOURS", 72)  # before its end both sides are warned
 HOLD_DEPOSIT_BPS = env_int("HOLD_DEPOSIT_BPS", 100)  # kept aside while held, of the total
 HOLD_DEPOSIT_MOST_BPS = env_int("HOLD_DEPOSIT_MOST_BPS", 10_000)  # however many holds lapsed
 BANK_HOLD_DAY_BPS = env_int(

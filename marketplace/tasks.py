@@ -7,13 +7,23 @@ from smtplib import SMTPException
 from celery import shared_task
 
 from inventory import clock
-from marketplace import leases, listings, passwords, quotas
+from marketplace import amendments, ending, leases, listings, passwords, quotas
 from marketplace.http import idempotency
 
 
 @shared_task(name="marketplace.follow_leases")
 def follow_leases(**_: object) -> int:
     return leases.sweep(at=clock.now(), limit=500)
+
+
+@shared_task(name="marketplace.warn_leases")
+def warn_leases(**_: object) -> int:
+    return ending.warn_due(at=clock.now(), limit=500)
+
+
+@shared_task(name="marketplace.expire_amendments")
+def expire_amendments(**_: object) -> int:
+    return amendments.expire_due(at=clock.now(), limit=500)
 
 
 @shared_task(name="marketplace.pause_unverified")

@@ -1,6 +1,6 @@
 """Money: the ledger, what it charges and what it owes."""
 
-from billing.models.charge import Charge, LeaseTally
+from billing.models.charge import Charge, LeaseTally, PriceTally
 from billing.models.ledger import (
     LedgerAccount,
     LedgerBalance,
@@ -9,6 +9,7 @@ from billing.models.ledger import (
     LedgerTransaction,
 )
 from billing.models.payment import BankReceipt
+from billing.models.quote import Quote
 from billing.models.settlement import Settlement, SettlementLine
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "LedgerEntry",
     "LedgerHold",
     "LedgerTransaction",
+    "PriceTally",
+    "Quote",
     "Settlement",
     "SettlementLine",
 ]

@@ -92,6 +92,11 @@ class LedgerTransaction(models.Model):
         """Delivered time: deposit or wallet → provider accrued, fee revenue, VAT."""
         DEAL_CANCELLED = "deal_cancelled"
         """Cancelled by the terms: deposit → wallet, the kept share → provider, fee, VAT."""
+        DEAL_EXTENDED = "deal_extended"
+        """More time: wallet → deposit, what is due for it."""
+        DEAL_SHORTENED = "deal_shortened"
+        """Less time: deposit → wallet, the kept share → provider, fee, VAT; a provider that
+        withdraws pays its compensation, provider accrued → wallet."""
         DEAL_CLOSED = "deal_closed"
         """The lease is over: what is left of the deposit → wallet."""
         RECEIVABLE_CLEARED = "receivable_cleared"

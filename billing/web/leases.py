@@ -16,17 +16,18 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from billing.models import Charge, LeaseTally
-from billing.web import cancelling
+from billing.web import cancelling, changes
 from inventory import credentials
 from inventory.errors import DomainError
 from inventory.models import UsageHour
-from marketplace import money_text
-from marketplace.models import Lease, PriceVersion
+from marketplace import ending, money_text
+from marketplace.models import Amendment, Lease, PriceVersion
 from marketplace.money import Amounts
 from marketplace.web import deals, exports, refusals, troubles
 from marketplace.web.entry import ConsoleRequest, find, page, render
 
 SHOWN_DAYS = 31
+SHOWN_AMENDMENTS = 20
 State = Lease.State
 
 
@@ -56,9 +57,11 @@ class Bill:
     fee_minor: int
     provider_minor: int
     owed_minor: int  # of it, what the tenant's wallet could not pay at the time
-    kept: Amounts  # of it, for a cancellation
+    kept: Amounts  # of it, for a cancellation or for leaving early
+    compensation_minor: int  # paid by the provider for withdrawing; taken off the gross
+    paid_minor: int  # ahead, at confirmation and by amendments
     deposit_left_minor: int
-    returned_minor: int  # of what was paid at confirmation, given back
+    returned_minor: int  # of what was paid ahead, given back
     days: list[Day]
     day_count: int
     card_hours: float  # of all days; the hours delivered last are charged a little later
@@ -146,6 +149,9 @@ def _detail(request: ConsoleRequest, lease: Lease, extra: dict[str, Any]) -> Htt
         "can_cancel": can_cancel and is_tenant,
         "steps": cancelling.steps(lease, at=visit.at) if can_cancel else [],
         "prepared_at": _prepared_at(lease),
+        "ending": ending.of(lease),
+        "changes": changes.possible(lease, visit),
+        "amendments": lease.amendments.select_related("child").order_by("-pk")[:SHOWN_AMENDMENTS],
         "by_hour": lease.price.schedule == PriceVersion.Schedule.DEPOSIT_HOURLY,
         "bill": _bill(lease, zone),
         **extra,
@@ -164,26 +170,30 @@ def _bill(lease: Lease, zone: str) -> Bill:
     sums = lease.charges.aggregate(
         **{f"sum_{name}": Sum(name, default=0) for name in _AMOUNTS},
         owed=Sum("receivable_minor", default=0),
-        **{
-            f"kept_{name}": Sum(name, filter=Q(kind=Charge.Kind.CANCELLATION), default=0)
-            for name in _AMOUNTS
-        },
+        **{f"kept_{name}": Sum(name, filter=Q(kind__in=_KEPT), default=0) for name in _AMOUNTS},
         from_deposit=Sum("deposit_minor", default=0),
+        compensation=Sum("gross_minor", filter=Q(kind=Charge.Kind.COMPENSATION), default=0),
     )
+    refunded = lease.amendments.filter(state=Amendment.State.SIGNED).aggregate(
+        minor=Sum("refund_minor", default=0)
+    )["minor"]
     left = LeaseTally.objects.values_list("deposit_left_minor", flat=True).get(lease=lease)
     return Bill(
         currency=lease.currency,
         **{name: sums[f"sum_{name}"] for name in _AMOUNTS},
         owed_minor=sums["owed"],
         kept=Amounts(**{name: sums[f"kept_{name}"] for name in _AMOUNTS}),
+        compensation_minor=-sums["compensation"],
+        paid_minor=lease.due_minor + refunded,
         deposit_left_minor=left,
-        returned_minor=lease.due_minor - left - sums["from_deposit"],
+        returned_minor=lease.due_minor + refunded - left - sums["from_deposit"],
         days=usage[:SHOWN_DAYS],
         day_count=len(usage),
         card_hours=sum(day.card_hours for day in usage),
     )
 
 
+_KEPT = (Charge.Kind.CANCELLATION, Charge.Kind.LEAVING)
 _AMOUNTS = ("gross_minor", "vat_minor", "fee_minor", "provider_minor")
 
 

@@ -4,6 +4,7 @@ from django.urls import path
 
 from billing.web import (
     approving,
+    changes,
     checkout,
     earnings,
     leases,
@@ -21,10 +22,19 @@ urlpatterns = [
         "reservations/<str:reservation_id>/confirm/", checkout.confirm, name="reservation_confirm"
     ),
     path("reservations/<str:reservation_id>/cancel/", checkout.cancel, name="reservation_cancel"),
+    path("baskets/<str:basket_id>/confirm/", checkout.confirm_basket, name="basket_confirm"),
+    path("baskets/<str:basket_id>/cancel/", checkout.cancel_basket, name="basket_cancel"),
     path("reservations/<str:reservation_id>/reject/", approving.reject, name="reservation_reject"),
     path("leases/<str:lease_id>/", leases.detail, name="lease"),
     path("leases/<str:lease_id>/reveal/", leases.reveal, name="lease_reveal"),
     path("leases/<str:lease_id>/charges.csv", leases.charges_csv, name="lease_charges_csv"),
+    path("leases/<str:lease_id>/change/<str:kind>/", changes.ask, name="lease_change"),
+    path("leases/<str:lease_id>/propose/", changes.propose, name="lease_propose"),
+    path("quotes/<str:quote_id>/", changes.quote, name="quote"),
+    path("amendments/<str:amendment_id>/", changes.amendment, name="amendment"),
+    path("amendments/<str:amendment_id>/sign/", changes.sign, name="amendment_sign"),
+    path("amendments/<str:amendment_id>/decline/", changes.decline, name="amendment_decline"),
+    path("amendments/<str:amendment_id>/withdraw/", changes.withdraw, name="amendment_withdraw"),
     path("wallet/", wallet.index, name="wallet"),
     path("wallet/movements.csv", wallet.index_csv, name="wallet_csv"),
     path("earnings/", earnings.index, name="earnings"),

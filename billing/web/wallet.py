@@ -23,6 +23,8 @@ MOVEMENTS = {
     Kind.DEAL_FUNDED: gettext_lazy("paid for a lease"),
     Kind.USAGE_CHARGED: gettext_lazy("delivered hours"),
     Kind.DEAL_CANCELLED: gettext_lazy("refund of a cancelled lease"),
+    Kind.DEAL_EXTENDED: gettext_lazy("paid for a longer lease"),
+    Kind.DEAL_SHORTENED: gettext_lazy("refund of a lease cut short"),
     Kind.DEAL_CLOSED: gettext_lazy("rest of a lease's deposit"),
     Kind.RECEIVABLE_CLEARED: gettext_lazy("debt paid"),
     Kind.REVERSED: gettext_lazy("reversal"),

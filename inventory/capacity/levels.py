@@ -100,7 +100,9 @@ def _of_block(block: Block, period: Period, at: datetime) -> list[Step]:
     opened = block.state == Block.State.OPEN
     steps, start = [], window.start
     for instant, taken in edges:
-        if start < instant < window.end:
+        if instant >= window.end:
+            break
+        if instant > start:
             steps.append(Step(start, instant, free))
             start = instant
         free -= int(taken) if opened else 0

@@ -145,6 +145,10 @@ class Allocation(models.Model):
     note = models.CharField(max_length=200, blank=True)  # an external one's contract or use
     failure_code = models.CharField(max_length=60, blank=True)  # why delivery failed
     ssh_keys = models.JSONField(default=list, blank=True)  # public keys the customer wants in
+    # Whose machines it takes over at its start as they stand, without a wipe between.
+    continues = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="continued_by"
+    )
     created_at = models.DateTimeField()
     active_at = models.DateTimeField(null=True, blank=True)  # the customer could use all of it
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -169,6 +173,11 @@ class Allocation(models.Model):
             models.CheckConstraint(
                 condition=Q(kind="sale", tenant__isnull=False) | ~Q(kind="sale"),
                 name="allocation_sale_has_a_tenant",
+            ),
+            models.UniqueConstraint(
+                fields=["continues"],
+                condition=Q(continues__isnull=False) & ~Q(state="cancelled"),
+                name="allocation_goes_on_once",
             ),
         ]
         indexes = [
@@ -352,6 +361,10 @@ class PoolEvent(models.Model):
 
     Append-only. `delta` units are taken (positive) or freed (negative) over `period`, from
     `block` or, where that is null, from the pool itself.
+
+    Its keys are checked by `verification`, not by the database: only capacity's functions
+    write it, beside the rows it names, which nobody may remove; and it is read by version
+    alone. Checks and indexes that no one needs would cost a hold a tenth of its time.
     """
 
     class Kind(models.TextChoices):
@@ -371,19 +384,30 @@ class PoolEvent(models.Model):
         NODES_CHANGED = "nodes_changed"
         BOUND = "bound"
 
+    # Found by (pool, ver). An index on the pool alone would be chosen instead, and read every
+    # event of the pool for the newest one.
     pool = models.ForeignKey(
-        # Found by (pool, ver). An index on the pool alone would be chosen instead, and read
-        # every event of the pool for the newest one.
-        Pool,
-        on_delete=models.PROTECT,
-        related_name="events",
-        db_index=False,
+        Pool, on_delete=models.PROTECT, related_name="events", db_constraint=False, db_index=False
     )
     ver = models.BigIntegerField()
     epoch = models.IntegerField(default=0)
     kind = models.CharField(max_length=16, choices=Kind)
-    block = models.ForeignKey(Block, on_delete=models.PROTECT, null=True, related_name="+")
-    claim = models.ForeignKey(Claim, on_delete=models.PROTECT, null=True, related_name="+")
+    block = models.ForeignKey(
+        Block,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    claim = models.ForeignKey(
+        Claim,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
     delta = models.IntegerField(default=0)  # units taken; negative: freed
     period = DateTimeRangeField(null=True)
     at = models.DateTimeField()

@@ -2,7 +2,7 @@
 
 -- How far a sellable window may be widened on one side: as far as the pool has room for the
 -- units, counted from the window outwards, and not at all over a block that touches it.
-CREATE FUNCTION capacity_widened(
+CREATE OR REPLACE FUNCTION capacity_widened(
     p_pool bigint, p_units integer, p_sellable tstzrange, p_clock timestamptz
 ) RETURNS tstzrange LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -39,7 +39,7 @@ BEGIN
 END $$;
 
 -- Other blocks reach into a range only by their margins: they give back what no claim uses.
-CREATE FUNCTION capacity_trim_margins(
+CREATE OR REPLACE FUNCTION capacity_trim_margins(
     p_pool bigint, p_range tstzrange, p_clock timestamptz, p_at timestamptz, p_actor text
 ) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -71,7 +71,7 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE FUNCTION capacity_open_block(
+CREATE OR REPLACE FUNCTION capacity_open_block(
     p_pool bigint, p_units integer, p_sellable tstzrange, p_public_id uuid,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS bigint LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -111,7 +111,7 @@ BEGIN
     RETURN blk;
 END $$;
 
-CREATE FUNCTION capacity_lock_block(
+CREATE OR REPLACE FUNCTION capacity_lock_block(
     p_block bigint, p_at timestamptz, p_replay boolean, OUT clk timestamptz, OUT b inventory_block
 ) LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
 DECLARE
@@ -124,11 +124,11 @@ END $$;
 
 -- The whole life of the block is looked at, not only what is to come: a smaller count must
 -- still cover every claim the block carries.
-CREATE FUNCTION capacity_resize_block(
+CREATE OR REPLACE FUNCTION capacity_resize_block(
     p_block bigint, p_units integer,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = public, pg_temp AS $$
+SET search_path = public, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     l record;
     b inventory_block;
@@ -138,7 +138,7 @@ DECLARE
 BEGIN
     l := capacity_lock_block(p_block, p_at, p_replay);
     b := l.b;
-    taken := capacity_peak(b.id, b.period, l.clk, NULL);
+    taken := capacity_peak(b.id, b.period, l.clk, NULL, p_units);
     IF taken > p_units THEN
         PERFORM capacity_refuse('capacity_taken', jsonb_build_object('free_units', 0, 'sold_units', taken));
     END IF;
@@ -159,7 +159,7 @@ BEGIN
 END $$;
 
 -- A closed block keeps what it sold and gives the rest back to the pool.
-CREATE FUNCTION capacity_turn_block(
+CREATE OR REPLACE FUNCTION capacity_turn_block(
     p_block bigint, p_to text,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER

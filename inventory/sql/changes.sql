@@ -2,11 +2,11 @@
 
 -- The allocation ends later. What it holds already is not asked for again; each piece is
 -- swept against the others' claims. `p_blocks` names adjoining blocks it grows into.
-CREATE FUNCTION capacity_extend(
+CREATE OR REPLACE FUNCTION capacity_extend(
     p_allocation bigint, p_end timestamptz, p_blocks bigint[],
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = public, pg_temp AS $$
+SET search_path = public, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     l record;
     a inventory_allocation;
@@ -46,7 +46,9 @@ BEGIN
         PERFORM capacity_refuse('not_offered', jsonb_build_object('why', cut.problem));
     END IF;
     FOR i IN 1 .. cardinality(cut.blocks) LOOP
-        free := cut.counts[i] - capacity_peak(cut.blocks[i], cut.pieces[i], l.clk, a.id);
+        free := cut.counts[i] - capacity_peak(
+            cut.blocks[i], cut.pieces[i], l.clk, a.id, cut.counts[i] - a.unit_count
+        );
         least_free := least(free, least_free);
     END LOOP;
     IF least_free >= a.unit_count AND capacity_failing(a.pool_id) THEN
@@ -97,7 +99,7 @@ BEGIN
 END $$;
 
 -- What live claims block after an instant is given back; the rest stays.
-CREATE FUNCTION capacity_cut_claims(
+CREATE OR REPLACE FUNCTION capacity_cut_claims(
     a inventory_allocation, p_until timestamptz, p_kind text, p_clock timestamptz,
     p_at timestamptz, p_actor text, p_reason text
 ) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
@@ -121,7 +123,7 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE FUNCTION capacity_shorten(
+CREATE OR REPLACE FUNCTION capacity_shorten(
     p_allocation bigint, p_end timestamptz, p_reason text,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -139,7 +141,8 @@ BEGIN
     IF p_end >= upper(a.period) OR p_end <= lower(a.period) OR p_end < p_at THEN
         PERFORM capacity_refuse('invalid_end', '{}');
     END IF;
-    until := p_end + make_interval(secs => a.turnaround_seconds);
+    -- Where another allocation takes the machines over it blocks nothing after its end.
+    until := least(p_end + make_interval(secs => a.turnaround_seconds), upper(a.blocking));
     PERFORM capacity_cut_claims(a, until, 'shortened', l.clk, p_at, p_actor, p_reason);
     UPDATE inventory_binding SET during = tstzrange(lower(during), until)
     WHERE allocation_id = a.id AND upper(during) > until AND lower(during) < until;
@@ -156,7 +159,7 @@ BEGIN
 END $$;
 
 -- The nodes are clean: claims and bindings end, and what was blocked beyond is free.
-CREATE FUNCTION capacity_finish(
+CREATE OR REPLACE FUNCTION capacity_finish(
     p_allocation bigint, p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = public, pg_temp AS $$

@@ -2,7 +2,7 @@
 
 -- How a blocking period falls on blocks that adjoin: one piece per block, cut at their edges.
 -- Returns what is wrong, or NULL and the pieces in order of time.
-CREATE FUNCTION capacity_pieces(
+CREATE OR REPLACE FUNCTION capacity_pieces(
     p_pool bigint, p_blocks bigint[], p_period tstzrange, p_blocking tstzrange,
     OUT problem text, OUT blocks bigint[], OUT counts integer[], OUT pieces tstzrange[]
 ) LANGUAGE plpgsql VOLATILE AS $$
@@ -46,46 +46,78 @@ END $$;
 
 -- An allocation is held, with one claim per block. A refusal is a row, not an error, and
 -- writes nothing, so that it costs no rollback inside the caller's transaction.
-CREATE FUNCTION capacity_claim(
+--
+-- The busiest verb, so in few statements: it takes the lock itself, and one block, which is
+-- nearly always all, is read with its pool. It waits for less than the other verbs do: who
+-- only asks can ask again.
+CREATE OR REPLACE FUNCTION capacity_claim(
     p_pool bigint, p_blocks bigint[], p_units integer, p_period tstzrange, p_tenant bigint,
     p_held_until timestamptz, p_public_id uuid, p_ssh_keys jsonb,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS jsonb LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = public, pg_temp AS $$
+SET search_path = public, pg_temp SET lock_timeout = '500ms'
+SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-    clk timestamptz;
-    pool inventory_pool;
-    wide tstzrange;
-    cut record;
-    alc bigint;
-    clm bigint;
+    locked bigint;
+    pool record;
+    blocks bigint[] := p_blocks;
+    counts integer[];
+    pieces tstzrange[];
+    problem text;
     free bigint;
     least_free bigint;
+    alc bigint;
+    clm bigint;
+    version record;
 BEGIN
-    clk := capacity_lock(p_pool, p_at, p_replay);
+    SELECT pool_id INTO STRICT locked FROM inventory_poollock WHERE pool_id = p_pool FOR UPDATE;
+    IF NOT p_replay AND p_at > clock_timestamp() + interval '5 seconds' THEN
+        PERFORM capacity_refuse('clock_ahead', '{}');
+    END IF;
 
-    SELECT * INTO STRICT pool FROM inventory_pool WHERE id = p_pool;
+    SELECT p.state, p.provider_id, p.lead_seconds, p.turnaround_seconds, w.wide,
+           greatest(v.clock, p_at) AS clk, b.unit_count,
+           EXISTS (SELECT FROM inventory_node n WHERE n.pool_id = p_pool AND n.state = 'broken'
+                   OFFSET p.spare_count) AS failing,
+           CASE
+               WHEN b.id IS NULL THEN 'no_such_block'
+               WHEN b.state <> 'open' THEN 'block_closed'
+               WHEN NOT p_period <@ b.sellable THEN 'outside_the_sellable_window'
+               WHEN NOT w.wide <@ b.period THEN 'no_room_for_lead_and_turnaround'
+           END AS problem
+    INTO STRICT pool
+    FROM inventory_pool p
+    JOIN inventory_poolversion v ON v.pool_id = p.id
+    CROSS JOIN LATERAL (
+        SELECT tstzrange(lower(p_period) - make_interval(secs => p.lead_seconds),
+                         upper(p_period) + make_interval(secs => p.turnaround_seconds)) AS wide
+    ) w
+    LEFT JOIN inventory_block b ON b.id = p_blocks[1] AND b.pool_id = p.id
+    WHERE p.id = p_pool;
     IF pool.state <> 'active' THEN
         RETURN jsonb_build_object('refused', 'not_offered', 'why', 'pool_' || pool.state);
     END IF;
-    IF p_held_until <= clk OR upper(p_period) <= clk THEN
+    IF p_held_until <= pool.clk OR upper(p_period) <= pool.clk THEN
         RETURN jsonb_build_object('refused', 'not_offered', 'why', 'in_the_past');
     END IF;
-    wide := tstzrange(
-        lower(p_period) - make_interval(secs => pool.lead_seconds),
-        upper(p_period) + make_interval(secs => pool.turnaround_seconds)
-    );
-    cut := capacity_pieces(p_pool, p_blocks, p_period, wide);
-    IF cut.problem IS NOT NULL THEN
-        RETURN jsonb_build_object('refused', 'not_offered', 'why', cut.problem);
+    IF cardinality(p_blocks) = 1 THEN
+        problem := pool.problem;
+        counts := ARRAY[pool.unit_count];
+        pieces := ARRAY[pool.wide];
+    ELSE
+        SELECT * INTO problem, blocks, counts, pieces
+        FROM capacity_pieces(p_pool, p_blocks, p_period, pool.wide);
+    END IF;
+    IF problem IS NOT NULL THEN
+        RETURN jsonb_build_object('refused', 'not_offered', 'why', problem);
     END IF;
 
-    FOR i IN 1 .. cardinality(cut.blocks) LOOP
-        free := cut.counts[i] - capacity_peak(cut.blocks[i], cut.pieces[i], clk, NULL);
+    FOR i IN 1 .. cardinality(blocks) LOOP
+        free := counts[i] - capacity_peak(blocks[i], pieces[i], pool.clk, NULL, counts[i] - p_units);
         least_free := least(free, least_free);
     END LOOP;
-    IF least_free >= p_units AND capacity_failing(p_pool) THEN
-        least_free := least(least_free, capacity_failure_room(p_pool, wide, clk));
+    IF least_free >= p_units AND pool.failing THEN
+        least_free := least(least_free, capacity_failure_room(p_pool, pool.wide, pool.clk));
     END IF;
     IF least_free < p_units THEN
         RETURN jsonb_build_object('refused', 'capacity_taken', 'free_units', greatest(least_free, 0));
@@ -95,22 +127,28 @@ BEGIN
         (public_id, pool_id, kind, provider_id, tenant_id, unit_count, period, blocking,
          lead_seconds, turnaround_seconds, state, note, failure_code, ssh_keys, created_at)
     VALUES
-        (p_public_id, p_pool, 'sale', pool.provider_id, p_tenant, p_units, p_period, wide,
+        (p_public_id, p_pool, 'sale', pool.provider_id, p_tenant, p_units, p_period, pool.wide,
          pool.lead_seconds, pool.turnaround_seconds, 'held', '', '', p_ssh_keys, p_at)
     RETURNING id INTO alc;
-    FOR i IN 1 .. cardinality(cut.blocks) LOOP
+    -- As capacity_note does it, with the versions of all claims at once.
+    UPDATE inventory_poolversion
+    SET ver = ver + cardinality(blocks), clock = greatest(clock, pool.clk)
+    WHERE pool_id = p_pool RETURNING ver - cardinality(blocks) AS before, epoch INTO STRICT version;
+    FOR i IN 1 .. cardinality(blocks) LOOP
         INSERT INTO inventory_claim
             (public_id, allocation_id, pool_id, block_id, unit_count, blocking, state, held_until)
         VALUES
-            (fresh_uuid(), alc, p_pool, cut.blocks[i], p_units, cut.pieces[i], 'held', p_held_until)
+            (fresh_uuid(), alc, p_pool, blocks[i], p_units, pieces[i], 'held', p_held_until)
         RETURNING id INTO clm;
-        PERFORM capacity_note(p_pool, clk, 'held', cut.blocks[i], clm, p_units, cut.pieces[i],
-                              p_at, p_actor, '');
+        INSERT INTO inventory_poolevent
+            (pool_id, ver, epoch, kind, block_id, claim_id, delta, period, at, actor, reason)
+        VALUES (p_pool, version.before + i, version.epoch, 'held', blocks[i], clm, p_units, pieces[i], p_at,
+                left(p_actor, 80), '');
     END LOOP;
-    PERFORM capacity_journal(
-        'allocation.held', public_id('alc', p_public_id), '', 'held', p_at, p_actor_kind, p_actor,
-        '', pool.provider_id, p_tenant, jsonb_build_object('unit_count', p_units)
-    );
+    INSERT INTO inventory_journalentry
+        (at, event, object_id, to_state, actor_kind, actor, data, provider_id, tenant_id)
+    VALUES (p_at, 'allocation.held', public_id('alc', p_public_id), 'held', p_actor_kind, p_actor,
+            jsonb_build_object('unit_count', p_units), pool.provider_id, p_tenant);
     RETURN jsonb_build_object(
         'id', alc, 'provider_id', pool.provider_id, 'lead_seconds', pool.lead_seconds,
         'turnaround_seconds', pool.turnaround_seconds
@@ -118,7 +156,7 @@ BEGIN
 END $$;
 
 -- Locks the pool of an allocation, then the allocation. The pool of an allocation never changes.
-CREATE FUNCTION capacity_lock_allocation(
+CREATE OR REPLACE FUNCTION capacity_lock_allocation(
     p_allocation bigint, p_at timestamptz, p_replay boolean, OUT clk timestamptz,
     OUT a inventory_allocation
 ) LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
@@ -131,7 +169,7 @@ BEGIN
 END $$;
 
 -- The one place where capacity verbs move an allocation's state.
-CREATE FUNCTION capacity_move(
+CREATE OR REPLACE FUNCTION capacity_move(
     a inventory_allocation, p_to text, p_next_step_at timestamptz,
     p_at timestamptz, p_actor_kind text, p_actor text, p_reason text
 ) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
@@ -147,7 +185,7 @@ BEGIN
     );
 END $$;
 
-CREATE FUNCTION capacity_confirm(
+CREATE OR REPLACE FUNCTION capacity_confirm(
     p_allocation bigint, p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = public, pg_temp AS $$
@@ -176,7 +214,7 @@ BEGIN
     PERFORM capacity_move(l.a, 'scheduled', lower((l.a).blocking), p_at, p_actor_kind, p_actor, '');
 END $$;
 
-CREATE FUNCTION capacity_confirm_all(
+CREATE OR REPLACE FUNCTION capacity_confirm_all(
     p_allocations bigint[], p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = public, pg_temp AS $$
@@ -191,7 +229,7 @@ BEGIN
 END $$;
 
 -- Every live claim of an allocation is given back.
-CREATE FUNCTION capacity_give_back(
+CREATE OR REPLACE FUNCTION capacity_give_back(
     a inventory_allocation, p_clock timestamptz, p_to text,
     p_at timestamptz, p_actor text, p_reason text
 ) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
@@ -208,7 +246,7 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE FUNCTION capacity_expire(
+CREATE OR REPLACE FUNCTION capacity_expire(
     p_allocation bigint, p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = public, pg_temp AS $$
@@ -230,7 +268,7 @@ BEGIN
     RETURN true;
 END $$;
 
-CREATE FUNCTION capacity_release(
+CREATE OR REPLACE FUNCTION capacity_release(
     p_allocation bigint, p_reason text,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -248,6 +286,9 @@ BEGIN
     UPDATE inventory_binding
     SET during = tstzrange(lower(during), greatest(least(p_at, upper(during)), lower(during) + interval '1 microsecond'))
     WHERE allocation_id = p_allocation AND upper(during) > p_at;
+    IF (l.a).continues_id IS NOT NULL THEN
+        PERFORM capacity_take_back(l.a, l.clk, p_at, p_actor);
+    END IF;
     PERFORM capacity_give_back(l.a, l.clk, 'released', p_at, p_actor, p_reason);
     PERFORM capacity_move(l.a, 'cancelled', NULL, p_at, p_actor_kind, p_actor, p_reason);
     RETURN true;

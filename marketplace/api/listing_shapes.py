@@ -119,6 +119,12 @@ class TermsOut(Shape):
     )
     start_grid_seconds = serializers.IntegerField()
     cancellation = serializers.ListField(child=Tier())
+    leaving = serializers.ListField(
+        child=Tier(), help_text="Left so many hours ahead, this share of the rest comes back."
+    )
+    withdrawal = serializers.ListField(
+        child=Tier(), help_text="Notice the provider gives, and its compensation, of the rest."
+    )
     decide_hours = serializers.IntegerField(help_text="Counts where `mode` is approval.")
     trial_units = serializers.IntegerField(help_text="Zero: no trial.")
     trial_hours = serializers.IntegerField()
@@ -138,6 +144,8 @@ class TermsIn(StrictSerializer):
         min_value=60, max_value=86_400, required=False, help_text="A whole part of a day."
     )
     cancellation = Items(child=Tier(), max_length=20, required=False)
+    leaving = Items(child=Tier(), max_length=20, required=False)
+    withdrawal = Items(child=Tier(), max_length=20, required=False)
     decide_hours = Integer(min_value=1, max_value=THIRTY_DAYS_HOURS, required=False)
     trial_units = Integer(min_value=0, max_value=1_000_000, required=False)
     trial_hours = Integer(min_value=0, max_value=THIRTY_DAYS_HOURS, required=False)

@@ -4,19 +4,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+import pgtrigger
 from django.contrib.postgres.fields import DateTimeRangeField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Func, Q
+from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 
 from inventory.identifiers import PublicIdField
-from inventory.lifecycle import Lifecycle, enforced, unchanging
+from inventory.lifecycle import Lifecycle, append_only, enforced, unchanging
 from inventory.models import Allocation, Organisation, Project
 from marketplace.models.listing import Listing, PriceVersion, TermsVersion
 from marketplace.models.reservation import Reservation
 
 if TYPE_CHECKING:
     from inventory.actors import Actor
+
+
+# What was agreed changes by the next amendment of the lease's own chain, signed, and by its
+# values; whatever statement asks for it.
+AS_AMENDED = """
+    IF NOT EXISTS (
+        SELECT FROM marketplace_amendment a
+        WHERE a.id = NEW.amendment_id AND a.lease_id = NEW.id AND a.state = 'signed'
+          AND NEW.amendment_id IS DISTINCT FROM OLD.amendment_id
+          AND a.previous_id IS NOT DISTINCT FROM OLD.amendment_id
+          AND a.before_period = OLD.period AND a.period = NEW.period
+          AND a.before_gross_minor = OLD.gross_minor AND a.gross_minor = NEW.gross_minor
+          AND a.before_due_minor = OLD.due_minor AND a.due_minor = NEW.due_minor
+    ) THEN
+        RAISE EXCEPTION 'a lease changes by a signed amendment only';
+    END IF;
+    RETURN NEW;
+"""
 
 
 class LeaseQuerySet(models.QuerySet["Lease"]):
@@ -32,8 +52,9 @@ class LeaseQuerySet(models.QuerySet["Lease"]):
 class Lease(models.Model):
     """The confirmed contract (租约): units, period, price and terms frozen, one allocation.
 
-    The database refuses a change of what was agreed. `parent` is the lease that this one
-    adds units to or converts from.
+    The database refuses a change of what was agreed, but for the period and the totals, where
+    `amendment` moves to one that both sides signed and that says these very values. `parent` is
+    the lease that this one adds units to or converts from.
     """
 
     class State(models.TextChoices):
@@ -57,6 +78,8 @@ class Lease(models.Model):
         CANCELLED_BY_TENANT = "cancelled_by_tenant", _("cancelled by the tenant")
         DELIVERY_FAILED = "delivery_failed", _("delivery failed")
         UNPAID = "unpaid", _("not paid for")
+        LEFT_EARLY = "left_early", _("left early by the tenant")
+        WITHDRAWN_BY_PROVIDER = "withdrawn_by_provider", _("withdrawn by the provider")
 
     LIFECYCLE: ClassVar = Lifecycle(
         {
@@ -79,6 +102,9 @@ class Lease(models.Model):
     price = models.ForeignKey(PriceVersion, on_delete=models.PROTECT, related_name="+")
     terms = models.ForeignKey(TermsVersion, on_delete=models.PROTECT, related_name="+")
     allocation = models.OneToOneField(Allocation, on_delete=models.PROTECT, related_name="lease")
+    kind = models.CharField(
+        max_length=8, choices=Reservation.Kind, default=Reservation.Kind.REGULAR
+    )
     parent = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="children"
     )
@@ -88,7 +114,10 @@ class Lease(models.Model):
     period = DateTimeRangeField()
     currency = models.CharField(max_length=3)
     gross_minor = models.BigIntegerField()
-    due_minor = models.BigIntegerField()  # paid at confirmation
+    due_minor = models.BigIntegerField()  # paid ahead: at confirmation, and by its amendments
+    amendment = models.ForeignKey(
+        "marketplace.Amendment", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )  # the last one it was changed by
     discount_bps = models.PositiveIntegerField(default=0)  # off the price version's amount
     end_reason = models.CharField(max_length=24, choices=EndReason, blank=True)
     created_at = models.DateTimeField()
@@ -98,6 +127,7 @@ class Lease(models.Model):
     failed_at = models.DateTimeField(null=True, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)  # its money is settled to the end
+    warned_of = models.DateTimeField(null=True, blank=True)  # the end both sides were warned of
 
     objects = LeaseQuerySet.as_manager()
 
@@ -123,15 +153,55 @@ class Lease(models.Model):
                 "terms",
                 "allocation",
                 "parent",
+                "kind",
                 "unit_count",
                 "card_count",
-                "period",
                 "currency",
-                "gross_minor",
-                "due_minor",
                 "discount_bps",
-            )
+            ),
+            pgtrigger.Trigger(
+                name="lease_as_amended",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange("period", "gross_minor", "due_minor", "amendment"),
+                func=AS_AMENDED,
+            ),
         ]
 
     def __str__(self) -> str:
         return self.public_id
+
+
+class LeasePrice(models.Model):
+    """From which hour on a lease is charged at which price (价格段); the next one ends it.
+
+    The first begins with the lease. Every later one was agreed in an amendment that both
+    sides signed. It is no price of its own: the version says what is asked.
+    """
+
+    lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="prices")
+    from_at = models.DateTimeField()
+    price = models.ForeignKey(PriceVersion, on_delete=models.PROTECT, related_name="+")
+    discount_bps = models.PositiveIntegerField(default=0)  # off the price version's amount
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["lease", "from_at"], name="one_price_from_an_hour"),
+            models.CheckConstraint(
+                # Usage is counted by UTC hours: an hour has one price.
+                condition=Exact(
+                    Func(
+                        F("from_at"),
+                        template="mod(extract(epoch FROM %(expressions)s), 3600)",
+                        output_field=models.DecimalField(),
+                    ),
+                    0,
+                ),
+                name="price_begins_on_an_hour",
+            ),
+        ]
+        triggers = [append_only("lease_price_append_only")]
+
+    def __str__(self) -> str:
+        return f"price of lease {self.lease_id} from {self.from_at:%Y-%m-%dT%HZ}"

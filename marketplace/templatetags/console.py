@@ -99,10 +99,11 @@ _TONES = {
     # What serves or is fine; what waits; what went wrong; what is over.
     "green": {
         "active", "published", "open", "serviceable", "verified", "confirmed", "approved", "paid",
+        "signed",
     },
     "yellow": {
         "held", "pending", "paused", "draining", "delivering", "releasing", "ending",
-        "recorded", "settled", "planned", "scheduled", "unverified",
+        "recorded", "settled", "proposed", "planned", "scheduled", "unverified",
     },
     "red": {"failed", "broken", "rejected", "release_failed", "provision_failed", "revoked"},
 }  # fmt: skip

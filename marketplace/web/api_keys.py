@@ -38,6 +38,7 @@ SCOPES = {
     "reservations:read": gettext_lazy("see holds"),
     "reservations:write": gettext_lazy("hold, confirm and cancel"),
     "leases:read": gettext_lazy("see leases"),
+    "leases:write": gettext_lazy("change leases and sign amendments"),
     "usage:read": gettext_lazy("see delivered hours"),
     "credentials:reveal": gettext_lazy("read how to get into leased machines"),
     "wallet:read": gettext_lazy("see the wallet"),

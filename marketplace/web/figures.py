@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 
 from marketplace import money_text
@@ -35,6 +38,11 @@ def price(amount_micro: int, currency: str) -> str:
     whole = f"{abs(amount_micro) // MICRO:,}"
     _whole, _point, decimals = money_text.format_price(amount_micro).partition(".")
     return _signed(amount_micro, f"{whole}.{decimals}", currency)
+
+
+def instant(value: datetime, zone: str = "") -> str:
+    """On the wall of the centre, or of the billing zone where none is named."""
+    return value.astimezone(ZoneInfo(zone or settings.BILLING_ZONE)).strftime("%Y-%m-%d %H:%M")
 
 
 def asking(row: Asking) -> str:

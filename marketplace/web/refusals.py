@@ -46,6 +46,10 @@ def explain(error: DomainError) -> str:
 
 
 def _capacity_taken(fields: Fields) -> str:
+    if latest := fields.get("latest_end"):
+        return _("Somebody else has the capacity: it could last until %(when)s at most.") % {
+            "when": figures.instant(latest)
+        }
     if sold := int(fields.get("sold_units", 0)):
         return ngettext(
             "%(n)s unit is held or leased at once; it cannot sell fewer.",
@@ -62,12 +66,40 @@ def _capacity_taken(fields: Fields) -> str:
     ) % {"n": f"{free:,}"}
 
 
+def _needs_new_price(fields: Fields) -> str:
+    if latest := fields.get("latest_end"):
+        return _(
+            "From there on another price is asked. At its own price the lease could last until"
+            " %(when)s at most; a longer one is agreed with the provider."
+        ) % {"when": figures.instant(latest)}
+    return _("From its end on another price is asked: agree with the provider on a new one.")
+
+
+def _lease_too_long(fields: Fields) -> str:
+    return _("By its terms the lease lasts until %(when)s at most.") % {
+        "when": figures.instant(fields["longest_end"])
+    }
+
+
+def _notice_too_short(fields: Fields) -> str:
+    least = fields["least_hours"]
+    if least is None:
+        return _("The terms of this lease do not let its provider withdraw.")
+    return ngettext(
+        "The terms ask for at least %(n)s hour of notice. Choose a later end.",
+        "The terms ask for at least %(n)s hours of notice. Choose a later end.",
+        int(least),
+    ) % {"n": f"{int(least):,}"}
+
+
 def _not_offered(fields: Fields) -> str:
     return {
         "in_the_past": _("The period is over already. Choose one that ends later."),
         "begun": _("The period has begun already. Choose a start from the present hour on."),
         "pool_draining": _("The pool is draining and sells nothing new. Let it sell again first."),
         "pool_retired": _("The pool is retired."),
+        "block_closed": _("The listing is withdrawn: nothing more is sold there."),
+        "outside_the_sellable_window": _("Beyond that nothing is on sale yet."),
     }.get(str(fields["why"]), "")
 
 
@@ -255,6 +287,9 @@ _TELLERS: dict[str, Callable[[Fields], str]] = {
         lambda: _("It runs already: name the nodes that it uses, by serial number or host name.")
     ),
     "file_unreadable": _file_unreadable,
+    "lease_too_long": _lease_too_long,
+    "notice_too_short": _notice_too_short,
+    "needs_new_price": _needs_new_price,
     "capacity_taken": _capacity_taken,
     "not_offered": _not_offered,
     "no_node_free": _no_node_free,

@@ -58,6 +58,7 @@ def test_a_rejection_gives_everything_back_and_is_no_lapse() -> None:
 
     row = reject(held, at=held.decide_by - timedelta(minutes=1))
 
+    row.allocation.refresh_from_db()
     assert (row.state, row.decision, row.allocation.state) == (
         "cancelled",
         "rejected",

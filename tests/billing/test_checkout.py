@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -201,7 +202,7 @@ def test_nobody_else_may_act_on_a_deal() -> None:
     for other in (world.stranger(), world.provider(), world.operator()):
         actor = world.actor(other)
         for verb in (checkout.confirm, checkout.cancel):
-            extra = {"reason": "x"} if verb is checkout.cancel else {}
+            extra: dict[str, Any] = {"reason": "x"} if verb is checkout.cancel else {}
             with refused(NotFound):
                 verb(reservation_public_id=held.public_id, at=T0, actor=actor, **extra)
     with refused(NotFound):

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
 
-from billing import arrears, checkout, closing, ledger, rating
+from billing import arrears, closing, ledger, payments, rating
 from billing.models import Charge, LeaseTally, LedgerTransaction
 from inventory.errors import Invalid
 from inventory.models import Allocation, JournalEntry
@@ -302,7 +302,7 @@ def test_an_unpaid_lease_ends_and_a_paid_one_goes_on() -> None:
     assert Period.of(lease.period).end == T0 + hours(20)
     assert lease.end_reason == "unpaid"
     assert JournalEntry.objects.filter(event="lease.end_ordered").count() == 1
-    with pytest.raises(checkout.DebtOpen):
+    with pytest.raises(payments.DebtOpen):
         books.confirm(books.hold(scene.listing(amount_micro=1), start=50, end=60))
 
 

@@ -117,6 +117,8 @@ def request(**changes: Any) -> OfferRequest:
     }
     if "cards" in changes or "nodes" in changes:
         del facts["units"]
+    if "minimum_hours" in changes and "hours" not in changes:
+        del facts["hours"]
     return OfferRequest(**{**facts, **changes})
 
 

@@ -98,6 +98,19 @@ def test_near_the_start_the_provider_has_less_time_and_the_tenant_still_its_own(
     assert held.expires_at == T0 + hours(2.5)
 
 
+def test_a_transfer_has_its_business_days_after_the_provider_s_own_time() -> None:
+    offer = scene.offer(listing(), start=500, end=510)
+
+    found = reservations.prospect(offer, at=T0, pay_by="bank")
+
+    decided = T0 + hours(6)
+    after = policy.expires_at(decided, start=offer.period.start, lead_seconds=0, pay_by="bank")
+    assert (found.decide_by, found.expires_at) == (decided, after)
+    terms = found.hold_terms(lapsed_count=0, at=T0)
+    instant = policy.hold_terms(lapsed_count=0, at=decided, pay_by="bank")
+    assert terms.bps == instant.bps
+
+
 def test_nobody_confirms_before_the_provider_has_approved() -> None:
     held = waiting()
 
@@ -348,6 +361,7 @@ def test_silence_releases_at_the_deadline_and_is_no_lapse() -> None:
 
     row = reservations.expire(reservation=reservations.lock(held.pk), at=held.decide_by)
 
+    row.allocation.refresh_from_db()
     assert (row.state, row.allocation.state) == ("expired", "cancelled")
     entry = JournalEntry.objects.get(event="reservation.expired")
     assert entry.reason == "not decided in time"

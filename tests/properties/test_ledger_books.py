@@ -18,11 +18,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from billing import checkout, closing, ledger, rating
-from billing.models import Charge, LedgerBalance
+from billing import checkout, closing, ledger, quotes, rating
+from billing.models import Charge, LeaseTally, LedgerBalance
 from inventory.errors import DomainError
 from inventory.models import Organisation
 from inventory.periods import Period
+from marketplace import lease_prices, listings
+from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Lease, Listing, Reservation
 from tests import world
 from tests.billing import books
@@ -36,6 +38,9 @@ PRICES: list[dict[str, Any]] = [
     {"amount_micro": 6_800_000, "schedule": "deposit_hourly", "deposit_bps": 1_000},
     {"amount_micro": 777_777_777, "basis": "node_month", "tax_inclusive": False},
 ]
+
+
+TERMS = TermsInput(withdrawal=((3, 1_000), (0, 3_333)))
 
 
 class Books(RuleBasedStateMachine):
@@ -106,6 +111,37 @@ class Books(RuleBasedStateMachine):
                 reason="any",
             )
 
+    @rule(
+        pick=st.integers(0, 50),
+        kind=st.sampled_from(["extend", "extend", "leave", "withdraw", "cancel"]),
+        by=st.integers(-6, 9),
+        waits=st.booleans(),
+    )
+    def change(self, pick: int, kind: str, by: int, waits: bool) -> None:
+        """A lease is extended, left, withdrawn or cancelled as it was quoted, or not at all."""
+        rows = list(Lease.objects.order_by("pk"))
+        if not rows:
+            return
+        row = rows[pick % len(rows)]
+        actor = world.actor(row.provider if kind == "withdraw" else row.tenant)
+        with contextlib.suppress(DomainError), transaction.atomic():
+            quote = quotes.ask(
+                lease_public_id=row.public_id,
+                kind=kind,
+                end=None if kind == "cancel" else row.period.upper + hours(by),
+                reason="any",
+                at=self.now,
+                actor=actor,
+            )
+            if waits:
+                rating.rate_due(at=self.now, limit=10_000)
+            before = LeaseTally.objects.get(lease=row).deposit_left_minor
+            quotes.accept(quote_public_id=quote.public_id, at=self.now, actor=actor)
+            tally = LeaseTally.objects.get(lease=row)
+            moved = quote.pay_minor - quote.refund_minor - quote.kept_gross_minor
+            if kind != "cancel":
+                assert tally.deposit_left_minor == before + moved
+
     @rule(step=st.sampled_from([1, 2, 8, 40]))
     def time_passes(self, step: int) -> None:
         """Holds lapse, leases start and end, their hours are metered."""
@@ -142,6 +178,22 @@ class Books(RuleBasedStateMachine):
         books.correct(lease, charge.hour, -taken, revision)
         books.correct(lease, charge.hour, taken if back else taken // 2 or 1, revision + 1)
 
+    @rule(pick=st.integers(0, 50), other=st.integers(0, 1), ahead=st.integers(1, 5))
+    def change_price(self, pick: int, other: int, ahead: int) -> None:
+        """Both sides agreed on another price from an hour to come."""
+        rows = list(Lease.objects.order_by("pk"))
+        if not rows:
+            return
+        lease = rows[pick % len(rows)]
+        with contextlib.suppress(DomainError):  # over, or agreed already
+            lease_prices.set_price(
+                lease=lease,
+                price=lease.listing.prices.get(version=1 + other),
+                from_at=max(self.now, Period.of(lease.period).start) + hours(ahead),
+                at=self.now,
+                actor=SYSTEM,
+            )
+
     @rule()
     def close(self) -> None:
         closing.close_leases(at=self.now, limit=100)
@@ -170,9 +222,27 @@ class Books(RuleBasedStateMachine):
     def undisturbed_leases_cost_what_was_quoted(self) -> None:
         for lease in Lease.objects.filter(closed_at__isnull=False, state="ended"):
             if lease.pk not in self.disturbed:
-                charges = Charge.objects.filter(lease=lease)
-                assert sum(c.gross_minor for c in charges) == lease.gross_minor
-                assert sum(c.fee_minor for c in charges) == lease.reservation.fee_minor
+                charges = Charge.objects.filter(lease=lease, kind="usage")
+                quote = lease_prices.quote(lease=lease, period=Period.of(lease.period))
+                assert sum(c.gross_minor for c in charges) == quote.gross_minor
+                assert sum(c.fee_minor for c in charges) == quote.fee_minor
+                if lease.prices.count() == 1:
+                    assert quote.gross_minor == lease.gross_minor
+                if lease.prices.count() == 1 and lease.amendment_id is None:
+                    assert quote.fee_minor == lease.reservation.fee_minor
+
+    @invariant()
+    def what_was_paid_ahead_is_charged_given_back_or_still_there(self) -> None:
+        for tally in LeaseTally.objects.select_related("lease__price", "lease__reservation"):
+            lease = tally.lease
+            signed = lease.amendments.filter(state="signed")
+            paid = lease.reservation.due_minor + sum(a.pay_minor for a in signed)
+            back = sum(a.refund_minor for a in signed)
+            used = sum(c.deposit_minor for c in Charge.objects.filter(lease=lease))
+            assert tally.deposit_left_minor >= 0
+            assert paid - back == lease.due_minor
+            if lease.closed_at is None:
+                assert tally.deposit_left_minor == paid - back - used
 
     @precondition(lambda self: self.count > 0)
     @rule()
@@ -189,8 +259,17 @@ class Books(RuleBasedStateMachine):
 def test_the_books_agree_after_anything() -> None:
     pool = world.pool(unit_cards=1, nodes=8)
     Books.listings = [
-        scene.listing(pool, units=16, sellable=world.period(0, 400), **price) for price in PRICES
+        scene.listing(pool, units=16, sellable=world.period(0, 400), terms=TERMS, **price)
+        for price in PRICES
     ]
+    for listing, price in zip(Books.listings, PRICES, strict=True):
+        facts = {"basis": "card_hour", **price, "amount_micro": price["amount_micro"] * 7 // 5}
+        listings.reprice(
+            listing_id=listing.pk,
+            price=PriceInput(**facts),
+            at=T0,
+            actor=world.actor(listing.provider),
+        )
     Books.tenants = [world.tenant("Borealis"), world.tenant("Eos")]
     books.people()
 

@@ -170,22 +170,6 @@ def test_confirm_and_expire_have_one_winner() -> None:
     assert verification.verify() == []
 
 
-def test_control_confirm_and_expire_without_the_lock_both_believe() -> None:
-    """Two readers of one state before either writes: both find it held."""
-    block = ten_units()
-    with capacity.replaying():
-        row = hold(block, units=1, start=10, end=20, until=1)
-    both_read = threading.Barrier(2)
-
-    def believe() -> str:
-        with transaction.atomic():
-            state = Allocation.objects.values_list("state", flat=True).get(pk=row.pk)
-            both_read.wait(timeout=30)
-            return state
-
-    assert together(believe, believe) == ["held", "held"]
-
-
 def test_cancel_and_extend_have_one_order() -> None:
     block = ten_units()
     with capacity.replaying():
@@ -211,18 +195,6 @@ def test_two_listings_of_the_same_nodes_cannot_both_open() -> None:
     results = together(*[lambda: open_block(pool, 6, 0, SPAN)] * 4)
 
     assert sum(isinstance(r, Block) for r in results) == 1
-    assert verification.verify() == []
-
-
-def test_shrinking_and_holding_leave_a_block_that_covers_its_claims() -> None:
-    block = ten_units()
-
-    shrunk, held = together(
-        lambda: capacity.resize_block(block_id=block.pk, unit_count=4, at=T0, actor=SYSTEM),
-        lambda: hold(block, units=6, start=0, end=4),
-    )
-
-    assert isinstance(shrunk, CapacityTaken) != isinstance(held, CapacityTaken)
     assert verification.verify() == []
 
 

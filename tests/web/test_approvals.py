@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from marketplace import approvals
+from marketplace import approvals, reservations
 from marketplace.asking import TermsInput
 from marketplace.models import ApprovalRule, Listing, Reservation
 from tests import world
@@ -145,7 +145,8 @@ def test_a_member_without_the_right_sees_and_does_not_decide(market: Market) -> 
 
 def test_what_the_provider_left_undecided_is_no_reproach_to_the_tenant(market: Market) -> None:
     held = waiting(market)
-    Reservation.objects.filter(pk=held.pk).update(state="expired", expired_at=market.at)
+    assert held.decide_by is not None
+    reservations.expire(reservation=reservations.lock(held.pk), at=held.decide_by)
 
     page = text(market.client(market.tenant).get(reverse("rented")))
 
@@ -296,3 +297,25 @@ def test_the_approver_s_name_is_the_provider_s_own(market: Market) -> None:
     approver = held.approvals.get().member
     assert approver is not None
     assert approver.email not in page
+
+
+def test_the_pages_are_whole_in_chinese(market: Market) -> None:
+    held = waiting(market)
+    terms = TermsInput(hour_step=2, maximum_units=2, trial_units=1, trial_hours=24)
+    listing = market.listing(mode="approval", discounts=DISCOUNTS, terms=terms)
+    provider, tenant = market.client(market.provider), market.client(market.tenant)
+    for client in (provider, tenant):
+        client.cookies["django_language"] = "zh-hans"
+
+    page = text(provider.get(reverse("approvals")))
+    shown = text(provider.get(reverse("listing", args=[listing.public_id])))
+    mine = text(tenant.get(reverse("rented")))
+    refused = text(tenant.post(reverse("reservation_confirm", args=[held.public_id]), keyed()))
+
+    assert "等待审批的占位" in page
+    assert "已批准 0 人，共需 1 人" in page
+    assert "减 10%" in page
+    assert "满 24 小时减 10%" in shown
+    assert "1 个单元，24 小时，单价 ¥0.00" in shown
+    assert "逾期未决定则自动释放" in mine
+    assert "供给方尚未批准" in refused

@@ -10,7 +10,7 @@ from django.utils import translation
 
 import marketplace.urls  # noqa: F401 (so that every refusal is known)
 from billing import ledger, payments
-from billing.checkout import DebtOpen
+from billing.payments import DebtOpen
 from inventory import capacity, keys, node_import, organisations, pools
 from inventory.errors import Busy, DomainError, Forbidden, Invalid
 from inventory.periods import InvalidPeriod

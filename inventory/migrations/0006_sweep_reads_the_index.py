@@ -9,7 +9,7 @@ from django.db.models import F, Func, Value
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("inventory", "0002_capacity_sql")]
+    dependencies = [("inventory", "0005_node_framework")]
 
     operations = [
         AddIndexConcurrently(

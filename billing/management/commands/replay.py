@@ -1,17 +1,27 @@
-"""Plays a trace of real demand through the admission verbs and prints what was admitted."""
+"""Plays a trace of real demand through the admission verbs and prints what was admitted.
+
+With `--http-clients` the same trace then goes through the whole market over HTTP, and has to
+end with the same leases.
+"""
 
 from __future__ import annotations
 
 import json
 import time
 from argparse import ArgumentParser, ArgumentTypeError
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from billing.bench.server import serving
+from billing.replay import deals, market
+from billing.replay.clients import Refused, Unanswered
+from billing.replay.deals import Deals
 from inventory.errors import DomainError
+from inventory.periods import Period
 from inventory.replay import play, traces
 from inventory.replay.play import Outcome
 from inventory.replay.traces import Demand
@@ -34,6 +44,12 @@ class Command(BaseCommand):
             "--flex-hours", type=_hours, nargs="+", default=[0], help="may start so much later"
         )
         parser.add_argument(
+            "--flex-mode",
+            choices=play.FLEX_MODES,
+            default="wait",
+            help="with flex, wait in line for nodes (default) or book the earliest start ahead",
+        )
+        parser.add_argument(
             "--price", type=_price, default=Decimal("6.80"), help="CNY per card-hour"
         )
         parser.add_argument("--cards-per-node", type=_above_zero, default=8)
@@ -43,6 +59,13 @@ class Command(BaseCommand):
             default="",
             metavar="WORD=COLUMN,…",
             help=f"columns of another trace; words: {', '.join([*traces.COLUMNS, *traces.OTHERS])}",
+        )
+        parser.add_argument(
+            "--http-clients",
+            type=_above_zero,
+            default=0,
+            metavar="N",
+            help="and once more over HTTP, by so many clients: the same leases, and how fast",
         )
         parser.add_argument("--json", action="store_true", help="one JSON array on stdout")
 
@@ -61,9 +84,11 @@ class Command(BaseCommand):
                 for policy in _policies(options["policy"])
                 for flex in options["flex_hours"]
             ]
-        except (DomainError, OSError) as error:
+            rows = [_row(outcome, options["price"]) for outcome in outcomes]
+            if options["http_clients"]:
+                self._over_http(demands, outcomes, rows, options)
+        except (DomainError, OSError, Refused, Unanswered) as error:
             raise CommandError(str(error)) from error
-        rows = [_row(outcome, options["price"]) for outcome in outcomes]
         if options["json"]:
             self.stdout.write(json.dumps(rows, indent=1))
         else:
@@ -86,6 +111,7 @@ class Command(BaseCommand):
             node_count=nodes,
             policy=policy,
             flex_hours=flex,
+            flex_mode=options["flex_mode"],
             lead_hours=options["lead_hours"],
             seed=options["seed"],
             cards_per_node=options["cards_per_node"],
@@ -97,8 +123,78 @@ class Command(BaseCommand):
         )
         return outcome
 
+    def _over_http(
+        self,
+        demands: list[Demand],
+        outcomes: list[Outcome],
+        rows: list[dict[str, Any]],
+        options: dict[str, Any],
+    ) -> None:
+        """Adds to each row what came of it. Raises CommandError where a lease differs."""
+        if options["flex_mode"] != "wait":
+            raise CommandError("Over HTTP a refused lease waits: --flex-mode wait")
+        if any(_off_the_hour(demand) for demand in demands):
+            raise CommandError("Over HTTP leases start and end on the hour")
+        with serving() as server:
+            for outcome, row in zip(outcomes, rows, strict=True):
+                made = self._deals(demands, outcome, server.port, options)
+                row["http"] = _http_row(outcome, made, options["http_clients"])
+                if made.accepted != outcome.accepted:
+                    differ = sorted(
+                        name
+                        for name in {*made.accepted, *outcome.accepted}
+                        if made.accepted.get(name) != outcome.accepted.get(name)
+                    )
+                    raise CommandError(f"Over HTTP {len(differ)} leases differ: {differ[:10]}")
+
+    def _deals(
+        self, demands: list[Demand], outcome: Outcome, port: int, options: dict[str, Any]
+    ) -> Deals:
+        label = f"over HTTP: {outcome.nodes} nodes, {outcome.policy}"
+        flex = timedelta(hours=outcome.flex_hours)
+        nodes = play.lines(demands, outcome.policy, outcome.nodes)
+        self._say(f"{label}: a pool on sale, and tenants with full wallets")
+        scene = market.build(
+            demands,
+            nodes=nodes,
+            sellable=Period(outcome.horizon.start, outcome.horizon.end + flex),
+            cards_per_node=options["cards_per_node"],
+            at=datetime.now(UTC),
+        )
+        made = deals.replay(
+            traces.submissions(demands, lead_hours=options["lead_hours"], seed=options["seed"]),
+            market=scene,
+            nodes=nodes,
+            line_of=play.line_of(outcome.policy),
+            flex=flex,
+            clients=options["http_clients"],
+            port=port,
+        )
+        self._say(
+            f"{label}: {made.asked} holds asked, {len(made.accepted)} leases made"
+            f" in {made.seconds:.1f} s, {made.asked / made.seconds:.0f}/s"
+        )
+        return made
+
     def _say(self, line: str) -> None:
         self.stderr.write(line)
+
+
+def _off_the_hour(demand: Demand) -> bool:
+    return any(
+        edge.minute or edge.second or edge.microsecond
+        for edge in (demand.period.start, demand.period.end)
+    )
+
+
+def _http_row(outcome: Outcome, made: Deals, clients: int) -> dict[str, Any]:
+    return {
+        "clients": clients,
+        "leases": len(made.accepted),
+        "same_as_serial": made.accepted == outcome.accepted,
+        "asked_per_second": round(made.asked / made.seconds, 1),
+        "leases_per_second": round(len(made.accepted) / made.seconds, 1),
+    }
 
 
 def _above_zero(text: str) -> int:
@@ -148,17 +244,30 @@ def _row(outcome: Outcome, price: Decimal) -> dict[str, Any]:
         "card_hours": round(float(outcome.card_hours), 3),
         "revenue": float(outcome.revenue(price)),
         "bound": round(float(outcome.bound), 6),
+        "wait_hours": round(float(outcome.wait_hours), 3),
     }
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
     lines = [
         "  nodes  policy  flex h  utilisation  acceptance   card-hours           revenue  bound"
+        "   wait h" + ("  over HTTP" if "http" in rows[0] else "")
     ]
     lines += [
         f"{row['nodes']:>7}  {row['policy']:<6}  {row['flex_hours']:>6g}"
         f"  {row['utilisation']:>11.3f}  {row['acceptance']:>10.3f}"
         f"  {row['card_hours']:>11,.0f}  {row['revenue']:>16,.2f}  {row['bound']:>5.3f}"
+        f"  {row['wait_hours']:>7.3f}{_http_text(row)}"
         for row in rows
     ]
     return "\n".join(lines)
+
+
+def _http_text(row: dict[str, Any]) -> str:
+    if "http" not in row:
+        return ""
+    http = row["http"]
+    return (
+        f"  {http['clients']} clients: same {http['leases']} leases,"
+        f" {http['asked_per_second']:g} holds/s"
+    )

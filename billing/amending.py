@@ -1,0 +1,208 @@
+"""Changes that are negotiated: one side proposes, the other signs, and then all of it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+from billing import changes, ledger, payments
+from billing.ledger import Kind as Movement
+from billing.models import LeaseTally
+from inventory import transactions
+from inventory.actors import Actor
+from inventory.errors import DomainError, Invalid, NotFound
+from inventory.periods import Period
+from marketplace import additions, amendments, extensions, leases, money
+from marketplace.amendments import AmendmentStale, Kind
+from marketplace.changes import Change
+from marketplace.models import Amendment, Lease
+
+MOST_HOURS = 24 * 90  # a proposal waits no longer for its answer
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What one side asks for: another end, or more units; one of the two."""
+
+    end: datetime | None = None
+    refund_bps: int = money.WHOLE_BPS  # where it ends earlier: of what was paid for the rest
+    added_units: int | None = None
+    added_from: datetime | None = None  # until the lease's own end
+
+
+def propose(
+    *,
+    lease_public_id: str,
+    proposal: Proposal,
+    at: datetime,
+    actor: Actor,
+    reason: str = "",
+    answer_hours: int | None = None,
+) -> Amendment:
+    """An amendment exists that the asking side has signed; nothing of the lease changes.
+
+    Locks the lease. Raises NotFound, IllegalTransition, Invalid, InvalidEnd, AmendmentOpen,
+    and what `extensions.blocks_for` raises. Not idempotent: the entry's key is.
+    """
+    hours = settings.AMENDMENT_HOURS if answer_hours is None else answer_hours
+    if not 1 <= hours <= MOST_HOURS:
+        raise Invalid(f"An answer takes between 1 and {MOST_HOURS} hours")
+    with transactions.whole():
+        lease = _lock_visible(lease_public_id, actor)
+        amendments.require_running(lease)
+        kind = _kind(proposal)
+        expires_at = at + timedelta(hours=hours)
+        if kind == Kind.UNITS:
+            assert proposal.added_units is not None
+            assert proposal.added_from is not None
+            quote = additions.quote(
+                lease=lease, units=proposal.added_units, start=proposal.added_from, at=at
+            )
+            return amendments.propose(
+                lease=lease,
+                kind=kind,
+                end=Period.of(lease.period).end,
+                change=_unchanged(lease),
+                at=at,
+                expires_at=min(expires_at, proposal.added_from),
+                actor=actor,
+                reason=reason,
+                added_units=proposal.added_units,
+                added_from_at=proposal.added_from,
+                added_gross_minor=quote.gross_minor,
+                added_due_minor=quote.due_minor,
+            )
+        assert proposal.end is not None
+        left_minor = LeaseTally.objects.get(lease=lease).deposit_left_minor
+        change = _another_end(lease, proposal.end, proposal.refund_bps, left_minor, at)
+        if proposal.end > Period.of(lease.period).end:
+            extensions.blocks_for(lease=lease, end=proposal.end, at=at, by_terms=False)
+        # Signed later than either end, it could no longer be done.
+        latest = min(Period.of(lease.period).end, proposal.end)
+        return amendments.propose(
+            lease=lease,
+            kind=kind,
+            end=proposal.end,
+            change=change,
+            at=at,
+            expires_at=min(expires_at, latest),
+            actor=actor,
+            reason=reason,
+        )
+
+
+def sign(*, amendment_public_id: str, at: datetime, actor: Actor) -> Amendment:
+    """The other side signs: lease, money and machines change, as proposed or not at all.
+
+    Locks the tenant (where more is asked for), reservation, lease, amendment, tally, balances,
+    and the pool last. Raises NotFound, WrongSide, IllegalTransition, AmendmentExpired,
+    AmendmentStale, OrganisationUnverified, QuotaExceeded, DebtOpen, InsufficientFunds,
+    CapacityTaken, NotOffered. Not idempotent.
+    """
+    with transactions.whole():
+        found = amendments.find(amendment_public_id, actor)
+        longer = found.period.upper > found.before_period.upper
+        deal = changes.lock(lease=found.lease, asks_more=longer or found.kind == Kind.UNITS)
+        lease = deal.lease
+        amendment = amendments.lock(amendment_public_id)
+        if amendments.side_of(lease, actor) == amendment.proposed_by:
+            raise amendments.WrongSide(side=amendment.proposed_by)
+        amendments.require_answerable(amendment=amendment, lease=lease, at=at)
+        amendments.require_running(lease)
+        if amendment.kind == Kind.UNITS:
+            assert deal.tenant is not None
+            child = additions.make(amendment=amendment, tenant=deal.tenant, at=at, actor=actor)
+            _fund(child, at, actor)
+            amendment.child = child
+            amendments.sign(amendment=amendment, at=at, actor=actor, changed=("child",))
+            leases.amend(lease=lease, amendment=amendment)
+            return amendment
+        tally = changes.tally_of(lease)
+        end = Period.of(amendment.period).end
+        _require_as_proposed(amendment, lease, tally.deposit_left_minor, at)
+        block_ids = (
+            extensions.blocks_for(lease=lease, end=end, at=at, by_terms=False)
+            if end > Period.of(lease.period).end
+            else []
+        )
+        amendments.sign(amendment=amendment, at=at, actor=actor)
+        changes.carry_out(
+            reservation=deal.reservation,
+            lease=lease,
+            tally=tally,
+            amendment=amendment,
+            block_ids=block_ids,
+            at=at,
+            actor=actor,
+        )
+    return amendment
+
+
+def _kind(proposal: Proposal) -> Kind:
+    added = (proposal.added_units is None, proposal.added_from is None)
+    if proposal.end is not None and all(added):
+        return Kind.END
+    if proposal.end is None and not any(added):
+        return Kind.UNITS
+    raise Invalid("Propose another end, or more units from an hour on")
+
+
+def _another_end(
+    lease: Lease, end: datetime, refund_bps: int, left_minor: int, at: datetime
+) -> Change:
+    period = Period.of(lease.period)
+    if not 0 <= refund_bps <= money.WHOLE_BPS:
+        raise Invalid("A share lies between 0 and 10000 basis points")
+    if end > period.end:
+        return amendments.longer(lease=lease, end=end)
+    amendments.check_earlier_end(lease=lease, end=end, at=at)
+    return amendments.shorter(
+        lease=lease, end=end, deposit_left_minor=left_minor, refund_bps=refund_bps
+    )
+
+
+def _require_as_proposed(amendment: Amendment, lease: Lease, left_minor: int, at: datetime) -> None:
+    end = Period.of(amendment.period).end
+    try:
+        now = _another_end(lease, end, amendment.share_bps, left_minor, at)
+    except DomainError as error:
+        raise AmendmentStale(why=error.code) from error
+    if now != amendment.change:
+        raise AmendmentStale
+
+
+def _unchanged(lease: Lease) -> Change:
+    return Change(gross_minor=lease.gross_minor, due_minor=lease.due_minor)
+
+
+def _fund(child: Lease, at: datetime, actor: Actor) -> None:
+    """What the added units cost to begin with moves from the wallet to their deposit."""
+    tenant, currency, due_minor = child.tenant, child.currency, child.due_minor
+    wallet, deposit = ledger.wallet(tenant, currency), ledger.deposit(tenant, currency)
+    owed = ledger.receivable(tenant, currency)
+    if debt_minor := ledger.lock([wallet, deposit, owed])[owed]:
+        raise payments.DebtOpen(owed_minor=debt_minor, currency=currency)
+    if due_minor:
+        ledger.post(
+            kind=Movement.DEAL_FUNDED,
+            key=f"deal:{child.reservation.public_id}:funded",
+            entries=[(wallet, due_minor), (deposit, -due_minor)],
+            at=at,
+            actor=actor,
+            external_reference=child.reservation.public_id,
+        )
+    LeaseTally.objects.create(lease=child, deposit_left_minor=due_minor)
+
+
+def _lock_visible(public_id: str, actor: Actor) -> Lease:
+    try:
+        found = Lease.objects.visible_to(actor).filter(public_id=public_id).first()
+    except ValidationError:
+        found = None
+    if found is None:
+        raise NotFound("No such lease")
+    amendments.side_of(found, actor)
+    return leases.lock(found.pk)
