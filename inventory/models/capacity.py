@@ -384,6 +384,8 @@ class PoolEvent(models.Model):
         NODES_CHANGED = "nodes_changed"
         BOUND = "bound"
 
+    # Found by (pool, ver). An index on the pool alone would be chosen instead, and read every
+    # event of the pool for the newest one.
     pool = models.ForeignKey(
         Pool, on_delete=models.PROTECT, related_name="events", db_constraint=False, db_index=False
     )
