@@ -33,8 +33,14 @@ urlpatterns = [
     path("leases/quotes/<str:quote_id>/", changes.quote, name="quote"),
     path("leases/amendments/<str:amendment_id>/", changes.amendment, name="amendment"),
     path("leases/amendments/<str:amendment_id>/sign/", changes.sign, name="amendment_sign"),
-    path("leases/amendments/<str:amendment_id>/decline/", changes.decline, name="amendment_decline"),
-    path("leases/amendments/<str:amendment_id>/withdraw/", changes.withdraw, name="amendment_withdraw"),
+    path(
+        "leases/amendments/<str:amendment_id>/decline/", changes.decline, name="amendment_decline"
+    ),
+    path(
+        "leases/amendments/<str:amendment_id>/withdraw/",
+        changes.withdraw,
+        name="amendment_withdraw",
+    ),
     path("wallet/", wallet.index, name="wallet"),
     path("wallet/movements.csv", wallet.index_csv, name="wallet_csv"),
     path("earnings/", earnings.index, name="earnings"),

@@ -8,7 +8,7 @@ SWEEPS = Path(__file__).resolve().parent.parent / "sql" / "sweeps.sql"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inventory", "0004_lean_admission")]
+    dependencies = [("inventory", "0006_sweep_reads_the_index")]
 
     operations = [
         # All functions of the file as they are now; a new database has them already.
