@@ -15,11 +15,15 @@ from billing.models import Charge, LeaseTally
 from billing.payments import DebtOpen
 from inventory import actors, identifiers, transactions, transitions
 from inventory.actors import Actor
+from inventory.capacity import CapacityTaken
 from inventory.errors import DomainError, NotFound
 from inventory.models import Organisation
-from marketplace import approvals, leases, offers, policy, reservations
+from marketplace import approvals, leases, offers, policy, prospects, reservations
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.money import Amounts
+from marketplace.offers import Offer
+from marketplace.prospects import Prospect
+from marketplace.reservations import ListingClosed
 
 logger = logging.getLogger(__name__)
 ACTOR = actors.system("holds")
@@ -59,33 +63,58 @@ def hold(
 
     Locks the tenant's organisation, its wallet, and the pool last. Not idempotent: the
     entry's key is. Raises OfferInvalid, OfferExpired, InsufficientFunds, SelfTrade,
-    SellingModeUnavailable, and what `reservations.lock_tenant`, `prospect` and `place` raise.
+    SellingModeUnavailable, and what `prospects.with_tenant` and `reservations.place` raise. Where
+    the capacity is taken the refusal carries the next best `offers`.
     """
     offer = offers.read_token(offer_token, at)
     with transactions.whole():
         # First in the order of locks; it also lines up a tenant's holds before its hold limit.
-        tenant = reservations.lock_tenant(actor.organisation_id)
-        prospect = reservations.prospect(offer, at=at, pay_by=pay_by)
-        _require_tradable(prospect.listing, tenant)
-        quote = prospect.quote
-        standing = policy.standing(
-            tenant_id=tenant.pk,
-            project_id=project_id,
-            key_id=actor.label if actor.kind == "key" else None,
-            discreet=actor.project_id is not None,
+        tenant, prospect = prospects.with_tenant(
+            offer, organisation_id=actor.organisation_id, at=at, pay_by=pay_by
+        )
+        require_tradable(prospect.listing, tenant)
+        return keep(
+            prospect, tenant=tenant, project_id=project_id, at=at, actor=actor, ssh_keys=ssh_keys
+        )
+
+
+def standing_of(
+    tenant: Organisation, *, project_id: int | None, at: datetime, actor: Actor
+) -> policy.Standing:
+    """Of the locked tenant, as this actor's hold in that project is held against it."""
+    return policy.standing(
+        tenant_id=tenant.pk,
+        project_id=project_id,
+        key_id=actor.label if actor.kind == "key" else None,
+        discreet=actor.project_id is not None,
+        at=at,
+    )
+
+
+def keep(
+    prospect: Prospect,
+    *,
+    tenant: Organisation,
+    project_id: int | None,
+    at: datetime,
+    actor: Actor,
+    ssh_keys: Sequence[str] = (),
+) -> Reservation:
+    """The deposit is kept aside and the capacity held, for the locked tenant. Raises
+    InsufficientFunds, and what `reservations.place` raises."""
+    quote, public_id = prospect.quote, identifiers.new("rsv")
+    standing = standing_of(tenant, project_id=project_id, at=at, actor=actor)
+    terms = prospect.hold_terms(lapsed_count=standing.lapsed_count, at=at)
+    deposit = terms.deposit_minor(quote.gross_minor)
+    if deposit:
+        ledger.place_hold(
+            key=_hold_key(public_id),
+            account=ledger.wallet(tenant, quote.currency),
+            amount_minor=deposit,
+            expires_at=prospect.expires_at,
             at=at,
         )
-        terms = prospect.hold_terms(lapsed_count=standing.lapsed_count, at=at)
-        deposit = terms.deposit_minor(quote.gross_minor)
-        public_id = identifiers.new("rsv")
-        if deposit:
-            ledger.place_hold(
-                key=_hold_key(public_id),
-                account=ledger.wallet(tenant, quote.currency),
-                amount_minor=deposit,
-                expires_at=prospect.expires_at,
-                at=at,
-            )
+    try:
         return reservations.place(
             reservation_public_id=public_id,
             prospect=prospect,
@@ -97,35 +126,57 @@ def hold(
             actor=actor,
             ssh_keys=ssh_keys,
         )
+    except (CapacityTaken, ListingClosed) as refusal:
+        # A row said so, no error of the database: what can be had instead may still be read,
+        # before all of it is given up.
+        transaction.set_rollback(False)
+        instead = offers.next_best(
+            claim=prospect.offer, actor=actor, lapsed_count=standing.lapsed_count, at=at
+        )
+        refusal.add(offers=[_in_short(offer) for offer in instead])
+        raise
+
+
+def _in_short(offer: Offer) -> dict[str, object]:
+    """What can be held instead, under the names that a search has for it."""
+    return {
+        "token": offer.token,
+        "expires_at": offer.expires_at,
+        "listing": offer.listing_id,
+        "start_at": offer.start_at,
+        "end_at": offer.end_at,
+        "unit_count": offer.unit_count,
+        "card_count": offer.card_count,
+        "currency": offer.currency,
+        "gross_minor": offer.gross_minor,
+        "card_hour_micro": offer.card_hour_micro,
+    }
 
 
 def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
     """What is due moves from the wallet to the lease's deposit, and the deal is a lease.
 
     Locks the reservation, the wallet, and the pool last. Not idempotent: a second one finds
-    the reservation confirmed. Raises NotFound, ApprovalPending, OrganisationUnverified,
-    DebtOpen, InsufficientFunds, HoldExpired, IllegalTransition.
+    the reservation confirmed. Raises NotFound, InABasket, ApprovalPending,
+    OrganisationUnverified, DebtOpen, InsufficientFunds, HoldExpired, IllegalTransition.
     """
     with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
+        reservations.require_single(reservation)
         approvals.require_approved(reservation, at)
         tenant, currency = reservation.tenant, reservation.currency
         policy.require_verified(tenant)
         if reservation.state == State.HELD:  # any other is refused by reservations.confirm
-            wallet, deposit = ledger.wallet(tenant, currency), ledger.deposit(tenant, currency)
-            owed = ledger.receivable(tenant, currency)
-            if debt_minor := ledger.lock([wallet, deposit, owed])[owed]:
-                raise DebtOpen(owed_minor=debt_minor, currency=currency)
+            lock_purse(tenant, currency)
             _release_hold(reservation, at)
-            if reservation.due_minor:
-                ledger.post(
-                    kind=Kind.DEAL_FUNDED,
-                    key=f"deal:{reservation.public_id}:funded",
-                    entries=[(wallet, reservation.due_minor), (deposit, -reservation.due_minor)],
-                    at=at,
-                    actor=actor,
-                    external_reference=reservation.public_id,
-                )
+            fund(
+                tenant,
+                currency=currency,
+                due_minor=reservation.due_minor,
+                public_id=reservation.public_id,
+                at=at,
+                actor=actor,
+            )
         lease = reservations.confirm(reservation=reservation, at=at, actor=actor)
         LeaseTally.objects.create(lease=lease, deposit_left_minor=reservation.due_minor)
     return lease
@@ -157,11 +208,12 @@ def cancel(
 
     A confirmed one: the refund goes from the deposit to the wallet, the kept share becomes a
     charge. What comes free pays what the tenant owes first. Locks reservation, lease, tally,
-    balances, and the pool last. Not idempotent. Raises NotFound, CancelWindowClosed,
+    balances, and the pool last. Not idempotent. Raises NotFound, InABasket, CancelWindowClosed,
     IllegalTransition.
     """
     with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
+        reservations.require_single(reservation)
         if reservation.state != State.CONFIRMED:
             if reservation.state == State.HELD:
                 _give_hold_back(reservation, at=at, actor=actor)
@@ -238,11 +290,44 @@ def _lock_visible(public_id: str, actor: Actor) -> Reservation:
     return reservation
 
 
-def _require_tradable(listing: Listing, tenant: Organisation) -> None:
+def require_tradable(listing: Listing, tenant: Organisation) -> None:
+    """Raises SelfTrade, SellingModeUnavailable."""
     if listing.provider_id == tenant.pk:
         raise reservations.SelfTrade
     if listing.selling != Listing.Selling.AGENCY:
         raise SellingModeUnavailable(selling=listing.selling)
+
+
+def lock_purse(tenant: Organisation, currency: str) -> None:
+    """The balances that funding a deal touches are locked. Raises DebtOpen."""
+    owed = ledger.receivable(tenant, currency)
+    wallet, deposit = ledger.wallet(tenant, currency), ledger.deposit(tenant, currency)
+    if debt_minor := ledger.lock([wallet, deposit, owed])[owed]:
+        raise DebtOpen(owed_minor=debt_minor, currency=currency)
+
+
+def fund(
+    tenant: Organisation,
+    *,
+    currency: str,
+    due_minor: int,
+    public_id: str,
+    at: datetime,
+    actor: Actor,
+) -> None:
+    """Wallet → deposit, for the reservation or basket of that id. Raises InsufficientFunds."""
+    if due_minor:
+        ledger.post(
+            kind=Kind.DEAL_FUNDED,
+            key=f"deal:{public_id}:funded",
+            entries=[
+                (ledger.wallet(tenant, currency), due_minor),
+                (ledger.deposit(tenant, currency), -due_minor),
+            ],
+            at=at,
+            actor=actor,
+            external_reference=public_id,
+        )
 
 
 def _hold_key(reservation_public_id: str) -> str:

@@ -10,7 +10,7 @@ from django.db.models import Sum
 
 from billing import ledger, payments
 from billing.ledger import Kind
-from billing.models import Charge, LeaseTally
+from billing.models import Charge, LeaseTally, PriceTally
 from inventory import actors, journal
 from inventory.actors import Actor
 from inventory.errors import DomainError
@@ -70,11 +70,14 @@ def _close(lease_id: int, at: datetime) -> bool:
         tally.save(update_fields=["deposit_left_minor"])
     mark_closed(lease, charged_minor=tally.gross_minor, returned_minor=rest, at=at, actor=ACTOR)
     # What was not delivered is the tenant's to commit again.
+    delivered = PriceTally.objects.filter(price__lease=lease).aggregate(
+        card_seconds=Sum("card_seconds", default=0)
+    )["card_seconds"]
     reservation.save(
         update_fields=reservations.commits(
             reservation,
             minor=max(tally.gross_minor, 0) + kept_minor(lease),
-            card_seconds=max(tally.card_seconds, 0),
+            card_seconds=max(delivered, 0),
         )
     )
     return True

@@ -2,7 +2,8 @@
 
 A sweep pulls what metering left. An allocation's hours arrive in order, so a lease's tally
 keeps how far it is charged; a correction comes later, for an hour already behind, and is
-found by its missing charge. The unique fact of a charge is the last word against doubling.
+found by its missing charge. Each hour is charged at the price its lease had then, and moves
+that price's total. The unique fact of a charge is the last word against doubling.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from django.db import connection, transaction
 from billing import ledger
 from billing.draws import Purses
 from billing.ledger import Posting
-from billing.models import Charge, LeaseTally, LedgerTransaction
+from billing.models import Charge, LeaseTally, LedgerTransaction, PriceTally
 from inventory import actors
 from inventory.errors import Busy, DomainError
 from inventory.periods import HOUR
-from marketplace import money
-from marketplace.models import Lease
-from marketplace.money import Price
+from marketplace import lease_prices, money
+from marketplace.models import Lease, LeasePrice
+from marketplace.money import Amounts, Price
 
 logger = logging.getLogger(__name__)
 ACTOR = actors.system("rating")
@@ -193,33 +194,64 @@ def _charge(facts: Iterable[Fact], tallies: dict[int, LeaseTally], at: datetime)
     leases = Lease.objects.select_related(
         "price", "provider", "tenant", "allocation__pool"
     ).in_bulk(tallies)
+    totals = Totals(tallies)
     ordered = sorted(facts, key=lambda fact: (fact.hour, fact.lease_id, fact.revision))
     purses = Purses(leases[fact.lease_id] for fact in ordered)
     charges = [
-        _price(fact, leases[fact.lease_id], tallies[fact.lease_id], purses, at) for fact in ordered
+        _price(fact, leases[fact.lease_id], tallies[fact.lease_id], totals, purses, at)
+        for fact in ordered
     ]
     _book(charges, leases, at)
     Charge.objects.bulk_create(charges, batch_size=1000)
+    totals.save()
     LeaseTally.objects.bulk_update(
-        tallies.values(),
-        [
-            "rated_until",
-            "card_seconds",
-            "exact_numerator",
-            "exact_denominator",
-            "gross_minor",
-            "vat_minor",
-            "fee_minor",
-            "deposit_left_minor",
-        ],
+        tallies.values(), ["rated_until", "gross_minor", "deposit_left_minor"]
     )
     return charges
 
 
-def _price(fact: Fact, lease: Lease, tally: LeaseTally, purses: Purses, at: datetime) -> Charge:
-    """A charge is what the hour adds to the rounded total of its lease."""
-    price = Price.agreed(lease)
-    before = tally.exact
+class Totals:
+    """The prices of some leases, whose tallies are locked, and what each has come to so far."""
+
+    def __init__(self, leases: Iterable[int]) -> None:
+        self._prices: dict[int, list[LeasePrice]] = defaultdict(list)
+        self._tallies: dict[int, PriceTally] = {}
+        self._moved: set[int] = set()
+        rows = LeasePrice.objects.filter(lease__in=list(leases)).select_related("price", "tally")
+        for row in rows.order_by("lease", "from_at"):
+            self._prices[row.lease_id].append(row)
+            # None yet before the first hour at this price.
+            self._tallies[row.pk] = getattr(row, "tally", None) or PriceTally(price=row)
+
+    def at(self, fact: Fact) -> tuple[LeasePrice, PriceTally]:
+        """The price of the fact's hour, and its total, which is about to move."""
+        row = lease_prices.at_hour(self._prices[fact.lease_id], fact.hour)
+        self._moved.add(row.pk)
+        return row, self._tallies[row.pk]
+
+    def save(self) -> None:
+        PriceTally.objects.bulk_create(
+            [self._tallies[key] for key in sorted(self._moved)],
+            update_conflicts=True,
+            unique_fields=["price"],
+            update_fields=[
+                "card_seconds",
+                "exact_numerator",
+                "exact_denominator",
+                "gross_minor",
+                "vat_minor",
+                "fee_minor",
+            ],
+        )
+
+
+def _price(
+    fact: Fact, lease: Lease, tally: LeaseTally, totals: Totals, purses: Purses, at: datetime
+) -> Charge:
+    """A charge is what the hour adds to the rounded total of its price."""
+    agreed, total = totals.at(fact)
+    price = Price.agreed(agreed)
+    before = total.exact
     after = before + money.hour_fraction(
         price=price,
         cards_per_node=lease.allocation.pool.cards_per_node,
@@ -227,16 +259,14 @@ def _price(fact: Fact, lease: Lease, tally: LeaseTally, purses: Purses, at: date
         card_seconds=fact.card_seconds,
     )
     amounts = money.charge(price=price, before=before, after=after)
-    _advance(tally, fact, after)
+    _advance(total, fact, after, amounts)
     tally.gross_minor += amounts.gross_minor
-    tally.vat_minor += amounts.vat_minor
-    tally.fee_minor += amounts.fee_minor
     draw = purses.draw(lease, tally, amounts.gross_minor)
     return Charge(
         lease=lease,
         provider_id=lease.provider_id,
         tenant_id=lease.tenant_id,
-        price_id=lease.price_id,
+        price_id=agreed.price_id,
         kind=Charge.Kind.USAGE,
         allocation_id=lease.allocation_id,
         hour=fact.hour,
@@ -254,10 +284,13 @@ def _price(fact: Fact, lease: Lease, tally: LeaseTally, purses: Purses, at: date
     )
 
 
-def _advance(tally: LeaseTally, fact: Fact, exact: Fraction) -> None:
-    tally.card_seconds += fact.card_seconds
-    tally.exact_numerator = Decimal(exact.numerator)
-    tally.exact_denominator = Decimal(exact.denominator)
+def _advance(total: PriceTally, fact: Fact, exact: Fraction, amounts: Amounts) -> None:
+    total.card_seconds += fact.card_seconds
+    total.exact_numerator = Decimal(exact.numerator)
+    total.exact_denominator = Decimal(exact.denominator)
+    total.gross_minor += amounts.gross_minor
+    total.vat_minor += amounts.vat_minor
+    total.fee_minor += amounts.fee_minor
 
 
 def _book(charges: Sequence[Charge], leases: dict[int, Lease], at: datetime) -> None:

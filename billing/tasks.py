@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from billing import arrears, checkout, closing, rating, settlement, verification
+from billing import arrears, baskets, checkout, closing, rating, settlement, verification
 from inventory import clock
 
 
 @shared_task(name="billing.expire_reservations")
 def expire_reservations(**_: object) -> int:
     return checkout.expire_due(at=clock.now(), limit=500)
+
+
+@shared_task(name="billing.expire_baskets")
+def expire_baskets(**_: object) -> int:
+    return baskets.expire_due(at=clock.now(), limit=100)
 
 
 @shared_task(name="billing.rate_usage")

@@ -102,6 +102,36 @@ def _access(*, host_fingerprints: list[str], **facts: Any) -> Access:
     return Access(host_fingerprints=tuple(host_fingerprints), **facts)
 
 
+def carry_over(*, from_id: int, to_id: int, at: datetime) -> int:
+    """Every live way in belongs to the other allocation from now on; how many there were.
+
+    The same secrets, sealed anew. Idempotent. Locks the credentials. Raises
+    CredentialUnreadable, ImproperlyConfigured without CREDENTIAL_KEYS.
+    """
+    actor = actors.system("provisioning")
+    with transaction.atomic():
+        into = Allocation.objects.get(pk=to_id)
+        rows = (
+            Credential.objects.select_for_update(of=("self",))
+            .select_related("allocation")
+            .filter(allocation_id=from_id, revoked_at=None)
+            .order_by("pk")
+        )
+        for row in rows:
+            secret = _open(row, row.allocation.public_id)
+            _revoke(row, at)
+            _journal("credential.revoked", row, row.allocation, actor, at)
+            new = Credential.objects.create(
+                allocation=into,
+                kind=row.kind,
+                ciphertext=_seal(into.public_id, row.kind, secret),
+                fingerprint=_fingerprint(into.public_id, secret),
+                created_at=at,
+            )
+            _journal("credential.issued", new, into, actor, at)
+    return len(rows)
+
+
 def revoke_all(*, allocation_id: int, at: datetime) -> int:
     """No live credential is left and their ciphertexts are destroyed; how many there were.
 

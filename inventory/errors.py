@@ -26,6 +26,10 @@ class DomainError(Exception):
         """The particulars a client may read: text, numbers, instants and lists of them."""
         return self._fields
 
+    def add(self, **fields: Any) -> None:
+        """Further particulars, from a caller that knows more about what was refused."""
+        self._fields = {**self._fields, **fields}
+
 
 class Invalid(DomainError):
     """A value that no state of the world would make acceptable."""

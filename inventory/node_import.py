@@ -34,6 +34,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "runtime_version": (
         "runtime_version", "运行时版本", "cuda/cann版本", "cuda版本", "cann版本", "cuda", "cann",
     ),
+    "framework_version": ("framework_version", "框架版本", "框架", "framework"),
     "firmware_version": ("firmware_version", "固件版本", "firmware"),
 }  # fmt: skip
 _COLUMN_OF = {alias: column for column, aliases in COLUMNS.items() for alias in aliases}
@@ -44,6 +45,7 @@ _LENGTHS = {
     "leaf": 60,
     "driver_version": 60,
     "runtime_version": 60,
+    "framework_version": 60,
     "firmware_version": 60,
 }
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and other archives, .xls

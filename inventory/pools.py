@@ -33,6 +33,7 @@ class NodeRow:
     card_uuids: Sequence[str] = field(default_factory=tuple)
     driver_version: str = ""
     runtime_version: str = ""
+    framework_version: str = ""
     firmware_version: str = ""
 
 

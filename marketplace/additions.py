@@ -13,7 +13,7 @@ from marketplace.amendments import AmendmentStale
 from marketplace.models import Amendment, Lease, Reservation
 from marketplace.money import Price, Quote
 from marketplace.offers import OfferClaim
-from marketplace.reservations import Prospect
+from marketplace.prospects import Prospect
 
 MOST_UNITS = 1_000_000
 # The hold of the child lives within the transaction that confirms it.

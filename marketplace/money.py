@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -212,6 +213,15 @@ def share(amount_minor: int, bps: int) -> int:
     return half_up(Fraction(amount_minor * bps, WHOLE_BPS))
 
 
+def portions(amounts: Sequence[int], whole_minor: int) -> list[int]:
+    """A whole shared out in proportion to amounts: the parts add up to it exactly."""
+    total = sum(amounts)
+    if not total:
+        return [0 for _ in amounts]
+    steps = [half_up(Fraction(whole_minor * part, total)) for part in accumulate(amounts)]
+    return [after - before for before, after in pairwise([0, *steps])]
+
+
 def quote(
     *, price: Price, unit_cards: int, cards_per_node: int, unit_count: int, period: Period
 ) -> Quote:
@@ -246,6 +256,31 @@ def quote(
         card_hour_micro=half_up(exact * micro_per_minor * 3600 / card_seconds),
         discount_bps=price.discount_bps,
         lines=tuple(lines),
+    )
+
+
+def add(quotes: Sequence[Quote]) -> Quote:
+    """Several quotes in one currency as one: every amount is the sum of theirs.
+
+    Their comparison prices are weighted by card-seconds. Raises AmountTooLarge.
+    """
+    lines = tuple(line for quote in quotes for line in quote.lines)
+    gross_minor = sum(quote.gross_minor for quote in quotes)
+    if gross_minor > LARGEST_MINOR:
+        raise AmountTooLarge("The total is larger than the books can hold")
+    weights = [max(1, sum(line.card_seconds for line in quote.lines)) for quote in quotes]
+    weighed = sum(quote.card_hour_micro * w for quote, w in zip(quotes, weights, strict=True))
+    return Quote(
+        currency=quotes[0].currency,
+        gross_minor=gross_minor,
+        vat_minor=sum(quote.vat_minor for quote in quotes),
+        fee_minor=sum(quote.fee_minor for quote in quotes),
+        provider_minor=sum(quote.provider_minor for quote in quotes),
+        due_minor=sum(quote.due_minor for quote in quotes),
+        card_count=max(quote.card_count for quote in quotes),
+        card_hour_micro=half_up(Fraction(weighed, sum(weights))),
+        discount_bps=quotes[0].discount_bps,
+        lines=lines,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,35 +13,16 @@ from inventory import actors, capacity, identifiers, journal, transactions, tran
 from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, Invalid, NotFound
 from inventory.joined import Joined
-from inventory.models import Chip, Organisation, Pool, Project
-from marketplace import approvals, discounts, money, policy
-from marketplace.models import Lease, Listing, PriceVersion, Reservation, TermsVersion
-from marketplace.money import Price, Quote
-from marketplace.offers import OfferClaim, OfferExpired, OfferInvalid
+from inventory.models import Organisation, Pool, Project
+from marketplace import approvals, lease_prices, policy
+from marketplace.models import Basket, Lease, Listing, Reservation
 from marketplace.policy import Standing
+from marketplace.prospects import Prospect
 
 State = Reservation.State
-PayBy = Reservation.PayBy
 
 _TENANT = Joined(o=Organisation)
 _LOCK_TENANT = "SELECT {columns} FROM inventory_organisation o WHERE o.id = %s FOR NO KEY UPDATE"
-
-# What an offer names, as it stands now.
-_ON_SALE = Joined(
-    p=PriceVersion, t=TermsVersion, l=Listing, pool=Pool, chip=Chip, provider=Organisation
-)
-_BY_OFFER = """
-SELECT {columns} FROM marketplace_priceversion p
-JOIN marketplace_termsversion t ON t.listing_id = p.listing_id
-JOIN marketplace_listing l ON l.id = p.listing_id
-JOIN inventory_pool pool ON pool.id = l.pool_id
-JOIN inventory_chip chip ON chip.code = pool.chip_id
-JOIN inventory_organisation provider ON provider.id = l.provider_id
-WHERE p.public_id = %s AND t.public_id = %s AND l.public_id = %s
-"""
-_PRICE_ID, _TERMS_ID, _LISTING_ID = (
-    model._meta.get_field("public_id") for model in (PriceVersion, TermsVersion, Listing)
-)
 
 
 class ListingClosed(DomainError):
@@ -65,6 +45,13 @@ class SshKeyInvalid(Invalid):
 
     code = "ssh_key_invalid"
     title = "This is no public SSH key"
+
+
+class InABasket(DomainError):
+    """It is held together with others: the basket is confirmed or given back, not this one."""
+
+    code = "in_a_basket"
+    title = "The reservation is part of a basket"
 
 
 class NotYetDue(DomainError):
@@ -108,105 +95,14 @@ def lock_tenant(organisation_id: int | None) -> Organisation:
     if found is None:
         raise NotFound("No such organisation")
     tenant: Organisation = found[0]
-    if not tenant.is_tenant:
-        raise Forbidden("This organisation is not registered as a tenant")
-    policy.require_verified(tenant)
+    policy.require_tenant(tenant)
     return tenant
 
 
-@dataclass(frozen=True, slots=True)
-class Prospect:
-    """What a hold on an offer would come to, and how long it would last."""
-
-    offer: OfferClaim
-    listing: Listing
-    price: PriceVersion
-    terms: TermsVersion
-    quote: Quote
-    pay_by: str
-    expires_at: datetime
-    decide_by: datetime | None  # where the listing sells by approval
-    approvals_needed: int
-
-    @property
-    def ask(self) -> policy.Ask:
-        """What the rules of a hold look at."""
-        return policy.Ask(
-            chip_class=self.listing.pool.chip.chip_class,
-            card_count=self.quote.card_count,
-            period=self.offer.period,
-            currency=self.quote.currency,
-            gross_minor=self.quote.gross_minor,
-        )
-
-    def hold_terms(self, *, lapsed_count: int, at: datetime) -> policy.HoldTerms:
-        """What holding it costs a tenant with that many lapsed holds behind it."""
-        return policy.hold_terms(
-            lapsed_count=lapsed_count,
-            # What the provider takes to decide is no time that the tenant pays for.
-            at=self.decide_by or at,
-            pay_by=self.pay_by,
-            start=self.offer.period.start,
-            lead_seconds=self.listing.pool.lead_seconds,
-        )
-
-
-def prospect(offer: OfferClaim, *, at: datetime, pay_by: str = PayBy.WALLET) -> Prospect:
-    """By the price and terms the offer was signed with, however the listing has changed since.
-
-    Raises OfferInvalid, OfferExpired, AmountTooLarge, BankHoldUnavailable, and Invalid outside
-    the terms.
-    """
-    try:
-        ids = [
-            _PRICE_ID.parse(offer.price_id),
-            _TERMS_ID.parse(offer.terms_id),
-            _LISTING_ID.parse(offer.listing_id),
-        ]
-    except ValidationError as error:
-        raise OfferInvalid from error
-    found = _ON_SALE.first(_BY_OFFER, ids)
-    if found is None:
-        raise OfferInvalid
-    price, terms, listing, pool, chip, provider = found
-    pool.chip, listing.pool, listing.provider = chip, pool, provider
-    _check_terms(terms, offer)
-    discount_bps = discounts.share_off(
-        discounts.tiers(price.discounts),
-        hours=offer.period.seconds // 3600,
-        cards=offer.unit_count * pool.unit_cards,
-    )
-    quote = money.quote(
-        price=Price.of(price).less(discount_bps),
-        unit_cards=pool.unit_cards,
-        cards_per_node=pool.cards_per_node,
-        unit_count=offer.unit_count,
-        period=offer.period,
-    )
-    decide_by, members = None, 0
-    if listing.mode == Listing.Mode.APPROVAL:
-        decide_by = approvals.decide_by(
-            decide_hours=terms.decide_hours,
-            start=offer.period.start,
-            lead_seconds=pool.lead_seconds,
-            at=at,
-        )
-        members = approvals.needed(
-            provider_id=listing.provider_id,
-            amount_minor=quote.gross_minor,
-            currency=quote.currency,
-        )
-    return Prospect(
-        offer=offer,
-        listing=listing,
-        price=price,
-        terms=terms,
-        quote=quote,
-        pay_by=pay_by,
-        expires_at=_expires_at(offer, pool, decide_by or at, pay_by),
-        decide_by=decide_by,
-        approvals_needed=members,
-    )
+def require_single(reservation: Reservation) -> None:
+    """Raises InABasket where the locked reservation is held together with others."""
+    if reservation.state == State.HELD and reservation.basket_id is not None:
+        raise InABasket
 
 
 def place(
@@ -220,12 +116,14 @@ def place(
     at: datetime,
     actor: Actor,
     ssh_keys: Sequence[str] = (),
+    basket: Basket | None = None,
 ) -> Reservation:
     """Capacity is kept for the locked tenant until the prospect's `expires_at`.
 
-    The standing was read after the tenant was locked. Locks the pool. Raises ListingClosed,
-    SelfTrade, HoldLimit, QuotaExceeded, NotFound (project), SshKeyInvalid, and what
-    `capacity.claim` raises. Not idempotent: the entry's key is.
+    The standing was read after the tenant was locked; within a `basket` its rules have been
+    held against all of it. Locks the pool. Raises ListingClosed, SelfTrade, HoldLimit,
+    QuotaExceeded, NotFound (project), SshKeyInvalid, and what `capacity.claim` raises. Not
+    idempotent: the entry's key is.
     """
     _check_ssh_keys(ssh_keys)
     offer, listing, quote = prospect.offer, prospect.listing, prospect.quote
@@ -239,15 +137,14 @@ def place(
             or not listing.provider.is_verified
         ):
             raise ListingClosed
-        if not listing.provider.is_verified:
-            raise ListingClosed
         if listing.provider_id == tenant.pk:
             raise SelfTrade
         if project_id is not None:
             _require_own_project(project_id, tenant.pk)
         ask = prospect.ask
-        policy.check_hold_limit(standing, ask)
-        policy.check_quotas(standing, ask)
+        if basket is None:
+            policy.check_hold_limit(standing, ask)
+            policy.check_quotas(standing, ask)
         allocation = capacity.claim(
             pool_id=listing.pool_id,
             block_ids=[listing.block_id],
@@ -268,6 +165,9 @@ def place(
             price=prospect.price,
             terms=prospect.terms,
             allocation=allocation,
+            basket=basket,
+            kind=prospect.kind,
+            trial_pool=listing.pool if prospect.kind == Reservation.Kind.TRIAL else None,
             unit_count=offer.unit_count,
             card_count=quote.card_count,
             pay_by=prospect.pay_by,
@@ -318,36 +218,61 @@ def confirm(
     ApprovalPending, IllegalTransition, HoldExpired. Not idempotent.
     """
     with transactions.whole():
-        approvals.require_approved(reservation, at)
-        transitions.advance(reservation, to=State.CONFIRMED, at=at, actor=actor)
-        pool = reservation.allocation.pool
-        lease = Lease(
-            reservation=reservation,
-            parent=parent,
-            provider=reservation.provider,
-            tenant=reservation.tenant,
-            project_id=reservation.project_id,
-            listing=reservation.listing,
-            price_id=reservation.price_id,
-            terms_id=reservation.terms_id,
-            allocation=reservation.allocation,
-            unit_count=reservation.unit_count,
-            card_count=reservation.unit_count * pool.unit_cards,
-            period=reservation.period,
-            currency=reservation.currency,
-            gross_minor=reservation.gross_minor,
-            due_minor=reservation.due_minor,
-            discount_bps=reservation.discount_bps,
-            created_at=at,
-        )
-        journal.create(
-            lease,
-            event="lease.scheduled",
-            actor=actor,
-            at=at,
-            data={"reservation": reservation.public_id},
-        )
+        lease = _begin_lease(reservation, parent=parent, at=at, actor=actor)
         capacity.confirm(allocation_id=reservation.allocation_id, at=at, actor=actor)
+    return lease
+
+
+def confirm_all(*, rows: Sequence[Reservation], at: datetime, actor: Actor) -> list[Lease]:
+    """As `confirm` for each of the locked reservations, or for none. Locks the pools in the
+    order of their ids."""
+    with transactions.whole():
+        leases = [_begin_lease(row, at=at, actor=actor) for row in rows]
+        capacity.confirm_all(allocation_ids=[row.allocation_id for row in rows], at=at, actor=actor)
+    return leases
+
+
+def _begin_lease(
+    reservation: Reservation, *, at: datetime, actor: Actor, parent: Lease | None = None
+) -> Lease:
+    approvals.require_approved(reservation, at)
+    transitions.advance(reservation, to=State.CONFIRMED, at=at, actor=actor)
+    return lease_of(reservation, at=at, actor=actor, parent=parent)
+
+
+def lease_of(
+    reservation: Reservation, *, at: datetime, actor: Actor, parent: Lease | None = None
+) -> Lease:
+    """The lease of a reservation that was confirmed just now, with its first price."""
+    pool = reservation.allocation.pool
+    lease = Lease(
+        reservation=reservation,
+        provider=reservation.provider,
+        tenant=reservation.tenant,
+        project_id=reservation.project_id,
+        listing=reservation.listing,
+        price_id=reservation.price_id,
+        terms_id=reservation.terms_id,
+        allocation=reservation.allocation,
+        kind=reservation.kind,
+        parent=parent,
+        unit_count=reservation.unit_count,
+        card_count=reservation.unit_count * pool.unit_cards,
+        period=reservation.period,
+        currency=reservation.currency,
+        gross_minor=reservation.gross_minor,
+        due_minor=reservation.due_minor,
+        discount_bps=reservation.discount_bps,
+        created_at=at,
+    )
+    journal.create(
+        lease,
+        event="lease.scheduled",
+        actor=actor,
+        at=at,
+        data={"reservation": reservation.public_id},
+    )
+    lease_prices.begin(lease=lease, at=at)
     return lease
 
 
@@ -415,25 +340,12 @@ def commits(reservation: Reservation, *, minor: int, card_seconds: int) -> tuple
 def due(*, at: datetime, limit: int) -> list[int]:
     """Numbers of reservations whose hold has lapsed, and of those nobody decided on in time,
     oldest first."""
-    held = Reservation.objects.filter(state=State.HELD)
+    held = Reservation.objects.filter(state=State.HELD, basket=None)  # a basket lapses whole
     lapsed = held.filter(expires_at__lte=at).order_by("expires_at")
     silent = held.filter(decision="", decide_by__lte=at).order_by("decide_by")
     found = [*lapsed.values_list("pk", flat=True)[:limit]]
     found += silent.exclude(pk__in=found).values_list("pk", flat=True)[: limit - len(found)]
     return found
-
-
-def _check_terms(terms: TermsVersion, offer: OfferClaim) -> None:
-    """Search offers nothing outside the terms; whoever builds an offer by hand is held to them."""
-    hours, units = offer.period.seconds / 3600, offer.unit_count
-    if (
-        not terms.minimum_hours <= hours <= terms.maximum_hours
-        or (hours - terms.minimum_hours) % terms.hour_step
-        or not terms.minimum_units <= units <= (terms.maximum_units or units)
-        or (units - terms.minimum_units) % terms.unit_step
-        or offer.period.start.timestamp() % terms.start_grid_seconds
-    ):
-        raise Invalid("The units or the period lie outside the listing's terms")
 
 
 def _check_ssh_keys(lines: Sequence[str]) -> None:
@@ -456,12 +368,3 @@ def _decide_facts(prospect: Prospect) -> dict[str, object]:
 def _require_own_project(project_id: int, tenant_id: int) -> None:
     if not Project.objects.filter(pk=project_id, organisation_id=tenant_id).exists():
         raise NotFound("No such project")
-
-
-def _expires_at(offer: OfferClaim, pool: Pool, at: datetime, pay_by: str) -> datetime:
-    """Raises OfferExpired where the lease should have started already."""
-    if offer.period.start < at:
-        raise OfferExpired("The lease would have started before it was held")
-    return policy.expires_at(
-        at, start=offer.period.start, lead_seconds=pool.lead_seconds, pay_by=pay_by
-    )

@@ -8,6 +8,7 @@ import pytest
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker, Settings
 
+from marketplace import search_map
 from tests import database
 
 
@@ -32,3 +33,4 @@ TransactionTestCase._fixture_teardown = _flush  # type: ignore[attr-defined]
 def a_search_sees_what_is_committed(settings: Settings) -> None:
     """A test does not wait for the search map to grow old."""
     settings.SEARCH_MAP_SECONDS = 0
+    search_map.forget()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
@@ -50,6 +50,17 @@ class CredentialsNotReady(DomainError):
     title = "There are no credentials now"
 
 
+def project_of(request: Request, given: dict[str, Any]) -> int | None:
+    """The project a deal is for: the key's own, or one of the caller's that the body names."""
+    project_id = actor_of(request).project_id
+    if "project" not in given:
+        return project_id
+    projects = Project.objects.filter(organisation_id=organisation_of(request))
+    if project_id is not None:
+        projects = projects.filter(pk=project_id)
+    return find(projects, given["project"]).pk
+
+
 class Reservations(ReadOnlyReservations):
     """Deals: held, then confirmed into leases or given back."""
 
@@ -71,20 +82,13 @@ class Reservations(ReadOnlyReservations):
     def create(self, request: Request) -> Response:
         """Holds what an offer promised until `expires_at`, for a small deposit."""
         given = body(request, shapes.HoldIn)
-        actor = actor_of(request)
-        project_id = actor.project_id
-        if "project" in given:
-            projects = Project.objects.filter(organisation_id=organisation_of(request))
-            if project_id is not None:
-                projects = projects.filter(pk=project_id)
-            project_id = find(projects, given["project"]).pk
         row = checkout.hold(
             offer_token=given["offer"],
-            project_id=project_id,
+            project_id=project_of(request, given),
             ssh_keys=given.get("ssh_keys", ()),
             pay_by=given.get("pay_by", Reservation.PayBy.WALLET),
             at=instant_of(request),
-            actor=actor,
+            actor=actor_of(request),
         )
         return self.render(row, status=201)
 

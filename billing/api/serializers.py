@@ -17,12 +17,15 @@ from inventory.api.fields import (
     Items,
     Month,
     PublicId,
+    QueryInteger,
     StrictSerializer,
     Text,
 )
-from marketplace.api.serializers import CURRENCIES
+from marketplace.api.serializers import CURRENCIES, ReservationOut
 from marketplace.api.serializers import LeaseOut as MarketLeaseOut
-from marketplace.models import Reservation
+from marketplace.asking import FIVE_YEARS_HOURS
+from marketplace.baskets import MOST_OFFERS
+from marketplace.models import Basket, Reservation
 
 Shape = serializers.Serializer[Any]
 WALLET = "ltx"
@@ -37,6 +40,74 @@ class HoldIn(StrictSerializer):
         required=False,
         help_text="`bank`: kept for days, until a pay-by date, for a larger deposit.",
     )
+
+
+class BasketIn(StrictSerializer):
+    offers = Items(
+        child=Text(max_length=2000), max_length=MOST_OFFERS, min_length=1, help_text="Their tokens."
+    )
+    project = PublicId("prj", required=False)
+    ssh_keys = Items(child=Text(max_length=1000), max_length=20, required=False)
+
+
+class BasketOut(Shape):
+    """Several reservations that are held and confirmed together."""
+
+    id = PublicId("bsk", source="public_id")
+    state = serializers.ChoiceField(Basket.State.choices)
+    tenant = PublicId("org", source="tenant.public_id")
+    project = PublicId("prj", source="project.public_id", allow_null=True, default=None)
+    expires_at = Instant()
+    currency = serializers.CharField()
+    gross_minor = serializers.IntegerField(help_text="Of all of it, tax included.")
+    due_minor = serializers.IntegerField(help_text="Paid when confirmed.")
+    hold_deposit_minor = serializers.IntegerField(help_text="Kept aside while held.")
+    reservations = ReservationOut(many=True)
+    created_at = Instant()
+    confirmed_at = Instant(allow_null=True)
+    expired_at = Instant(allow_null=True)
+    cancelled_at = Instant(allow_null=True)
+
+
+class BasketQuery(StrictSerializer):
+    project = PublicId("prj", source="project__public_id", required=False)
+    state = Choice(Basket.State.choices, required=False)
+
+
+class TrialIn(StrictSerializer):
+    listing = PublicId("lst")
+    unit_count = Integer(
+        min_value=1, max_value=1_000_000, required=False, help_text="As many as the terms allow."
+    )
+    hours = Integer(
+        min_value=1, max_value=24 * 30, required=False, help_text="As long as the terms allow."
+    )
+    start_at = Instant(required=False, help_text="The next start on the listing's grid.")
+    project = PublicId("prj", required=False)
+    ssh_keys = Items(child=Text(max_length=1000), max_length=20, required=False)
+
+
+class ConversionIn(StrictSerializer):
+    hours = Integer(min_value=1, max_value=FIVE_YEARS_HOURS)
+    from_at = Instant(required=False, help_text="A full hour (UTC); else the trial's end.")
+
+
+class ConversionQuery(ConversionIn):
+    hours = QueryInteger(min_value=1, max_value=FIVE_YEARS_HOURS)
+
+
+class ConversionOut(Shape):
+    """What a trial would become, on the same nodes."""
+
+    start_at = Instant(source="period.start")
+    end_at = Instant(source="period.end")
+    currency = serializers.CharField(source="quote.currency")
+    gross_minor = serializers.IntegerField(source="quote.gross_minor")
+    vat_minor = serializers.IntegerField(source="quote.vat_minor")
+    due_minor = serializers.IntegerField(
+        source="quote.due_minor", help_text="Paid at once from the wallet."
+    )
+    discount_bps = serializers.IntegerField(source="quote.discount_bps")
 
 
 class CancelQuoteOut(Shape):

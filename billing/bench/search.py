@@ -166,8 +166,8 @@ def _searches(nodes: int, actor: Actor, seconds: float) -> tuple[list[_Took], in
 
 def _one_pass(map_: SearchMap) -> int:
     """The least that a scan of the map's steps can do: compare each with a number, and count."""
-    steps = map_.steps.columns
-    return int(np.count_nonzero((steps[3] >= SIZES[0]) & (steps[2] - steps[1] > 0)))
+    lasting = np.diff(map_.start) > 0
+    return int(np.count_nonzero((map_.free[:-1] >= SIZES[0]) & lasting))
 
 
 def _over_http(scene: Scene, asked: Asked, progress: Progress) -> Iterator[Row]:

@@ -1,6 +1,6 @@
 """Money: the ledger, what it charges and what it owes."""
 
-from billing.models.charge import Charge, LeaseTally
+from billing.models.charge import Charge, LeaseTally, PriceTally
 from billing.models.ledger import (
     LedgerAccount,
     LedgerBalance,
@@ -21,6 +21,7 @@ __all__ = [
     "LedgerEntry",
     "LedgerHold",
     "LedgerTransaction",
+    "PriceTally",
     "Quote",
     "Settlement",
     "SettlementLine",

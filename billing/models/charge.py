@@ -13,7 +13,7 @@ from billing.models.ledger import LedgerTransaction
 from inventory.identifiers import PublicIdField
 from inventory.lifecycle import append_only
 from inventory.models import Organisation
-from marketplace.models import Lease, PriceVersion
+from marketplace.models import Lease, LeasePrice, PriceVersion
 
 if TYPE_CHECKING:
     from inventory.actors import Actor
@@ -31,7 +31,7 @@ class Charge(models.Model):
     """One rated usage hour, or what a change of the lease kept or paid (费用). Append-only.
 
     gross = provider + fee + vat, to the minor unit. Amounts are differences of cumulative
-    roundings per (lease, price version), so that their sum never drifts by more than half a
+    roundings per price of a lease, so that the sum of each never drifts by more than half a
     minor unit; a correction may be negative.
     """
 
@@ -102,7 +102,7 @@ class Charge(models.Model):
 
 
 class LeaseTally(models.Model):
-    """What a lease has been charged so far, and what is left of its deposit.
+    """How far a lease is charged, what it came to, and what is left of its deposit.
 
     The running side of its charges, so that rating an hour costs the same in a lease's
     tenth year as on its first day. Written by checkout and rating only, under its lock;
@@ -114,13 +114,7 @@ class LeaseTally(models.Model):
     )
     # Hours before this instant are charged; usage hours arrive in order, corrections apart.
     rated_until = models.DateTimeField(null=True, blank=True)
-    card_seconds = models.BigIntegerField(default=0)
-    # The exact price of what was delivered, in minor units, before any rounding.
-    exact_numerator = models.DecimalField(max_digits=80, decimal_places=0, default=0)
-    exact_denominator = models.DecimalField(max_digits=80, decimal_places=0, default=1)
     gross_minor = models.BigIntegerField(default=0)
-    vat_minor = models.BigIntegerField(default=0)
-    fee_minor = models.BigIntegerField(default=0)
     deposit_left_minor = models.BigIntegerField()
 
     class Meta:
@@ -128,13 +122,38 @@ class LeaseTally(models.Model):
             models.CheckConstraint(
                 condition=Q(deposit_left_minor__gte=0), name="tally_deposit_not_negative"
             ),
-            models.CheckConstraint(
-                condition=Q(exact_denominator__gt=0), name="tally_denominator_positive"
-            ),
         ]
 
     def __str__(self) -> str:
         return f"tally of lease {self.lease_id}"
+
+
+class PriceTally(models.Model):
+    """What a lease has been charged at one of its prices: the total that is rounded.
+
+    Made with the first hour rated at that price, changed under the lock of the lease's tally.
+    """
+
+    price = models.OneToOneField(
+        LeasePrice, on_delete=models.PROTECT, primary_key=True, related_name="tally"
+    )
+    card_seconds = models.BigIntegerField(default=0)
+    # The exact price of what was delivered, in minor units, before any rounding.
+    exact_numerator = models.DecimalField(max_digits=80, decimal_places=0, default=0)
+    exact_denominator = models.DecimalField(max_digits=80, decimal_places=0, default=1)
+    gross_minor = models.BigIntegerField(default=0)
+    vat_minor = models.BigIntegerField(default=0)
+    fee_minor = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(exact_denominator__gt=0), name="price_tally_denominator_positive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"tally of lease price {self.price_id}"
 
     @property
     def exact(self) -> Fraction:

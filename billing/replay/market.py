@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 
 from billing import payments
 from inventory import actors, capacity, chips, keys, organisations, pools
 from inventory.identifiers import new
-from inventory.models import Membership, Organisation, User
+from inventory.models import Chip, Membership, Organisation, User
 from inventory.periods import Period, ceil_hour
 from inventory.pools import NodeRow
 from inventory.replay.play import CHIP
@@ -50,7 +51,7 @@ def build(
     at: datetime,
 ) -> Market:
     """A pool with one listing for each line, open for `sellable` of the trace's time."""
-    if not pools.Chip.objects.filter(code=CHIP).exists():
+    if not Chip.objects.filter(code=CHIP).exists():
         chips.load_catalogue()
     shift = ceil_hour(at) + AHEAD - sellable.start
     region = f"Replay {new('ctr')[-12:]}"
@@ -86,7 +87,7 @@ def build(
     return Market(region, shift, on_sale, held, pool.pk)
 
 
-def _organisation(name: str, at: datetime, **kinds: bool) -> Organisation:
+def _organisation(name: str, at: datetime, **kinds: Any) -> Organisation:
     row = organisations.register(name=name[:200], at=at, actor=ACTOR, **kinds)
     return organisations.decide(organisation_id=row.pk, verified=True, at=at, actor=ACTOR)
 

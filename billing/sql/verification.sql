@@ -48,6 +48,22 @@ LEFT JOIN marketplace_reservation r
 WHERE h.state = 'open' AND h.idempotency_key LIKE 'hold:rsv_%'
   AND (r.state IS DISTINCT FROM 'held' OR r.hold_deposit_minor <> h.amount_minor);
 
+-- check: an open hold of a basket is what its reservations keep aside
+SELECT h.idempotency_key, b.state, h.amount_minor, r.amount FROM billing_ledgerhold h
+LEFT JOIN marketplace_basket b
+       ON h.idempotency_key = 'hold:bsk_' || replace(b.public_id::text, '-', '')
+LEFT JOIN LATERAL (SELECT sum(hold_deposit_minor) AS amount FROM marketplace_reservation
+                   WHERE basket_id = b.id AND state = 'held') r ON true
+WHERE h.state = 'open' AND h.idempotency_key LIKE 'hold:bsk_%'
+  AND (b.state IS DISTINCT FROM 'held' OR b.hold_deposit_minor <> h.amount_minor
+       OR r.amount IS DISTINCT FROM h.amount_minor);
+
+-- check: what lies in a basket stands where the basket stands
+SELECT b.id, b.state, r.id, r.state FROM marketplace_basket b
+JOIN marketplace_reservation r ON r.basket_id = b.id
+WHERE r.state <> b.state AND NOT (b.state = 'confirmed' AND r.state = 'cancelled')
+   OR (r.tenant_id, r.expires_at, r.currency) <> (b.tenant_id, b.expires_at, b.currency);
+
 -- check: a reversal is the exact opposite
 SELECT t.id, t.reverses_id FROM billing_ledgertransaction t
 WHERE t.reverses_id IS NOT NULL AND EXISTS (
@@ -105,47 +121,68 @@ WHERE u.card_seconds <> 0 AND u.hour < t.rated_until
   AND NOT EXISTS (SELECT FROM billing_charge c WHERE c.allocation_id = u.allocation_id
       AND c.hour = u.hour AND c.revision = u.revision AND c.kind = 'usage');
 
--- check: a lease's charges are its delivered time at its price, within half a minor unit
-SELECT l.id, sum(c.gross_minor) AS charged, round(sum(
-           c.card_seconds::numeric / CASE v.basis
-               WHEN 'card_hour' THEN 3600
-               WHEN 'node_hour' THEN 3600 * p.cards_per_node
-               ELSE p.cards_per_node * extract(epoch FROM
-                   (m.month + interval '1 month') AT TIME ZONE v.billing_zone
-                   - m.month AT TIME ZONE v.billing_zone)
-           END) * v.amount_micro / 10000 * (10000 - l.discount_bps) / 10000
-           * CASE WHEN v.tax_inclusive THEN 1 ELSE 1 + v.vat_bps / 10000.0 END, 6) AS exact
+-- check: a lease is charged from its start, at the price it was confirmed with
+SELECT l.id, l.period, s.from_at, s.price_id, l.price_id AS agreed FROM marketplace_lease l
+LEFT JOIN LATERAL (SELECT from_at, price_id, discount_bps FROM marketplace_leaseprice
+                   WHERE lease_id = l.id ORDER BY from_at LIMIT 1) s ON true
+WHERE s.from_at IS DISTINCT FROM date_trunc('hour', lower(l.period), 'UTC')
+   OR (s.price_id, s.discount_bps) IS DISTINCT FROM (l.price_id, l.discount_bps);
+
+-- check: an hour is charged at the price its lease had then
+WITH spans AS (
+    SELECT lease_id, price_id, from_at, lead(from_at, 1, 'infinity') OVER (
+        PARTITION BY lease_id ORDER BY from_at) AS until_at FROM marketplace_leaseprice)
+SELECT c.id, c.lease_id, c.hour, c.price_id, s.price_id AS agreed FROM billing_charge c
+LEFT JOIN spans s ON s.lease_id = c.lease_id AND s.from_at <= c.hour AND c.hour < s.until_at
+WHERE c.kind = 'usage' AND c.price_id IS DISTINCT FROM s.price_id;
+
+-- check: the charges at each price of a lease are its delivered time, within half a minor unit
+WITH spans AS (
+    SELECT id, lease_id, discount_bps, from_at, lead(from_at, 1, 'infinity') OVER (
+        PARTITION BY lease_id ORDER BY from_at) AS until_at FROM marketplace_leaseprice)
+SELECT s.lease_id, s.from_at, sum(c.gross_minor) AS charged, round(sum(x.exact), 6) AS exact
 FROM billing_charge c
-JOIN marketplace_lease l ON l.id = c.lease_id
-JOIN marketplace_priceversion v ON v.id = l.price_id
-JOIN inventory_allocation a ON a.id = l.allocation_id
+JOIN spans s ON s.lease_id = c.lease_id AND s.from_at <= c.hour AND c.hour < s.until_at
+JOIN marketplace_priceversion v ON v.id = c.price_id
+JOIN inventory_allocation a ON a.id = c.allocation_id
 JOIN inventory_pool p ON p.id = a.pool_id
 CROSS JOIN LATERAL (
     SELECT date_trunc('month', c.hour AT TIME ZONE v.billing_zone) AS month) m
-WHERE c.kind = 'usage' AND c.currency IN ('CNY', 'USD', 'EUR', 'HKD')  -- two decimals
-GROUP BY l.id, v.id
-HAVING abs(sum(c.gross_minor) - sum(
-           c.card_seconds::numeric / CASE v.basis
+CROSS JOIN LATERAL (
+    SELECT c.card_seconds::numeric / CASE v.basis
                WHEN 'card_hour' THEN 3600
                WHEN 'node_hour' THEN 3600 * p.cards_per_node
                ELSE p.cards_per_node * extract(epoch FROM
                    (m.month + interval '1 month') AT TIME ZONE v.billing_zone
                    - m.month AT TIME ZONE v.billing_zone)
-           END) * v.amount_micro / 10000 * (10000 - l.discount_bps) / 10000
-           * CASE WHEN v.tax_inclusive THEN 1 ELSE 1 + v.vat_bps / 10000.0 END) > 0.500001;
+           END * v.amount_micro / 10000 * (10000 - s.discount_bps) / 10000
+           * CASE WHEN v.tax_inclusive THEN 1 ELSE 1 + v.vat_bps / 10000.0 END AS exact) x
+WHERE c.kind = 'usage' AND c.currency IN ('CNY', 'USD', 'EUR', 'HKD')  -- two decimals
+GROUP BY s.id, s.lease_id, s.from_at
+HAVING abs(sum(c.gross_minor) - sum(x.exact)) > 0.500001;
+
+-- check: the total at each price of a lease is the sum of its charges
+WITH spans AS (
+    SELECT id, lease_id, from_at, lead(from_at, 1, 'infinity') OVER (
+        PARTITION BY lease_id ORDER BY from_at) AS until_at FROM marketplace_leaseprice)
+SELECT s.lease_id, s.from_at, t.gross_minor, sum(c.gross_minor), t.card_seconds, sum(c.card_seconds)
+FROM spans s LEFT JOIN billing_pricetally t ON t.price_id = s.id
+LEFT JOIN billing_charge c ON c.lease_id = s.lease_id AND c.kind = 'usage'
+ AND s.from_at <= c.hour AND c.hour < s.until_at
+GROUP BY s.id, s.lease_id, s.from_at, t.price_id
+HAVING (coalesce(t.gross_minor, 0), coalesce(t.vat_minor, 0), coalesce(t.fee_minor, 0),
+        coalesce(t.card_seconds, 0))
+    <> (coalesce(sum(c.gross_minor), 0), coalesce(sum(c.vat_minor), 0),
+        coalesce(sum(c.fee_minor), 0), coalesce(sum(c.card_seconds), 0));
 
 -- check: a lease's tally is the sum of its charges
-SELECT l.id, t.gross_minor, s.gross, t.card_seconds, s.card_seconds, t.deposit_left_minor
+SELECT l.id, t.gross_minor, s.gross, t.deposit_left_minor, s.deposit
 FROM billing_leasetally t JOIN marketplace_lease l ON l.id = t.lease_id
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(gross_minor) FILTER (WHERE kind = 'usage'), 0) AS gross,
-           coalesce(sum(vat_minor) FILTER (WHERE kind = 'usage'), 0) AS vat,
-           coalesce(sum(fee_minor) FILTER (WHERE kind = 'usage'), 0) AS fee,
-           coalesce(sum(card_seconds), 0) AS card_seconds,
            coalesce(sum(deposit_minor), 0) AS deposit
     FROM billing_charge WHERE lease_id = l.id) s
-WHERE (t.gross_minor, t.vat_minor, t.fee_minor, t.card_seconds)
-      <> (s.gross, s.vat, s.fee, s.card_seconds)
+WHERE t.gross_minor <> s.gross
    OR t.deposit_left_minor
       <> CASE WHEN l.closed_at IS NULL THEN l.due_minor - s.deposit ELSE 0 END;
 

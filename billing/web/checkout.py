@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -10,11 +12,11 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
-from billing import checkout
+from billing import baskets, checkout
 from billing.checkout import CancelQuote
 from billing.web import cancelling
 from inventory.errors import DomainError
-from marketplace.models import Lease, Reservation
+from marketplace.models import Basket, Lease, Reservation
 from marketplace.web import deals, figures, refusals
 from marketplace.web.entry import ConsoleRequest, attempt, find, page, render
 from marketplace.web.forms import ConsoleForm, reason_field
@@ -82,6 +84,34 @@ def confirm(request: ConsoleRequest, reservation_id: str) -> HttpResponse:
         return render(request, "console/refused.html", {"back": "rented"}, form=form)
     messages.success(request, _("The lease is made."))
     return redirect("lease", lease.public_id)
+
+
+@page(scope="reservations:write", party="tenant", changes=True, posts_only=True)
+def confirm_basket(request: ConsoleRequest, basket_id: str) -> HttpResponse:
+    """Pays what is due for all of it; each part is a lease."""
+    return _with_basket(request, basket_id, baskets.confirm, _("The leases are made."))
+
+
+@page(scope="reservations:write", party="tenant", changes=True, posts_only=True)
+def cancel_basket(request: ConsoleRequest, basket_id: str) -> HttpResponse:
+    """Gives all of it back, for nothing."""
+    done = _("Given back; what was kept aside is free again.")
+    return _with_basket(request, basket_id, partial(baskets.cancel, reason=""), done)
+
+
+def _with_basket(
+    request: ConsoleRequest, basket_id: str, verb: Callable[..., Basket], done: str
+) -> HttpResponse:
+    visit = request.visit
+    row = find(Basket.objects.filter(tenant=visit.organisation), basket_id)
+    form = ConsoleForm(request.POST)
+    changed = attempt(
+        form, lambda: verb(basket_public_id=row.public_id, at=visit.at, actor=visit.actor)
+    )
+    if changed is None:
+        return render(request, "console/refused.html", {"back": "rented"}, form=form)
+    messages.success(request, done)
+    return redirect("rented")
 
 
 @page(scope="reservations:write", party="tenant", changes=True)

@@ -22,6 +22,8 @@ urlpatterns = [
         "reservations/<str:reservation_id>/confirm/", checkout.confirm, name="reservation_confirm"
     ),
     path("reservations/<str:reservation_id>/cancel/", checkout.cancel, name="reservation_cancel"),
+    path("baskets/<str:basket_id>/confirm/", checkout.confirm_basket, name="basket_confirm"),
+    path("baskets/<str:basket_id>/cancel/", checkout.cancel_basket, name="basket_cancel"),
     path("reservations/<str:reservation_id>/reject/", approving.reject, name="reservation_reject"),
     path("leases/<str:lease_id>/", leases.detail, name="lease"),
     path("leases/<str:lease_id>/reveal/", leases.reveal, name="lease_reveal"),
@@ -31,8 +33,14 @@ urlpatterns = [
     path("leases/quotes/<str:quote_id>/", changes.quote, name="quote"),
     path("leases/amendments/<str:amendment_id>/", changes.amendment, name="amendment"),
     path("leases/amendments/<str:amendment_id>/sign/", changes.sign, name="amendment_sign"),
-    path("leases/amendments/<str:amendment_id>/decline/", changes.decline, name="amendment_decline"),
-    path("leases/amendments/<str:amendment_id>/withdraw/", changes.withdraw, name="amendment_withdraw"),
+    path(
+        "leases/amendments/<str:amendment_id>/decline/", changes.decline, name="amendment_decline"
+    ),
+    path(
+        "leases/amendments/<str:amendment_id>/withdraw/",
+        changes.withdraw,
+        name="amendment_withdraw",
+    ),
     path("wallet/", wallet.index, name="wallet"),
     path("wallet/movements.csv", wallet.index_csv, name="wallet_csv"),
     path("earnings/", earnings.index, name="earnings"),

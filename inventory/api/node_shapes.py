@@ -32,6 +32,7 @@ class NodeOut(Shape):
     card_uuids = serializers.ListField(child=serializers.CharField())
     driver_version = serializers.CharField()
     runtime_version = serializers.CharField()
+    framework_version = serializers.CharField()
     firmware_version = serializers.CharField()
     installed_at = Instant()
     retired_at = Instant(allow_null=True)

@@ -28,6 +28,7 @@ from inventory.capacity.calls import (
     replaying,
 )
 from inventory.capacity.changes import extend, finish, shorten
+from inventory.capacity.conversions import convert, hand_over
 from inventory.capacity.external import claim_external, end_external, follow_external
 from inventory.capacity.levels import Level, Step, availability, pool_levels
 from inventory.capacity.nodes import (
@@ -63,11 +64,13 @@ __all__ = [
     "close_outage",
     "confirm",
     "confirm_all",
+    "convert",
     "end_external",
     "expire",
     "extend",
     "finish",
     "follow_external",
+    "hand_over",
     "lock",
     "open_block",
     "pool_levels",

@@ -51,7 +51,7 @@ def claim(
             period=period.range,
             tenant=tenant_id,
             held_until=held_until,
-            public_id=_uuid(public_id),
+            public_id=as_uuid(public_id),
             ssh_keys=json.dumps(list(ssh_keys)),
             **asked(at, actor),
         )
@@ -144,5 +144,6 @@ def _check_units(unit_count: int) -> None:
         raise Invalid(f"The number of units lies between 1 and {MOST_UNITS}")
 
 
-def _uuid(public_id: str) -> uuid.UUID:
+def as_uuid(public_id: str) -> uuid.UUID:
+    """As a column of the database has it."""
     return uuid.UUID(hex=public_id.partition("_")[2])

@@ -153,6 +153,7 @@ _FACTS = [
     "card_uuids",
     "driver_version",
     "runtime_version",
+    "framework_version",
     "firmware_version",
 ]
 

@@ -145,6 +145,10 @@ class Allocation(models.Model):
     note = models.CharField(max_length=200, blank=True)  # an external one's contract or use
     failure_code = models.CharField(max_length=60, blank=True)  # why delivery failed
     ssh_keys = models.JSONField(default=list, blank=True)  # public keys the customer wants in
+    # Whose machines it takes over at its start as they stand, without a wipe between.
+    continues = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="continued_by"
+    )
     created_at = models.DateTimeField()
     active_at = models.DateTimeField(null=True, blank=True)  # the customer could use all of it
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -169,6 +173,11 @@ class Allocation(models.Model):
             models.CheckConstraint(
                 condition=Q(kind="sale", tenant__isnull=False) | ~Q(kind="sale"),
                 name="allocation_sale_has_a_tenant",
+            ),
+            models.UniqueConstraint(
+                fields=["continues"],
+                condition=Q(continues__isnull=False) & ~Q(state="cancelled"),
+                name="allocation_goes_on_once",
             ),
         ]
         indexes = [
@@ -241,12 +250,14 @@ class Claim(models.Model):
             ),
         ]
         indexes = [
-            # Serves the sweep by both conditions, for claims of any length.
+            # Serves the sweep by both conditions, for claims of any length, and holds all that it
+            # reads: where thousands overlap, their rows are never looked up.
             GistIndex(
                 _as_range("block_id"),
                 F("blocking"),
-                name="claim_live_by_block",
+                name="claim_live_sweep",
                 condition=Q(state__in=CLAIM_LIVE, block__isnull=False),
+                include=("block", "unit_count", "state", "held_until", "allocation"),
             ),
             GistIndex(
                 _as_range("pool_id"),
@@ -373,6 +384,8 @@ class PoolEvent(models.Model):
         NODES_CHANGED = "nodes_changed"
         BOUND = "bound"
 
+    # Found by (pool, ver). An index on the pool alone would be chosen instead, and read every
+    # event of the pool for the newest one.
     pool = models.ForeignKey(
         Pool, on_delete=models.PROTECT, related_name="events", db_constraint=False, db_index=False
     )

@@ -44,16 +44,24 @@ class Instance(models.Model):
         """Could not be wiped; the node stays out until a retry or a person clears it."""
         RELEASED = "released", _("released")
         """Clean; the node may serve others."""
+        HANDED_OVER = "handed_over", _("handed over")
+        """It goes on as another instance, for the allocation that continues this one's."""
 
     LIFECYCLE: ClassVar = Lifecycle(
         {
-            State.PLANNED: [State.PROVISIONING, State.RELEASING],
-            State.PROVISIONING: [State.ACTIVE, State.PROVISION_FAILED, State.RELEASING],
-            State.ACTIVE: [State.RELEASING],
-            State.PROVISION_FAILED: [State.RELEASING],
-            State.RELEASING: [State.RELEASED, State.RELEASE_FAILED],
-            State.RELEASE_FAILED: [State.RELEASING, State.RELEASED],
+            State.PLANNED: [State.PROVISIONING, State.RELEASING, State.HANDED_OVER],
+            State.PROVISIONING: [
+                State.ACTIVE,
+                State.PROVISION_FAILED,
+                State.RELEASING,
+                State.HANDED_OVER,
+            ],
+            State.ACTIVE: [State.RELEASING, State.HANDED_OVER],
+            State.PROVISION_FAILED: [State.RELEASING, State.HANDED_OVER],
+            State.RELEASING: [State.RELEASED, State.RELEASE_FAILED, State.HANDED_OVER],
+            State.RELEASE_FAILED: [State.RELEASING, State.RELEASED, State.HANDED_OVER],
             State.RELEASED: [],
+            State.HANDED_OVER: [],
         }
     )
 
@@ -62,6 +70,8 @@ class Instance(models.Model):
     binding = models.OneToOneField(Binding, on_delete=models.PROTECT, related_name="instance")
     driver = models.CharField(max_length=40)
     engine_reference = models.CharField(max_length=200, blank=True)  # the engine's own name for it
+    # Under which the engine began it for another allocation; empty: after its own allocation.
+    engine_name = models.CharField(max_length=200, blank=True)
     state = models.CharField(max_length=16, choices=State, default=State.PLANNED)
     card_count = models.PositiveSmallIntegerField()
     attempt_count = models.PositiveSmallIntegerField(default=0)  # failed steps in this state

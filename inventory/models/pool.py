@@ -168,6 +168,8 @@ class Node(models.Model):
     card_uuids = ArrayField(models.CharField(max_length=80), default=list, blank=True)
     driver_version = models.CharField(max_length=60, blank=True)
     runtime_version = models.CharField(max_length=60, blank=True)  # CUDA, CANN …
+    # What the image brings along: PyTorch, MindSpore …
+    framework_version = models.CharField(max_length=60, blank=True, default="", db_default="")
     firmware_version = models.CharField(max_length=60, blank=True)
     installed_at = models.DateTimeField()
     retired_at = models.DateTimeField(null=True, blank=True)

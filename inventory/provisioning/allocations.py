@@ -13,7 +13,7 @@ from inventory.drivers import registry
 from inventory.drivers.base import Access, DriverError
 from inventory.models import Allocation, Instance
 from inventory.periods import Period
-from inventory.provisioning import claims, moves
+from inventory.provisioning import claims, handover, moves
 from inventory.provisioning.claims import Claimed
 from inventory.provisioning.instances import target_of
 from inventory.provisioning.pacing import LOOK_AGAIN, Deadlines
@@ -21,6 +21,7 @@ from inventory.provisioning.pacing import LOOK_AGAIN, Deadlines
 logger = logging.getLogger(__name__)
 State = Allocation.State
 DUE = (State.SCHEDULED, State.DELIVERING, State.ACTIVE, State.RELEASING)
+_GONE = {Instance.State.RELEASED, Instance.State.HANDED_OVER}
 _EXTERNAL = "kind <> 'sale'"  # they bring their own machines; the capacity sweep follows them
 
 # Why a delivery failed: `Allocation.failure_code`, and the reason of the lease's failure.
@@ -75,6 +76,8 @@ def _scheduled(row: Allocation, accesses: list[Access] | None, at: datetime) -> 
     opens, end = Period.of(row.blocking).start, Period.of(row.period).end
     if at < opens:
         return opens
+    if handover.is_pending(row):
+        return at + LOOK_AGAIN
     late = at >= min(end, Period.of(row.period).start + _delivery(row))
     try:
         with transaction.atomic():
@@ -116,7 +119,8 @@ def _delivering(row: Allocation, accesses: list[Access] | None, at: datetime) ->
 def _active(row: Allocation, accesses: list[Access] | None, at: datetime) -> datetime | None:
     end = Period.of(row.period).end
     if at >= end:
-        _end(row, at, reason="period over")
+        if not handover.hand_over(row, at=at):
+            _end(row, at, reason="period over")
         return None
     instances = _instances(row)
     up = sum(each.card_count for each in instances if each.state == Instance.State.ACTIVE)
@@ -130,11 +134,11 @@ def _active(row: Allocation, accesses: list[Access] | None, at: datetime) -> dat
 
 def _releasing(row: Allocation, accesses: list[Access] | None, at: datetime) -> datetime | None:
     states = {each.state for each in _instances(row)}
-    if states <= {Instance.State.RELEASED}:
+    if states <= _GONE:
         capacity.finish(allocation_id=row.pk, at=at, actor=moves.ACTOR)
         transitions.advance(row, to=State.ENDED, at=at, actor=moves.ACTOR)
         return None
-    if states <= {Instance.State.RELEASED, Instance.State.RELEASE_FAILED}:
+    if states <= {*_GONE, Instance.State.RELEASE_FAILED}:
         # The clean nodes are free again; the quarantined ones are kept out by their state.
         capacity.finish(allocation_id=row.pk, at=at, actor=moves.ACTOR)
         reason = "a node could not be wiped"

@@ -41,7 +41,7 @@ def target_of(instance: Instance) -> Target:
     allocation, node = instance.allocation, instance.binding.node
     first_card = instance.binding.cards.lower
     return Target(
-        name=f"{allocation.public_id}-{node.public_id}-c{first_card}",
+        name=name_of(instance),
         allocation=allocation.public_id,
         node=node.public_id,
         serial=node.serial,
@@ -54,6 +54,14 @@ def target_of(instance: Instance) -> Target:
         ssh_keys=tuple(allocation.ssh_keys),
         options=allocation.pool.driver_options,
     )
+
+
+def name_of(instance: Instance) -> str:
+    """What the engine calls it: after the allocation that began it, whoever has it now."""
+    if instance.engine_name:
+        return instance.engine_name
+    node, first_card = instance.binding.node, instance.binding.cards.lower
+    return f"{instance.allocation.public_id}-{node.public_id}-c{first_card}"
 
 
 def _step(claim: Claimed, at: datetime) -> None:

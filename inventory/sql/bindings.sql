@@ -4,7 +4,7 @@
 -- A node is out while it is broken or retired, while an outage has picked it, and where an
 -- instance outlived its binding, because its cards are not clean. Whole nodes come from as
 -- few leaves as possible, slices from nodes already cut into.
-CREATE FUNCTION capacity_pick(
+CREATE OR REPLACE FUNCTION capacity_pick(
     p_allocation bigint, p_pool bigint, p_units integer, p_during tstzrange,
     p_nodes bigint[], p_at timestamptz
 ) RETURNS integer LANGUAGE plpgsql VOLATILE AS $$
@@ -20,7 +20,7 @@ BEGIN
         FROM inventory_allocation a
         JOIN inventory_binding b ON b.allocation_id = a.id
         JOIN inventory_instance i ON i.binding_id = b.id
-        WHERE a.pool_id = p_pool AND i.state <> 'released' AND upper(b.during) <= p_at
+        WHERE a.pool_id = p_pool AND i.state NOT IN ('released', 'handed_over') AND upper(b.during) <= p_at
           AND a.state IN ('delivering', 'active', 'releasing', 'release_failed')
     ), free AS MATERIALIZED (
         SELECT n.id AS node_id, n.leaf, s.slot
@@ -74,7 +74,7 @@ BEGIN
 END $$;
 
 -- Binds an allocation whose blocking period has begun. False where it was bound already.
-CREATE FUNCTION capacity_bind(
+CREATE OR REPLACE FUNCTION capacity_bind(
     p_allocation bigint, p_nodes bigint[],
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -114,7 +114,7 @@ BEGIN
 END $$;
 
 -- Another node takes over what one binding served.
-CREATE FUNCTION capacity_rebind(
+CREATE OR REPLACE FUNCTION capacity_rebind(
     p_binding bigint, p_reason text,
     p_at timestamptz, p_replay boolean, p_actor_kind text, p_actor text
 ) RETURNS SETOF bigint LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -129,6 +129,7 @@ DECLARE
     before bigint;
 BEGIN
     SELECT * INTO STRICT old FROM inventory_binding WHERE id = p_binding;
+    -- As long as the old one: over what follows too, where the allocation goes on as another.
     l := capacity_lock_allocation(old.allocation_id, p_at, p_replay);
     a := l.a;
     SELECT * INTO STRICT old FROM inventory_binding WHERE id = p_binding FOR NO KEY UPDATE;
@@ -144,14 +145,14 @@ BEGIN
     SET during = tstzrange(lower(during), greatest(p_at, lower(during) + interval '1 microsecond'))
     WHERE id = old.id;
     PERFORM capacity_pick(
-        a.id, a.pool_id, units, tstzrange(p_at, upper(a.blocking)),
+        a.id, a.pool_id, units, tstzrange(p_at, upper(old.during)),
         ARRAY(SELECT id FROM inventory_node WHERE pool_id = a.pool_id AND id <> old.node_id), p_at
     );
     SELECT coalesce(sum(upper(cards) - lower(cards)), 0) / unit_cards INTO bound
     FROM inventory_binding WHERE allocation_id = a.id AND id > before;
     IF bound < units THEN
         PERFORM capacity_pick(
-            a.id, a.pool_id, units - bound, tstzrange(p_at, upper(a.blocking)), NULL, p_at
+            a.id, a.pool_id, units - bound, tstzrange(p_at, upper(old.during)), NULL, p_at
         );
         SELECT coalesce(sum(upper(cards) - lower(cards)), 0) / unit_cards INTO bound
         FROM inventory_binding WHERE allocation_id = a.id AND id > before;
@@ -159,7 +160,7 @@ BEGIN
     IF bound < units THEN
         PERFORM capacity_refuse('no_node_free', jsonb_build_object('found_units', bound));
     END IF;
-    PERFORM capacity_note(a.pool_id, l.clk, 'bound', NULL, NULL, 0, tstzrange(p_at, upper(a.blocking)),
+    PERFORM capacity_note(a.pool_id, l.clk, 'bound', NULL, NULL, 0, tstzrange(p_at, upper(old.during)),
                           p_at, p_actor, public_id('alc', a.public_id));
     PERFORM capacity_journal(
         'allocation.rebound', public_id('alc', a.public_id), a.state, a.state, p_at, p_actor_kind,

@@ -141,7 +141,8 @@ BEGIN
     IF p_end >= upper(a.period) OR p_end <= lower(a.period) OR p_end < p_at THEN
         PERFORM capacity_refuse('invalid_end', '{}');
     END IF;
-    until := p_end + make_interval(secs => a.turnaround_seconds);
+    -- Where another allocation takes the machines over it blocks nothing after its end.
+    until := least(p_end + make_interval(secs => a.turnaround_seconds), upper(a.blocking));
     PERFORM capacity_cut_claims(a, until, 'shortened', l.clk, p_at, p_actor, p_reason);
     UPDATE inventory_binding SET during = tstzrange(lower(during), until)
     WHERE allocation_id = a.id AND upper(during) > until AND lower(during) < until;

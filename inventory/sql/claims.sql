@@ -286,6 +286,9 @@ BEGIN
     UPDATE inventory_binding
     SET during = tstzrange(lower(during), greatest(least(p_at, upper(during)), lower(during) + interval '1 microsecond'))
     WHERE allocation_id = p_allocation AND upper(during) > p_at;
+    IF (l.a).continues_id IS NOT NULL THEN
+        PERFORM capacity_take_back(l.a, l.clk, p_at, p_actor);
+    END IF;
     PERFORM capacity_give_back(l.a, l.clk, 'released', p_at, p_actor, p_reason);
     PERFORM capacity_move(l.a, 'cancelled', NULL, p_at, p_actor_kind, p_actor, p_reason);
     RETURN true;

@@ -150,7 +150,7 @@ BEGIN
         SELECT greatest(lower(x.during), lower(p_range)), x.c, x.l, x.p, x.f FROM parts x
         UNION ALL
         SELECT upper(x.during), -x.c, -x.l, -x.p, -x.f FROM parts x
-        WHERE upper(x.during) < upper(p_range)
+        WHERE upper(x.during) < coalesce(upper(p_range), 'infinity')  -- a range may be open
     )
     SELECT e.t, lead(e.t, 1, upper(p_range)) OVER w,
            (sum(sum(e.c)) OVER w)::bigint, (sum(sum(e.l)) OVER w)::bigint,

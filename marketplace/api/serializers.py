@@ -10,17 +10,12 @@ from rest_framework import serializers
 from inventory.api.fields import (
     Choice,
     Instant,
-    Integer,
-    Items,
     PublicId,
     StrictSerializer,
-    Text,
 )
-from inventory.models import HubNode
 from marketplace import ending
 from marketplace.asking import FIVE_YEARS_HOURS
-from marketplace.models import Lease, PriceVersion, Reservation
-from marketplace.offers.model import MOST_OFFERS
+from marketplace.models import Lease, Reservation
 
 Shape = serializers.Serializer[Any]
 
@@ -53,6 +48,8 @@ class ReservationOut(Shape):
     tenant = PublicId("org", source="tenant.public_id")
     project = PublicId("prj", source="project.public_id", allow_null=True, default=None)
     listing = PublicId("lst", source="listing.public_id")
+    basket = PublicId("bsk", source="basket.public_id", allow_null=True, default=None)
+    kind = serializers.ChoiceField(Reservation.Kind.choices, help_text="Trials count apart.")
     unit_count = serializers.IntegerField()
     start_at = Instant(source="period.lower")
     end_at = Instant(source="period.upper")
@@ -109,6 +106,14 @@ class ApprovalOut(Shape):
 class LeaseOut(Shape):
     id = PublicId("lse", source="public_id")
     state = serializers.ChoiceField(Lease.State.choices)
+    kind = serializers.ChoiceField(Reservation.Kind.choices, help_text="Trials count apart.")
+    parent = PublicId(  # type: ignore[assignment]  # a field here
+        "lse",
+        source="parent.public_id",
+        allow_null=True,
+        default=None,
+        help_text="The lease this one adds units to, or the trial it was.",
+    )
     provider = PublicId("org", source="provider.public_id")
     tenant = PublicId("org", source="tenant.public_id")
     project = PublicId("prj", source="project.public_id", allow_null=True, default=None)
@@ -159,6 +164,7 @@ class LeaseQuery(StrictSerializer):
     tenant = PublicId("org", source="tenant__public_id", required=False)
     provider = PublicId("org", source="provider__public_id", required=False)
     state = Choice(Lease.State.choices, required=False)
+    kind = Choice(Reservation.Kind.choices, required=False)
 
 
 class CredentialOut(Shape):
@@ -182,94 +188,3 @@ class AccessOut(Shape):
     kind = serializers.CharField()
     fingerprint = serializers.CharField()
     machines = MachineOut(many=True)
-
-
-class SearchIn(StrictSerializer):
-    units = Integer(min_value=1, max_value=1_000_000, required=False)
-    cards = Integer(min_value=1, max_value=8_000_000, required=False)
-    nodes = Integer(
-        min_value=1, max_value=1_000_000, required=False, help_text="Whole nodes of one fabric."
-    )
-    hours = Integer(min_value=1, max_value=FIVE_YEARS_HOURS)
-    earliest_start = Instant()
-    latest_end = Instant()
-    chips = Items(child=Text(max_length=40), max_length=40, required=False)
-    chip_class = Text(max_length=20, required=False)
-    regions = Items(child=Text(max_length=60), max_length=40, required=False)
-    hubs = Items(child=Choice(HubNode.choices), max_length=9, required=False)
-    max_card_hour_micro = Integer(min_value=1, max_value=LARGEST_PRICE_MICRO, required=False)
-    currency = Choice(CURRENCIES, required=False)
-    limit = Integer(min_value=1, max_value=MOST_OFFERS, required=False)
-
-
-class OfferOut(Shape):
-    token = serializers.CharField(help_text="Post it back verbatim as `offer`.")
-    expires_at = Instant()
-    listing = PublicId("lst", source="listing_id")
-    pool = PublicId("pool", source="pool_id")
-    pool_name = serializers.CharField()
-    centre_name = serializers.CharField()
-    centre_name_en = serializers.CharField()
-    region = serializers.CharField()
-    hub = serializers.ChoiceField(HubNode.choices)
-    chip = serializers.CharField()
-    unit_cards = serializers.IntegerField()
-    cards_per_node = serializers.IntegerField()
-    unit_count = serializers.IntegerField()
-    card_count = serializers.IntegerField()
-    start_at = Instant()
-    end_at = Instant()
-    currency = serializers.CharField()
-    basis = serializers.ChoiceField(PriceVersion.Basis.choices)
-    amount_micro = serializers.IntegerField()
-    tax_inclusive = serializers.BooleanField()
-    vat_bps = serializers.IntegerField()
-    schedule = serializers.ChoiceField(PriceVersion.Schedule.choices)
-    card_hour_micro = serializers.IntegerField(help_text="Tax included; to compare bases by.")
-    list_minor = serializers.IntegerField(help_text="The whole price before the discount.")
-    discount_bps = serializers.IntegerField(
-        help_text="Taken off for the length and the number of cards asked for."
-    )
-    gross_minor = serializers.IntegerField(help_text="The whole price, tax included.")
-    vat_minor = serializers.IntegerField()
-    fee_minor = serializers.IntegerField()
-    due_minor = serializers.IntegerField(help_text="Paid when confirmed.")
-    hold_deposit_minor = serializers.IntegerField(help_text="Kept aside while held.")
-    hold_seconds = serializers.IntegerField()
-    decide_hours = serializers.IntegerField(
-        allow_null=True,
-        help_text="The provider decides on the hold within so long; null: it need not.",
-    )
-    pay_by_at = Instant(
-        allow_null=True, help_text="Until when it is kept for a bank transfer, if it is."
-    )
-    pay_by_deposit_minor = serializers.IntegerField(
-        allow_null=True, help_text="Kept aside until then."
-    )
-    cancellation = serializers.ListField(child=Tier())
-    facts = serializers.DictField(
-        child=serializers.JSONField(), help_text='Proved of the fabric; else "unknown".'
-    )
-    declared = serializers.DictField(
-        child=serializers.JSONField(), help_text="What the provider says of the fabric."
-    )
-
-
-class RejectionOut(Shape):
-    code = serializers.CharField()
-    listing_count = serializers.IntegerField()
-    nearest = serializers.IntegerField(
-        allow_null=True,
-        help_text="What the nearest allows: units, hours, or micro-units per card-hour.",
-    )
-
-
-class AlternativeOut(Shape):
-    changed = serializers.ListField(child=serializers.CharField())
-    offer = OfferOut()
-
-
-class OffersOut(Shape):
-    data = OfferOut(many=True, source="offers")  # type: ignore[assignment]  # a field here
-    rejections = RejectionOut(many=True, help_text="Why listings did not match, how many each.")
-    alternatives = AlternativeOut(many=True, help_text="What comes near, where nothing fits.")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from marketplace.api import audit, quotas, views
+from marketplace.api import audit, offers, quotas, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("listings", views.Listings, basename="listing")
 router.register("approval-rules", views.ApprovalRules, basename="approval-rule")
-router.register("offers", views.Offers, basename="offer")
+router.register("offers", offers.Offers, basename="offer")
 router.register("quotas", quotas.Quotas, basename="quota")
 
 urlpatterns = [
@@ -20,6 +20,11 @@ urlpatterns = [
         "pools/<str:public_id>/floors",
         views.Floors.as_view({"get": "list", "post": "create"}),
         name="pool-floors",
+    ),
+    path(
+        "pools/<str:public_id>/on-sale",
+        offers.OnSale.as_view({"get": "retrieve"}),
+        name="pool-on-sale",
     ),
     *router.urls,
 ]

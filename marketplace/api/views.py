@@ -15,12 +15,11 @@ from inventory.api.resources import ReadOnlyResource, Resource
 from inventory.api.serializers import ReasonIn
 from inventory.models import Pool
 from inventory.periods import Period
-from marketplace import approvals, floors, listings, offers
+from marketplace import approvals, floors, listings
 from marketplace.api import listing_shapes
 from marketplace.api import serializers as shapes
 from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import ApprovalRule, Lease, Listing, PriceFloor, Reservation
-from marketplace.offers import OfferRequest
 
 PUBLISH = OpenApiExample(
     "Forty nodes for a month",
@@ -32,17 +31,6 @@ PUBLISH = OpenApiExample(
         "end_at": "2027-01-01T00:00:00Z",
         "price": {"basis": "card_hour", "amount_micro": 6_800_000, "currency": "CNY"},
         "terms": {"minimum_hours": 24, "cancellation": [[168, 10000], [72, 5000]]},
-    },
-)
-SEARCH = OpenApiExample(
-    "Eight H100 nodes for a week",
-    request_only=True,
-    value={
-        "nodes": 8,
-        "hours": 168,
-        "earliest_start": "2026-12-01T00:00:00Z",
-        "latest_end": "2026-12-20T00:00:00Z",
-        "chips": ["h100-80g"],
     },
 )
 
@@ -233,39 +221,6 @@ class ApprovalRules(Resource):
         return self.render(row, status=201)
 
 
-class Offers(Resource):
-    """What the market would sell."""
-
-    required_scopes: ClassVar[dict[str, str | None]] = {"search": "offers:read"}
-    reading = frozenset({"search"})
-    for_projects = frozenset({"search"})
-    serializer_class = shapes.OffersOut
-    pagination_class = None
-
-    @extend_schema(
-        request=shapes.SearchIn,
-        responses=shapes.OffersOut,
-        examples=[SEARCH],
-        operation_id="search_offers",
-    )
-    @action(detail=False, methods=["post"])
-    def search(self, request: Request) -> Response:
-        """Dated, priced and signed offers, the cheapest first; and why others did not match.
-
-        An offer is good for minutes and can be posted back verbatim. It promises nothing
-        until it is held.
-        """
-        given = body(request, shapes.SearchIn)
-        wanted: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in given.items()
-        }
-        results = offers.search(
-            request=OfferRequest(**wanted), actor=actor_of(request), at=instant_of(request)
-        )
-        return Response(shapes.OffersOut(results).data)
-
-
 class ReadOnlyReservations(ReadOnlyResource):
     """Deals as they were held, whatever became of them, of the caller as tenant or provider."""
 
@@ -278,7 +233,7 @@ class ReadOnlyReservations(ReadOnlyResource):
 
     def rows(self) -> QuerySet[Reservation]:
         rows = Reservation.objects.visible_to(actor_of(self.request)).by_decision()
-        return rows.select_related("provider", "tenant", "project", "listing", "lease")
+        return rows.select_related("provider", "tenant", "project", "listing", "lease", "basket")
 
 
 class ReadOnlyLeases(ReadOnlyResource):
@@ -294,6 +249,12 @@ class ReadOnlyLeases(ReadOnlyResource):
     def rows(self) -> QuerySet[Lease]:
         rows = Lease.objects.visible_to(actor_of(self.request))
         return rows.select_related(
-            "provider", "tenant", "project", "reservation", "listing", "allocation", "parent",
+            "provider",
+            "tenant",
+            "project",
+            "reservation",
+            "listing",
+            "allocation",
+            "parent",
             "amendment",
-        )  # fmt: skip
+        )

@@ -76,6 +76,7 @@ _PREFIX = {
     "external-allocations": "alc",
     "listings": "lst",
     "reservations": "rsv",
+    "baskets": "bsk",
     "leases": "lse",
     "charges": "chg",
     "bank-receipts": "rcp",

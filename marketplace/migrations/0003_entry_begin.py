@@ -8,7 +8,9 @@ SQL = Path(__file__).resolve().parent.parent / "sql"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("marketplace", "0002_rights")]
+    dependencies = [
+        ("marketplace", "0002_rights"),
+    ]
 
     operations = [
         # psycopg reads the text as it stands: there are no parameters in it.

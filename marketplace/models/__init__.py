@@ -2,8 +2,9 @@
 
 from marketplace.models.amendment import FIGURES, Amendment, ChangeFigures
 from marketplace.models.approval import Approval, ApprovalRule
+from marketplace.models.basket import Basket
 from marketplace.models.idempotency import IdempotencyRecord
-from marketplace.models.lease import Lease
+from marketplace.models.lease import Lease, LeasePrice
 from marketplace.models.listing import Listing, PriceFloor, PriceVersion, TermsVersion
 from marketplace.models.quota import Commitment, Quota
 from marketplace.models.reservation import Reservation
@@ -13,10 +14,12 @@ __all__ = [
     "Amendment",
     "Approval",
     "ApprovalRule",
+    "Basket",
     "ChangeFigures",
     "Commitment",
     "IdempotencyRecord",
     "Lease",
+    "LeasePrice",
     "Listing",
     "PriceFloor",
     "PriceVersion",

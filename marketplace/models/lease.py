@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 import pgtrigger
 from django.contrib.postgres.fields import DateTimeRangeField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Func, Q
+from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 
 from inventory.identifiers import PublicIdField
-from inventory.lifecycle import Lifecycle, enforced, unchanging
+from inventory.lifecycle import Lifecycle, append_only, enforced, unchanging
 from inventory.models import Allocation, Organisation, Project
 from marketplace.models.listing import Listing, PriceVersion, TermsVersion
 from marketplace.models.reservation import Reservation
@@ -101,6 +102,9 @@ class Lease(models.Model):
     price = models.ForeignKey(PriceVersion, on_delete=models.PROTECT, related_name="+")
     terms = models.ForeignKey(TermsVersion, on_delete=models.PROTECT, related_name="+")
     allocation = models.OneToOneField(Allocation, on_delete=models.PROTECT, related_name="lease")
+    kind = models.CharField(
+        max_length=8, choices=Reservation.Kind, default=Reservation.Kind.REGULAR
+    )
     parent = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="children"
     )
@@ -149,6 +153,7 @@ class Lease(models.Model):
                 "terms",
                 "allocation",
                 "parent",
+                "kind",
                 "unit_count",
                 "card_count",
                 "currency",
@@ -165,3 +170,38 @@ class Lease(models.Model):
 
     def __str__(self) -> str:
         return self.public_id
+
+
+class LeasePrice(models.Model):
+    """From which hour on a lease is charged at which price (价格段); the next one ends it.
+
+    The first begins with the lease. Every later one was agreed in an amendment that both
+    sides signed. It is no price of its own: the version says what is asked.
+    """
+
+    lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="prices")
+    from_at = models.DateTimeField()
+    price = models.ForeignKey(PriceVersion, on_delete=models.PROTECT, related_name="+")
+    discount_bps = models.PositiveIntegerField(default=0)  # off the price version's amount
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["lease", "from_at"], name="one_price_from_an_hour"),
+            models.CheckConstraint(
+                # Usage is counted by UTC hours: an hour has one price.
+                condition=Exact(
+                    Func(
+                        F("from_at"),
+                        template="mod(extract(epoch FROM %(expressions)s), 3600)",
+                        output_field=models.DecimalField(),
+                    ),
+                    0,
+                ),
+                name="price_begins_on_an_hour",
+            ),
+        ]
+        triggers = [append_only("lease_price_append_only")]
+
+    def __str__(self) -> str:
+        return f"price of lease {self.lease_id} from {self.from_at:%Y-%m-%dT%HZ}"

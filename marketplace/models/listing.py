@@ -96,8 +96,19 @@ class PriceVersion(models.Model):
         DEPOSIT_HOURLY = "deposit_hourly", _("deposit and hourly")
         """A deposit when the deal is confirmed, then each hour from the wallet."""
 
+    class Purpose(models.TextChoices):
+        LISTED = "listed", _("listed")
+        """What a listing asks."""
+        TRIAL = "trial", _("trial")
+        """What one trial costs, by the terms; may be nothing, and knows no floor."""
+        AGREED = "agreed", _("agreed")
+        """What two sides agreed on for one lease."""
+
     public_id = PublicIdField(prefix="prv")
-    listing = models.ForeignKey(Listing, on_delete=models.PROTECT, related_name="prices")
+    purpose = models.CharField(max_length=8, choices=Purpose, default=Purpose.LISTED)
+    listing = models.ForeignKey(  # none but for a listed one
+        Listing, on_delete=models.PROTECT, null=True, blank=True, related_name="prices"
+    )
     version = models.PositiveIntegerField()
     currency = models.CharField(max_length=3, default="CNY")
     basis = models.CharField(max_length=12, choices=Basis)
@@ -118,8 +129,14 @@ class PriceVersion(models.Model):
             models.UniqueConstraint(fields=["listing", "version"], name="one_price_per_version"),
             models.CheckConstraint(
                 # A trillion a unit is no price, and keeps every product far inside NUMERIC.
-                condition=Q(amount_micro__gt=0, amount_micro__lte=10**18),
+                condition=Q(amount_micro__lte=10**18)
+                & (Q(amount_micro__gt=0) | Q(purpose="trial", amount_micro=0)),
                 name="price_is_positive_and_sane",
+            ),
+            models.CheckConstraint(
+                condition=Q(purpose="listed", listing__isnull=False)
+                | (~Q(purpose="listed") & Q(listing__isnull=True)),
+                name="price_listed_has_its_listing",
             ),
             models.CheckConstraint(
                 condition=Q(vat_bps__lte=10_000, fee_bps__lte=10_000, deposit_bps__lte=10_000),

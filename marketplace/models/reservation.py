@@ -12,7 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory.identifiers import PublicIdField
 from inventory.lifecycle import Lifecycle, enforced, unchanging
-from inventory.models import Allocation, Organisation, Project
+from inventory.models import Allocation, Organisation, Pool, Project
+from marketplace.models.basket import Basket
 from marketplace.models.listing import Listing, PriceVersion, TermsVersion
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ class Reservation(models.Model):
     silence releases it. `expires_at` lies after it by the usual time to pay.
     """
 
+    class Kind(models.TextChoices):
+        REGULAR = "regular", _("regular")
+        TRIAL = "trial", _("trial")
+        """By the trial terms: few units, few hours, once per tenant and pool."""
+
     class State(models.TextChoices):
         HELD = "held", _("held")
         """Capacity is kept until `expires_at`; the tenant confirms or cancels."""
@@ -107,6 +113,13 @@ class Reservation(models.Model):
     allocation = models.OneToOneField(
         Allocation, on_delete=models.PROTECT, related_name="reservation"
     )
+    kind = models.CharField(max_length=8, choices=Kind, default=Kind.REGULAR)
+    trial_pool = models.ForeignKey(  # the pool that is tried
+        Pool, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    basket = models.ForeignKey(
+        Basket, on_delete=models.PROTECT, null=True, blank=True, related_name="reservations"
+    )
     state = models.CharField(max_length=10, choices=State, default=State.HELD)
     unit_count = models.PositiveIntegerField()
     card_count = models.PositiveIntegerField()
@@ -138,6 +151,16 @@ class Reservation(models.Model):
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "trial_pool"],
+                condition=Q(kind="trial", state__in=["held", "confirmed"]),
+                name="one_trial_per_tenant_and_pool",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="trial", trial_pool__isnull=False)
+                | (~Q(kind="trial") & Q(trial_pool__isnull=True)),
+                name="trial_names_its_pool",
+            ),
             models.CheckConstraint(
                 condition=Q(decide_by__isnull=True, approvals_needed=0, decision="")
                 | Q(decide_by__isnull=False, approvals_needed__gte=1),
@@ -205,6 +228,9 @@ class Reservation(models.Model):
                 "price",
                 "terms",
                 "allocation",
+                "basket",
+                "kind",
+                "trial_pool",
                 "unit_count",
                 "card_count",
                 "pay_by",

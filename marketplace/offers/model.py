@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from django.conf import settings
 
@@ -14,17 +14,24 @@ from inventory.periods import Period
 Fact = str | int | float | bool
 UNKNOWN = "unknown"
 MOST_OFFERS = 20
+DAY_SECONDS = 86_400
 
+# In the order in which they are looked at: the first that holds is a listing's reason.
 Code = Literal[
-    "whole_nodes_only",
     "no_such_chip",
+    "too_little_memory",
+    "too_little_bandwidth",
+    "bandwidth_unknown",
     "no_such_region",
-    "not_a_multiple",
-    "no_whole_nodes",
+    "no_such_owner",
     "own_listing",
     "other_currency",
+    "whole_nodes_only",
+    "not_a_multiple",
+    "no_whole_nodes",
+    "other_software",
+    "software_unknown",
     "too_few_units",
-    "too_many_units",
     "over_maximum_units",  # more than the listing lets in one lease
     "off_unit_step",  # between two of the counts that it sells
     "too_short",
@@ -32,11 +39,14 @@ Code = Literal[
     "off_hour_step",  # between two of the lengths that it sells
     "window_over",
     "window_too_short",
-    "off_the_grid",  # no start of the listing's grid leaves the window long enough
+    "too_many_units",
     "not_on_sale_then",
-    "too_expensive",
+    "off_the_grid",  # no start of the grids leaves the window long enough
     "sold_out",
+    "too_expensive",
 ]
+CODES: tuple[Code, ...] = get_args(Code)
+Mark = Literal["cheapest", "earliest"]
 
 
 class InvalidRequest(Invalid):
@@ -46,24 +56,50 @@ class InvalidRequest(Invalid):
     title = "The request cannot be searched for"
 
 
+class RangeTooLarge(Invalid):
+    """The period has more days or steps than one reply can hold."""
+
+    code = "range_too_large"
+    title = "The period is too long for one reply"
+
+
 @dataclass(frozen=True, slots=True)
 class OfferRequest:
     """Nodes, cards or units for some hours, somewhere in a window of time, in one fabric.
 
     Empty filters take everything. `nodes` fit a pool that sells whole nodes, `cards` one that
     sells units of so many cards (a pool of whole nodes needs whole nodes), `units` any.
+
+    How long: `hours`, or anything between `minimum_hours` and `maximum_hours`. Of a range each
+    listing offers the longest deal that fits, and of those the first.
+
+    `driver`, `runtime` and `framework` name a version by its beginning, whole parts only:
+    "CUDA 12" takes "CUDA 12.4", "CUDA 1" does not. Units are interchangeable and bound late,
+    so a pool runs what is asked for only where every one of its nodes is known to.
+
+    `start_grid_seconds` asks for starts on a grid counted from midnight UTC, which divides a
+    day; the listing's own grid holds as well.
     """
 
-    hours: int
     earliest_start: datetime
     latest_end: datetime
+    hours: int | None = None
+    minimum_hours: int | None = None
+    maximum_hours: int | None = None
     units: int | None = None
     cards: int | None = None
     nodes: int | None = None
     chips: tuple[str, ...] = ()
     chip_class: str = ""
+    minimum_memory_gib: int | None = None  # per card
+    minimum_interconnect_gbps: int | None = None  # per card, as the chip's maker publishes it
+    driver: str = ""
+    runtime: str = ""  # CUDA, CANN …
+    framework: str = ""
     regions: tuple[str, ...] = ()
     hubs: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    start_grid_seconds: int | None = None
     max_card_hour_micro: int | None = None  # tax included, over the whole deal
     currency: str = settings.DEFAULT_CURRENCY
     limit: int = 10
@@ -75,13 +111,20 @@ class OfferRequest:
             raise InvalidRequest("Ask for units, for cards or for nodes, one of the three")
         if not 1 <= self.count <= 10_000_000:
             raise InvalidRequest("Ask for at least one, and no more than there can be")
-        if not 1 <= self.hours <= self.LONGEST_HOURS:
+        if (self.hours is None) == (self.minimum_hours is None and self.maximum_hours is None):
+            raise InvalidRequest("Say how many hours, or between how many and how many")
+        if (self.minimum_hours is None) != (self.maximum_hours is None):
+            raise InvalidRequest("Say how many hours, or between how many and how many")
+        if not 1 <= self.shortest_hours <= self.longest_hours <= self.LONGEST_HOURS:
             raise InvalidRequest("A lease lasts from an hour to five years")
         Period(self.earliest_start, self.latest_end)
         if not 1 <= self.limit <= MOST_OFFERS:
             raise InvalidRequest(f"Between 1 and {MOST_OFFERS} offers are shown")
         if self.max_card_hour_micro is not None and self.max_card_hour_micro <= 0:
             raise InvalidRequest("The highest price is more than zero")
+        grid = self.start_grid_seconds
+        if grid is not None and (grid < 60 or DAY_SECONDS % grid):
+            raise InvalidRequest("A grid of starts is a minute or more and divides a day")
 
     @property
     def counted(self) -> Literal["units", "cards", "nodes"]:
@@ -95,8 +138,58 @@ class OfferRequest:
         return self.units or self.cards or self.nodes or 0
 
     @property
-    def duration(self) -> timedelta:
-        return timedelta(hours=self.hours)
+    def shortest_hours(self) -> int:
+        return self.minimum_hours or self.hours or 0
+
+    @property
+    def longest_hours(self) -> int:
+        return self.maximum_hours or self.hours or 0
+
+    @property
+    def is_range(self) -> bool:
+        return self.hours is None
+
+    @property
+    def shortest(self) -> timedelta:
+        return timedelta(hours=self.shortest_hours)
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What is paid of an offer, from when until when; negative: what comes back.
+
+    `at_confirmation` is due until `due_at`. `hourly` is so much in all, in as many parts, each
+    when its hour has been delivered, from `due_at` to `until_at`. `deposit_back` is what is
+    left of the deposit where every hour was paid.
+    """
+
+    kind: Literal["at_confirmation", "hourly", "deposit_back"]
+    due_at: datetime
+    until_at: datetime
+    part_count: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancellationStep:
+    """Cancelled before `until_at` (and not before the step before), so much comes back."""
+
+    until_at: datetime
+    refund_bps: int
+    refund_minor: int
+    kept_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """Nodes of the pool that are planned out of use while the offer would run.
+
+    They are counted out before anything is sold: an offer keeps its units meanwhile.
+    """
+
+    start_at: datetime
+    end_at: datetime
+    node_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +198,25 @@ class Offer:
 
     token: str
     expires_at: datetime
+    marks: tuple[Mark, ...]
     listing_id: str
     pool_id: str
     pool_name: str
     centre_name: str
     centre_name_en: str
+    owner_kind: str
     region: str
     hub: str
     chip: str
+    memory_gib: int
+    interconnect_gbps: int | None
     unit_cards: int
     cards_per_node: int
     unit_count: int
     card_count: int
     start_at: datetime
     end_at: datetime
+    hours: int
     currency: str
     basis: str
     amount_micro: int
@@ -137,7 +235,11 @@ class Offer:
     decide_hours: int | None  # the provider decides on the hold within so long; None: no wait
     pay_by_at: datetime | None  # until when it is kept for a bank transfer, where it is
     pay_by_deposit_minor: int | None  # kept aside until then
+    payments: tuple[Payment, ...]
     cancellation: tuple[tuple[int, int], ...]  # hours before the start, basis points refunded
+    cancellation_steps: tuple[CancellationStep, ...]  # the same, dated and in money
+    maintenance: tuple[Maintenance, ...]
+    software: dict[str, str]  # the pool's nodes: a version, "mixed" or "unknown"
     facts: dict[str, Fact]  # proved of the fabric; what nobody has proved reads "unknown"
     declared: dict[str, Fact]  # what the provider says of it, and answers for
 
@@ -146,8 +248,8 @@ class Offer:
 class Rejection:
     """Why listings did not match: how many, by the first reason that excluded each.
 
-    `nearest` is what the nearest of them allows, where the reason is a limit: units, hours, or
-    micro-units per card-hour.
+    `nearest` is what the nearest of them allows, where the reason is a limit: units, hours,
+    GiB, GB/s, or micro-units per card-hour.
     """
 
     code: Code
@@ -165,7 +267,8 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class OfferResults:
-    """The cheapest first, then the earliest. Where nothing fits: why, and what comes near."""
+    """The cheapest first, then the earliest: of a fixed length by the whole price, of a range by
+    that of a card-hour. The earliest of all is among them, if need be as the last."""
 
     offers: tuple[Offer, ...]
     rejections: tuple[Rejection, ...]

@@ -10,6 +10,7 @@ from marketplace.policy.holds import (
     BankHoldUnavailable,
     HoldLimit,
     HoldTerms,
+    added_up,
     card_seconds_once,
     check_hold_limit,
     expires_at,
@@ -28,7 +29,7 @@ from marketplace.policy.standings import (
     lapsed_count,
     standing,
 )
-from marketplace.policy.trading import OrganisationUnverified, require_verified
+from marketplace.policy.trading import OrganisationUnverified, require_tenant, require_verified
 from marketplace.policy.trials import NoSuchTrial, check_trial, trial_price
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "OrganisationUnverified",
     "QuotaExceeded",
     "Standing",
+    "added_up",
     "caps_of",
     "card_seconds_once",
     "check_floor",
@@ -58,6 +60,7 @@ __all__ = [
     "hold_bps",
     "hold_terms",
     "lapsed_count",
+    "require_tenant",
     "require_verified",
     "standing",
     "trial_price",

@@ -140,13 +140,14 @@ def expires_at(
     return min(longest, max(in_time, at + SHORTEST_HOLD))
 
 
-def check_hold_limit(standing: Standing, ask: Ask) -> None:
+def check_hold_limit(standing: Standing, *asks: Ask) -> None:
     """Whether the tenant may hold this beside what it holds already.
 
     Holds of one tenant on one chip class that overlap in time are taken for alternatives of
-    one need and count once: at each instant the largest of them. Raises HoldLimit.
+    one need and count once: at each instant the largest of them. Several asks at once, and
+    what lies in one basket, are of one need and add up. Raises HoldLimit.
     """
-    card_hours = held_card_seconds(standing.plus(ask)) // 3600
+    card_hours = held_card_seconds(standing.plus(*asks)) // 3600
     if card_hours > standing.held_limit_card_hours:
         raise HoldLimit(
             "Confirm or cancel other holds first",
@@ -157,10 +158,25 @@ def check_hold_limit(standing: Standing, ask: Ask) -> None:
 
 def held_card_seconds(standing: Standing) -> int:
     """What the tenant holds unpaid, alternatives of one need counted once."""
-    by_class: dict[str, list[tuple[Period, int]]] = defaultdict(list)
+    needs: dict[tuple[str, int], list[tuple[Period, int]]] = defaultdict(list)
     for hold in standing.live_holds:
-        by_class[hold.chip_class].append((hold.period, hold.card_count))
+        needs[hold.chip_class, hold.need].append((hold.period, hold.card_count))
+    by_class: dict[str, list[tuple[Period, int]]] = defaultdict(list)
+    for (chip_class, _), holds in needs.items():
+        by_class[chip_class] += added_up(holds)
     return sum(map(card_seconds_once, by_class.values()))
+
+
+def added_up(holds: list[tuple[Period, int]]) -> list[tuple[Period, int]]:
+    """What is held for one need, as steps that do not overlap."""
+    if len(holds) == 1:
+        return holds
+    edges = sorted({edge for period, _ in holds for edge in (period.start, period.end)})
+    steps = (
+        (Period(*step), sum(cards for period, cards in holds if period.contains(Period(*step))))
+        for step in pairwise(edges)
+    )
+    return [(period, cards) for period, cards in steps if cards]
 
 
 def card_seconds_once(holds: Iterable[tuple[Period, int]]) -> int:

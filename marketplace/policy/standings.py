@@ -47,6 +47,7 @@ class LiveHold:
     chip_class: str
     card_count: int
     period: Period
+    need: int = 0  # those of one basket serve one need together
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +87,13 @@ class Standing:
     held_limit_card_hours: int
     discreet: bool = False
 
-    def plus(self, ask: Ask) -> Standing:
-        """As if that were held too; for several holds that are made together."""
-        hold = LiveHold(ask.chip_class, ask.card_count, ask.period)
-        return replace(
-            self,
-            live_holds=(*self.live_holds, hold),
-            caps=tuple(cap.plus(ask) for cap in self.caps),
-        )
+    def plus(self, *asks: Ask) -> Standing:
+        """As if these were held too, all of them for one need."""
+        caps = self.caps
+        for ask in asks:
+            caps = tuple(cap.plus(ask) for cap in caps)
+        holds = (LiveHold(ask.chip_class, ask.card_count, ask.period) for ask in asks)
+        return replace(self, live_holds=(*self.live_holds, *holds), caps=caps)
 
 
 def standing(
@@ -111,15 +111,17 @@ def standing(
     """
     with connection.cursor() as cursor:
         cursor.execute(_STANDING, _parameters(tenant_id, at, project_id, key_id))
-        lapsed, shelves, classes, listings, starts, ends, cards, *columns = cursor.fetchone()
+        lapsed, shelves, classes, listings, starts, ends, cards, needs, *columns = cursor.fetchone()
     class_of = dict(zip(shelves, classes, strict=True))
-    live = zip(map(class_of.__getitem__, listings), cards, starts, ends, strict=True)
+    live = zip(map(class_of.__getitem__, listings), cards, starts, ends, needs, strict=True)
     caps = _caps(zip(*columns, strict=True))
     held = [cap.limit for cap in caps if cap.measure == "held_card_hours"]
     return Standing(
         at=at,
         lapsed_count=lapsed,
-        live_holds=tuple(LiveHold(name, n, Period(start, end)) for name, n, start, end in live),
+        live_holds=tuple(
+            LiveHold(name, n, Period(start, end), need) for name, n, start, end, need in live
+        ),
         caps=tuple(cap for cap in caps if cap.measure != "held_card_hours"),
         held_limit_card_hours=held[0] if held else settings.HOLD_CARD_HOURS_LIMIT,
         discreet=discreet,
@@ -132,7 +134,7 @@ def lapsed_count(tenant_id: int, at: datetime) -> int:
     One given back in the second half of its time kept others away as long, and counts too:
     else a hold cancelled just in time and made anew would cost nothing for ever. One that
     lapsed exactly 30 days ago counts no more, and one that its provider rejected, or left
-    undecided, is no fault of the tenant's.
+    undecided, is no fault of the tenant's. A basket is one hold, however much lies in it.
     """
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {_LAPSED}", _parameters(tenant_id, at, None, None))
@@ -184,11 +186,11 @@ def _caps(rows: Iterable[tuple[Any, ...]]) -> list[Cap]:
 
 
 _LAPSED = """
-    (SELECT count(*) FROM marketplace_reservation r
+    (SELECT count(DISTINCT coalesce(r.basket_id, -r.id)) FROM marketplace_reservation r
       WHERE r.tenant_id = %(tenant)s AND r.state = 'expired'
         AND r.expired_at > %(since)s AND r.expired_at <= %(at)s
         AND (r.decide_by IS NULL OR r.decision = 'approved'))
-  + (SELECT count(*) FROM marketplace_reservation r
+  + (SELECT count(DISTINCT coalesce(r.basket_id, -r.id)) FROM marketplace_reservation r
       WHERE r.tenant_id = %(tenant)s AND r.state = 'cancelled' AND r.confirmed_at IS NULL
         AND r.cancelled_at > %(since)s AND r.cancelled_at <= %(at)s
         AND r.cancelled_at - r.created_at >= r.expires_at - r.cancelled_at
@@ -239,7 +241,8 @@ _STANDING = f"""
         SELECT coalesce(array_agg(r.listing_id), '{{}}') AS listings,
                coalesce(array_agg(lower(r.period)), '{{}}') AS starts,
                coalesce(array_agg(upper(r.period)), '{{}}') AS ends,
-               coalesce(array_agg(r.card_count), '{{}}') AS cards
+               coalesce(array_agg(r.card_count), '{{}}') AS cards,
+               coalesce(array_agg(coalesce(r.basket_id, -r.id)), '{{}}') AS needs
         FROM marketplace_reservation r
         WHERE r.tenant_id = %(tenant)s AND r.state = 'held' AND r.expires_at > %(at)s
     )
@@ -251,7 +254,7 @@ _STANDING = f"""
                  JOIN inventory_pool p ON p.id = l.pool_id
                  JOIN inventory_chip c ON c.code = p.chip_id
                  WHERE l.id = ANY(live.listings) ORDER BY l.id),
-           live.listings, live.starts, live.ends, live.cards,
+           live.listings, live.starts, live.ends, live.cards, live.needs,
            caps.*
     FROM live, (
         SELECT coalesce(array_agg(x.public_id), '{{}}'), coalesce(array_agg(x.subject), '{{}}'),

@@ -20,3 +20,10 @@ def require_verified(organisation: Organisation) -> None:
             "The operator has to verify the organisation before it can trade",
             state=organisation.state,
         )
+
+
+def require_tenant(organisation: Organisation) -> None:
+    """Raises Forbidden where it is no tenant, OrganisationUnverified."""
+    if not organisation.is_tenant:
+        raise Forbidden("This organisation is not registered as a tenant")
+    require_verified(organisation)

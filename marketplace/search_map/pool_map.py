@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,32 @@ def instant(micros_: int) -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What is shown of a pool, its centre and its fabric; None is what nobody knows."""
+
+    name: str = ""
+    provider_id: str = ""
+    centre_id: str = ""
+    centre_name: str = ""
+    centre_name_en: str = ""
+    fabric_id: str = ""
+    technology: str = ""
+    site_count: int | None = None
+    proved_node_count: int | None = None
+    proved_on_date: date | None = None
+    oversubscription: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The versions that run on a pool's nodes, each once; "" is a node that nobody described."""
+
+    driver: tuple[str, ...] = ()
+    runtime: tuple[str, ...] = ()
+    framework: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PoolFacts:
     """What a request filters by, and what shapes a deal of the pool."""
 
@@ -41,6 +68,11 @@ class PoolFacts:
     lead_micros: int
     turnaround_micros: int
     failing: bool  # more nodes are broken than it keeps spare
+    owner_kind: str = ""
+    memory_gib: int = 0  # per card
+    interconnect_gbps: int | None = None  # per card; None where unpublished
+    catalogue: Catalogue = Catalogue()
+    stack: Stack = Stack()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +93,9 @@ class Table:
     def __len__(self) -> int:
         return int(self.columns.shape[1])
 
+    def equals(self, other: Table) -> bool:
+        return self is other or np.array_equal(self.columns, other.columns)
+
     def where(self, mask: NDArray[np.bool_]) -> Table:
         return Table(self.columns[:, mask])
 
@@ -72,7 +107,9 @@ class Table:
 BLOCK_ID, BLOCK_UNITS, ROOM_START, ROOM_END, SELL_START, SELL_END = range(6)
 CLAIM_ID, CLAIM_BLOCK, CLAIM_START, CLAIM_END, CLAIM_UNITS, HELD_UNTIL = range(6)
 CAP_START, CAP_END, CAP_UNITS = range(3)
+OUT_START, OUT_END, OUT_NODES = range(3)
 STEP_BLOCK, STEP_START, STEP_END, STEP_FREE = range(4)
+NO_OUTAGES = Table.of([], 3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +129,7 @@ class PoolMap:
     as_of: int
     next_lapse: int
     steps: Table
+    outages: Table  # planned ones: from when, until when, how many nodes
 
     @classmethod
     def build(
@@ -104,6 +142,7 @@ class PoolMap:
         claims: Table,
         cap: Table,
         as_of: int,
+        outages: Table = NO_OUTAGES,
     ) -> PoolMap:
         held = claims[HELD_UNTIL]
         counting = claims.where(held > as_of)
@@ -119,13 +158,18 @@ class PoolMap:
             claims=claims,
             cap=cap,
             as_of=as_of,
-            next_lapse=int(np.min(held[held > as_of], initial=NEVER)),
+            next_lapse=_next_after(as_of, held, cap.columns[:CAP_UNITS].ravel()),
             steps=Table(np.concatenate(pieces, axis=1)) if pieces else Table.of([], 4),
+            outages=outages,
         )
+
+    def holds_at(self, as_of: int) -> bool:
+        """Whether nothing has lapsed between the pool's instant and this one."""
+        return self.as_of <= as_of < self.next_lapse
 
     def at(self, as_of: int) -> PoolMap:
         """The same pool at another instant: holds lapse by time alone."""
-        if self.as_of <= as_of < self.next_lapse:
+        if self.holds_at(as_of):
             return self
         if not len(self.claims) or bool(np.all(self.claims[HELD_UNTIL] == NEVER)):
             return replace(self, as_of=as_of)
@@ -146,7 +190,22 @@ class PoolMap:
             claims=claims,
             cap=self.cap,
             as_of=as_of,
+            outages=self.outages,
         )
+
+    def sells_the_same(self, other: PoolMap) -> bool:
+        """Whether only what is taken differs: the same blocks, facts and outages."""
+        return self is other or (
+            self.facts == other.facts
+            and self.blocks.equals(other.blocks)
+            and self.outages.equals(other.outages)
+        )
+
+
+def _next_after(as_of: int, *instants: Ints) -> int:
+    """When time alone changes the steps: a hold lapses, a failed node is overdue."""
+    later = np.concatenate(instants)
+    return int(np.min(later[later > as_of], initial=NEVER))
 
 
 def _steps(row: int, block: Ints, claims: Table, cap: Table) -> Ints:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from django.db.models import Count, F, Model, QuerySet, Sum, prefetch_related_objects
+from django.db.models import Count, F, Model, Prefetch, QuerySet, Sum, prefetch_related_objects
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 
 from inventory.models import JournalEntry
 from marketplace import policy
-from marketplace.models import Lease, Reservation
+from marketplace.models import Basket, Lease, Reservation
 from marketplace.web.entry import ConsoleRequest, page, render
 from marketplace.web.paging import paged
 
@@ -82,13 +82,25 @@ def rented(request: ConsoleRequest) -> HttpResponse:
             cards=Coalesce(Sum(F("unit_count") * F("allocation__pool__unit_cards")), 0),
         ),
         "next_start": scheduled.order_by("period__startswith", "pk").first(),
-        "held": _held(request).filter(tenant=organisation)[:100],
+        "held": _held(request).filter(tenant=organisation, basket=None)[:100],
+        "baskets": _baskets(request),
         "gone": _gone(request),
         "lapsed_count": lapsed_count,
         "next_bps": policy.hold_bps(lapsed_count),
         "page": paged(leases, request),
     }
     return render(request, "console/rented.html", context)
+
+
+def _baskets(request: ConsoleRequest) -> QuerySet[Basket]:
+    """What the tenant holds together, the first to lapse first."""
+    rows = Basket.objects.visible_to(request.visit.actor).filter(
+        tenant=request.visit.organisation,
+        state=Basket.State.HELD,
+        expires_at__gt=request.visit.at,
+    )
+    lying = Reservation.objects.select_related(*_MACHINES).order_by("pk")
+    return rows.prefetch_related(Prefetch("reservations", lying)).order_by("expires_at")[:100]
 
 
 def _gone(request: ConsoleRequest) -> list[tuple[Reservation, str]]:

@@ -59,6 +59,7 @@ NAMES = {
     "card_uuids": gettext_lazy("Card UUIDs, separated by semicolons"),
     "driver_version": gettext_lazy("Driver"),
     "runtime_version": gettext_lazy("CUDA or CANN"),
+    "framework_version": gettext_lazy("Framework"),
     "firmware_version": gettext_lazy("Firmware"),
 }
 

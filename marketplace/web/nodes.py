@@ -26,7 +26,7 @@ PAGE = 100
 _PAST = 20
 _FACTS = [
     "serial", "hostname", "rack", "leaf", "card_uuids", "driver_version", "runtime_version",
-    "firmware_version",
+    "framework_version", "firmware_version",
 ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -14,48 +14,17 @@ from django.http import HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from inventory.errors import DomainError
-from inventory.models import Chip, HubNode
+from inventory.models import Chip, HubNode, OwnerKind
 from inventory.periods import ceil_hour
 from marketplace import offers
 from marketplace.models import PriceVersion
-from marketplace.offers import Offer, OfferRequest
+from marketplace.offers import CalendarDay, Offer, OfferRequest, RangeTooLarge
 from marketplace.web import refusals
-from marketplace.web.entry import ConsoleRequest, page, render
+from marketplace.web.entry import ConsoleRequest, Visit, page, render
 from marketplace.web.forms import ConsoleForm, ZonedDateTimeField, count_field
+from marketplace.web.search_words import CHANGES, MARKS, REASONS, SOFTWARE
 
-REASONS = {
-    "whole_nodes_only": _("sells whole nodes only"),
-    "no_such_chip": _("another chip"),
-    "no_such_region": _("another region"),
-    "not_a_multiple": _("the cards are no multiple of its unit"),
-    "no_whole_nodes": _("sells slices of nodes"),
-    "own_listing": _("your own listing"),
-    "other_currency": _("another currency"),
-    "too_few_units": _("fewer units than it sells at least"),
-    "too_many_units": _("not as many units on sale"),
-    "over_maximum_units": _("more units than it lets in one lease"),
-    "off_unit_step": _("sells units in other steps"),
-    "too_short": _("shorter than its shortest lease"),
-    "too_long": _("longer than its longest lease"),
-    "off_hour_step": _("sells hours in other steps"),
-    "window_over": _("the window lies in the past"),
-    "window_too_short": _("the window is shorter than the lease"),
-    "off_the_grid": _("starts at other minutes than the window allows"),
-    "not_on_sale_then": _("not on sale in this window"),
-    "too_expensive": _("dearer than your limit"),
-    "sold_out": _("sold out in this window"),
-}
-CHANGES = {
-    "cards": _("another number of cards"),
-    "units": _("fewer units"),
-    "nodes": _("fewer nodes"),
-    "latest_end": _("a later end"),
-    "max_card_hour_micro": _("a higher price"),
-    "regions": _("another region"),
-    "hubs": _("another hub"),
-    "chip_class": _("another kind of chip"),
-    "chips": _("another chip"),
-}
+CALENDAR_DAYS = 31  # so many days with a start are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +34,8 @@ class Shown:
     offer: Offer
     chip: str
     schedule: str
+    marks: tuple[str, ...]
+    software: tuple[tuple[str, str], ...]
     changed: str  # what of the search it does not meet
 
 
@@ -74,6 +45,13 @@ class SearchForm(ConsoleForm):
     cards = count_field(label=_("Cards"), initial=8)
     hours = forms.IntegerField(
         label=_("Hours"), min_value=1, max_value=OfferRequest.LONGEST_HOURS, initial=24
+    )
+    longest = forms.IntegerField(
+        label=_("Or up to so many hours"),
+        min_value=1,
+        max_value=OfferRequest.LONGEST_HOURS,
+        required=False,
+        help_text=_("Each listing then offers the longest lease in between that fits"),
     )
     earliest_start = ZonedDateTimeField(label=_("Not before"))
     latest_end = ZonedDateTimeField(label=_("Over by"))
@@ -90,36 +68,72 @@ class SearchForm(ConsoleForm):
         self.chips = {row.code: f"{row.vendor} {row.model}" for row in rows}
         chip.choices = [("", _("any")), *self.chips.items()]
 
-    def request(self) -> OfferRequest:
-        """Raises InvalidRequest, InvalidPeriod."""
-        data = self.cleaned_data
-        return OfferRequest(
-            cards=data["cards"],
-            hours=data["hours"],
-            earliest_start=data["earliest_start"],
-            latest_end=data["latest_end"],
-            chips=(data["chip"],) if data["chip"] else (),
-            hubs=(data["hub"],) if data["hub"] else (),
-        )
+
+class MoreForm(ConsoleForm):
+    """What else may be asked of the machines and of their owner."""
+
+    owner = forms.ChoiceField(
+        label=_("Owner"), required=False, choices=[("", _("any")), *OwnerKind.choices]
+    )
+    memory = forms.IntegerField(
+        label=_("Memory per card, GiB at least"), min_value=1, max_value=10_000, required=False
+    )
+    bandwidth = forms.IntegerField(
+        label=_("Interconnect per card, GB/s at least"),
+        min_value=1,
+        max_value=100_000,
+        required=False,
+    )
+    driver = forms.CharField(label=_("Driver"), max_length=60, required=False)
+    runtime = forms.CharField(
+        label=_("CUDA or CANN"),
+        max_length=60,
+        required=False,
+        help_text=_("How the version begins; every node of the pool has it"),
+    )
+    framework = forms.CharField(label=_("Framework"), max_length=60, required=False)
+
+
+def wanted(form: SearchForm, more: MoreForm) -> OfferRequest:
+    """Raises InvalidRequest, InvalidPeriod."""
+    data, beside = form.cleaned_data, more.cleaned_data
+    length = {"hours": data["hours"]}
+    if data["longest"]:
+        length = {"minimum_hours": data["hours"], "maximum_hours": data["longest"]}
+    return OfferRequest(
+        cards=data["cards"],
+        **length,
+        earliest_start=data["earliest_start"],
+        latest_end=data["latest_end"],
+        chips=(data["chip"],) if data["chip"] else (),
+        hubs=(data["hub"],) if data["hub"] else (),
+        owners=(beside["owner"],) if beside["owner"] else (),
+        minimum_memory_gib=beside["memory"],
+        minimum_interconnect_gbps=beside["bandwidth"],
+        driver=beside["driver"],
+        runtime=beside["runtime"],
+        framework=beside["framework"],
+    )
 
 
 @page(scope="offers:read", party="tenant")
 def index(request: ConsoleRequest) -> HttpResponse:
-    """Dated offers, why others do not match, and what comes near."""
+    """Dated offers, when else it could start, why others do not match, and what comes near."""
     visit = request.visit
     start = ceil_hour(visit.at) + timedelta(hours=2)
     asked = "cards" in request.GET
     initial = {"earliest_start": start, "latest_end": start + timedelta(days=14)}
     form = SearchForm(request.GET if asked else None, initial=initial)
-    context: dict[str, Any] = {}
-    if asked and form.is_valid():
+    more = MoreForm(request.GET if asked else None)
+    context: dict[str, Any] = {"more": more, "more_asked": asked and _says_anything(more)}
+    if asked and form.is_valid() and more.is_valid():
         try:
-            wanted = form.request()
-            found = offers.search(request=wanted, actor=visit.actor, at=visit.at)
+            request_ = wanted(form, more)
+            found = offers.search(request=request_, actor=visit.actor, at=visit.at)
         except DomainError as error:
             form.add_error(None, refusals.explain(error))
         else:
-            context = {
+            context |= {
                 "found": found,
                 "offers": [_shown(offer, form.chips) for offer in found.offers],
                 "rejections": [
@@ -128,35 +142,65 @@ def index(request: ConsoleRequest) -> HttpResponse:
                 "alternatives": [
                     _shown(row.offer, form.chips, row.changed) for row in found.alternatives
                 ],
-                "curl": as_curl(wanted, request.build_absolute_uri("/api/v1/offers/search")),
+                "days": _days(request_, visit) if found.offers else [],
+                "curl": as_curl(request_, request.build_absolute_uri("/api/v1/offers/search")),
             }
     context["zone"] = settings.BILLING_ZONE
     return render(request, "console/search.html", context, form=form)
 
 
+def _says_anything(form: forms.Form) -> bool:
+    return not form.is_valid() or any(form.cleaned_data.values())
+
+
+def _days(request_: OfferRequest, visit: Visit) -> Sequence[CalendarDay]:
+    """The first days on which something could start; none where the window is a long one."""
+    try:
+        found = offers.calendar(request=request_, actor=visit.actor, at=visit.at)
+    except RangeTooLarge:
+        return []
+    return found.days[:CALENDAR_DAYS]
+
+
 def _shown(offer: Offer, chips: dict[str, str], changed: Sequence[str] = ()) -> Shown:
+    words = {"driver": _("Driver"), "runtime": _("CUDA or CANN"), "framework": _("Framework")}
     return Shown(
         offer=offer,
         chip=chips.get(offer.chip, offer.chip),
         schedule=str(PriceVersion.Schedule(offer.schedule).label),
+        marks=tuple(str(MARKS[mark]) for mark in offer.marks),
+        software=tuple(
+            (str(words[name]), str(SOFTWARE.get(version, version)))
+            for name, version in offer.software.items()
+        ),
         changed=", ".join(str(CHANGES.get(name, name)) for name in changed),
     )
 
 
 def as_curl(wanted: OfferRequest, url: str) -> str:
     """The search as one command; the key is the reader's own."""
-    body: dict[str, Any] = {
-        "cards": wanted.cards,
-        "hours": wanted.hours,
-        "earliest_start": wanted.earliest_start.isoformat(),
-        "latest_end": wanted.latest_end.isoformat(),
-    }
-    if wanted.chips:
-        body["chips"] = list(wanted.chips)
-    if wanted.hubs:
-        body["hubs"] = list(wanted.hubs)
+    said = {name: getattr(wanted, name) for name in _SAID}
+    body = {name: _plain(value) for name, value in said.items() if value}
     text = json.dumps(body, indent=2)
     return (
         f"curl -s {url} \\\n  -H 'Authorization: Bearer ck_live_…' \\\n"
-        f"  -H 'Content-Type: application/json' \\\n  -d '{text}'"
+        f"  -H 'Content-Type: application/json' \\\n  -d '{_quoted(text)}'"
     )
+
+
+_SAID = (
+    "cards", "hours", "minimum_hours", "maximum_hours", "earliest_start", "latest_end", "chips",
+    "hubs", "owners", "minimum_memory_gib", "minimum_interconnect_gbps", "driver", "runtime",
+    "framework",
+)  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _quoted(text: str) -> str:
+    """For a shell, between single quotes."""
+    return text.replace("'", "'\\''")

@@ -126,8 +126,10 @@ def _distrusted(organisation: Organisation) -> list[str]:
 def _still_on_sale(organisation: Organisation) -> list[str]:
     count = Listing.objects.filter(provider=organisation, state=Listing.State.PUBLISHED).count()
     text = ngettext(
-        "%(n)s of its listings sells nothing from then on, and sells again if this is taken back.",
-        "%(n)s of its listings sell nothing from then on, and sell again if this is taken back.",
+        "%(n)s of its listings sells nothing from then on and is paused; once this is taken back,"
+        " it can resume it.",
+        "%(n)s of its listings sell nothing from then on and are paused; once this is taken back,"
+        " it can resume them.",
         count,
     )
     return [text % {"n": f"{count:,}"}] if count else []

@@ -9,7 +9,10 @@ from typing import Any
 
 from inventory import credentials
 from inventory.drivers.base import Access
+from inventory.transitions import advance
+from marketplace import leases
 from marketplace.models import Lease
+from tests import world
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
 from tests.api.test_other_organisations import (
@@ -19,6 +22,7 @@ from tests.api.test_other_organisations import (
     outage_body,
     quota_body,
     settle_body,
+    trial_terms,
 )
 
 
@@ -57,6 +61,27 @@ def _hold(market: Market) -> Any:
     market.listing()
     market.fund()
     return {"offer": market.offer()["token"], "ssh_keys": [SSH_KEY]}
+
+
+def _hold_together(market: Market) -> Any:
+    market.listing()
+    market.fund()
+    return {"offers": [market.offer(start=start)["token"] for start in (1, 5)]}
+
+
+def _try(market: Market) -> Any:
+    return {"listing": market.listing(terms=trial_terms())["id"]}
+
+
+def running_trial(market: Market) -> str:
+    """The id of a trial that is being used."""
+    market.fund()
+    held = market.as_tenant.do("/trials", {**_try(market), "start_at": text(next_hour(1))})
+    market.as_tenant.do(f"/reservations/{held['id']}/confirm")
+    lease = Lease.objects.get(reservation__public_id=held["id"])
+    for to in ("delivering", "active"):
+        advance(lease.allocation, to=to, at=datetime.now(UTC), actor=world.SYSTEM)
+    return leases.follow(lease_id=lease.pk, at=datetime.now(UTC)).public_id
 
 
 def _settle(market: Market) -> Any:
@@ -167,9 +192,15 @@ GOOD: dict[str, Good] = {
     "/listings/{public_id}/resume": Good("as_provider", _reason, _paused),
     "/listings/{public_id}/withdraw": Good("as_provider", _reason),
     "/offers/search": Good("as_tenant", _search),
+    "/offers/calendar": Good("as_tenant", _search),
     "/reservations": Good("as_tenant", _hold),
     "/reservations/{public_id}/confirm": Good("as_tenant", _no_body),
     "/reservations/{public_id}/cancel": Good("as_tenant", _reason),
+    "/trials": Good("as_tenant", _try),
+    "/leases/{public_id}/convert": Good("as_tenant", lambda m: {"hours": 24}, running_trial),
+    "/baskets": Good("as_tenant", _hold_together),
+    "/baskets/{public_id}/confirm": Good("as_tenant", _no_body),
+    "/baskets/{public_id}/cancel": Good("as_tenant", _reason),
     "/reservations/{public_id}/approve": Good(
         "as_provider", lambda m: {"document_number": "HT-2026-17"}, _waiting
     ),

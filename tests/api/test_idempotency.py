@@ -33,11 +33,15 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
         "POST /bank-receipts",
         "POST /bank-receipts/{public_id}/approve",
         "POST /bank-receipts/{public_id}/reject",
+        "POST /baskets",
+        "POST /baskets/{public_id}/cancel",
+        "POST /baskets/{public_id}/confirm",
         "POST /external-allocations",
         "POST /external-allocations/{public_id}/release",
         "POST /instances/{public_id}/mark-clean",
         "POST /instances/{public_id}/replace",
         "POST /instances/{public_id}/retry-release",
+        "POST /leases/{public_id}/convert",
         "POST /listings",
         "POST /listings/{public_id}/pause",
         "POST /listings/{public_id}/reprice",
@@ -60,6 +64,7 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
         "POST /reservations/{public_id}/approve",
         "POST /reservations/{public_id}/reject",
         "POST /settlements",
+        "POST /trials",
         "POST /wallet/credit-limit",
     }
 

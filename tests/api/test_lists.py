@@ -16,6 +16,7 @@ BUDGET = {
     "as_tenant": {
         "/reservations": 2,
         "/leases": 2,
+        "/baskets": 2,
         "/charges": 2,
         "/wallet": 3,
         "/wallet/transactions": 3,

@@ -44,3 +44,21 @@ def test_the_wallets_movements_are_listed_newest_first(market: Market) -> None:
 
     assert [row["kind"] for row in moved] == ["deal_funded", "bank_receipt_approved"]
     assert [row["amount_minor"] for row in moved] == [-lease["due_minor"], 10_000_000]
+
+
+def test_an_offer_somebody_else_took_is_refused_with_the_next_best(market: Market) -> None:
+    market.listing()
+    market.fund(10_000_000)
+    offer = market.offer(units=2, hours=10)
+    market.as_tenant.do("/reservations", {"offer": offer["token"]})
+
+    refused = market.as_tenant.post("/reservations", {"offer": offer["token"]})
+
+    assert (refused.status, refused.code) == (409, "capacity_taken")
+    params = refused.json["params"]
+    assert params["free_units"] == 0
+    (instead,) = params["offers"]
+    assert (instead["unit_count"], instead["gross_minor"]) == (2, offer["gross_minor"])
+    assert instead["start_at"] > offer["start_at"]
+    again = market.as_tenant.do("/reservations", {"offer": instead["token"]})
+    assert again["start_at"] == instead["start_at"]

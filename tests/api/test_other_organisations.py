@@ -34,6 +34,23 @@ def _reservation(market: Market) -> str:
     return str(market.reservation()["id"])
 
 
+def _basket(market: Market) -> str:
+    market.listing()
+    market.fund()
+    return str(market.as_tenant.do("/baskets", {"offers": [market.offer()["token"]]})["id"])
+
+
+def trial_terms() -> dict[str, Any]:
+    return {"trial_units": 1, "trial_hours": 4, "trial_convertible": True}
+
+
+def _unknown_listing(market: Market) -> dict[str, Any]:
+    """A listing that sells nothing exists for nobody but its provider."""
+    public_id = str(market.listing(terms=trial_terms())["id"])
+    market.as_provider.do(f"/listings/{public_id}/pause", {})
+    return {"listing": public_id}
+
+
 def _lease(market: Market) -> str:
     market.listing()
     market.fund()
@@ -144,6 +161,7 @@ OBJECTS: dict[str, Maker] = {
     "external-allocations": _external,
     "listings": lambda market: str(market.listing()["id"]),
     "reservations": _reservation,
+    "baskets": _basket,
     "leases": _lease,
     "quotes": _quote,
     "amendments": _amendment,
@@ -167,6 +185,7 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/listings": (OBJECTS["listings"], "as_provider"),
     "/reservations": (_reservation, "as_tenant"),
     "/leases": (_lease, "as_tenant"),
+    "/baskets": (_basket, "as_tenant"),
     "/quotes": (_quote, "as_tenant"),
     "/amendments": (_amendment, "as_provider"),
     "/charges": (_charge, "as_tenant"),
@@ -195,6 +214,8 @@ FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
     "/outages": outage_body,
     "/listings": lambda market: market.listing_body(),
     "/reservations": lambda market: _foreign_project(market),
+    "/trials": _unknown_listing,
+    "/baskets": lambda market: _in_basket(_foreign_project(market)),
 }
 # Routes that name no row of anybody's: what they show is tested elsewhere.
 NAMELESS = {
@@ -208,6 +229,7 @@ NAMELESS = {
     "POST /projects",
     "POST /centres",
     "POST /offers/search",
+    "POST /offers/calendar",
     "POST /bank-receipts",
     "POST /settlements",
     "POST /wallet/credit-limit",
@@ -229,6 +251,10 @@ def _foreign_project(market: Market) -> dict[str, Any]:
         },
     )["data"][0]
     return {"offer": offer["token"], "project": _project(market)}
+
+
+def _in_basket(body: dict[str, Any]) -> dict[str, Any]:
+    return {"offers": [body["offer"]], "project": body["project"]}
 
 
 def _is_detail(route: Route) -> bool:
@@ -257,8 +283,10 @@ def _strange(market: Market, route: Route, path: str, body: Any = None) -> Any:
     content_type, raw, query = "application/json", None, ""
     if route.path.endswith("/nodes/import"):
         content_type, raw = "text/csv", b"serial\nA1\n"
-    if route.path.endswith(("/availability", "/usage")):
+    if route.path.endswith(("/availability", "/on-sale", "/usage")):
         query = f"?from={text(next_hour())}&to={text(next_hour(2))}"
+    if route.path.endswith("/conversion-quote"):
+        query = "?hours=24"
     return market.as_stranger.send(
         route.method, path + query, body, raw=raw, content_type=content_type
     )
@@ -275,6 +303,7 @@ BODIES: dict[str, Any] = {
     "resize": {"unit_count": 1},
     "fail": {"reason": "no", "expected_back_at": text(next_hour(10))},
     **{verb: {"reason": "no"} for verb in ("retire", "replace", "retry-release", "mark-clean")},
+    "convert": {"hours": 24},
     "floors": {
         "power_micro": 1,
         "depreciation_micro": 1,

@@ -7,13 +7,14 @@ from typing import Any
 
 from django.db import connection
 
-from billing import checkout, closing, ledger, payments, rating, settlement, verification
+from billing import baskets, checkout, closing, ledger, payments, rating, settlement, verification
 from billing.models import Settlement
 from inventory.models import Allocation, MeteringCursor, Organisation, User
 from inventory.periods import HOUR, Period, ceil_hour, floor_hour
 from inventory.transitions import advance
 from marketplace import leases, money, offers
-from marketplace.models import Lease, Listing, Reservation
+from marketplace.models import Basket, Lease, Listing, Reservation
+from marketplace.offers import OfferClaim
 from tests import world
 from tests.marketplace import scene
 from tests.world import SYSTEM, T0
@@ -152,3 +153,13 @@ def _usage(row: Lease, hour: datetime, revision: int, card_seconds: int, gap: in
             # A correction has just been entered, whatever the hour it is about.
             [row.allocation_id, hour, revision, card_seconds, gap, datetime.now(UTC)],
         )
+
+
+def basket(*offers_: OfferClaim, tenant: Organisation | None = None, at: datetime = T0) -> Basket:
+    """These offers held together."""
+    return baskets.hold(
+        offer_tokens=[offers.sign(offer) for offer in offers_],
+        project_id=None,
+        at=at,
+        actor=world.actor(tenant or world.tenant()),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,23 +11,26 @@ from inventory.capacity import (
     CapacityTaken,
     HoldExpired,
     HoldStillValid,
+    NodeInUse,
+    NoNodeFree,
+    NotDue,
     NotOffered,
 )
 from inventory.errors import DomainError, Invalid
-from inventory.models import Block, Claim, Pool
+from inventory.models import Allocation, Binding, Block, Claim, Pool
 from inventory.periods import Period
 from inventory.transitions import IllegalTransition
 from tests import world
 from tests.world import SYSTEM, T0, hours, period
 
 SPAN = 60  # hours looked at
-LIVE = ("held", "scheduled")
+LIVE = ("held", "scheduled", "active")
 
 
 @dataclass
 class Deal:
     pk: int
-    block: int | None  # None: external
+    pieces: dict[int, tuple[int, int]] | None  # of blocks, from hour to hour; None: external
     units: int
     start: int
     end: int
@@ -34,9 +38,14 @@ class Deal:
     lead: int = 0
     turnaround: int = 0
     state: str = "held"
+    bound: bool = False
 
     def blocks(self, hour: int) -> bool:
         return self.start - self.lead <= hour < self.end + self.turnaround
+
+    def takes(self, block: int, hour: int) -> bool:
+        low, high = (self.pieces or {}).get(block, (0, 0))
+        return low <= hour < high
 
 
 @dataclass
@@ -98,13 +107,51 @@ class Model:
     def counts(self, deal: Deal) -> bool:
         return deal.state in LIVE and deal.until > self.clock
 
-    def taken(self, block: Sold, hour: int) -> int:
+    def taken(self, block: Sold, hour: int, but: Deal | None = None) -> int:
         return sum(
-            d.units for d in self.deals if d.block == block.pk and self.counts(d) and d.blocks(hour)
+            d.units
+            for d in self.deals
+            if d is not but and self.counts(d) and d.takes(block.pk, hour)
         )
 
-    def free(self, block: Sold, start: int, end: int) -> int:
-        return block.units - max(self.taken(block, hour) for hour in range(start, end))
+    def free(self, block: Sold, start: int, end: int, but: Deal | None = None) -> int:
+        return block.units - max(self.taken(block, hour, but) for hour in range(start, end))
+
+    def cut(self, blocks: list[Sold], start: int, end: int) -> dict[int, tuple[int, int]] | None:
+        """A deal's pieces of open blocks that adjoin, each needed; None where it may not."""
+        blocks = sorted(blocks, key=lambda block: (block.start, block.pk))
+        low, high = start - self.lead, end + self.turnaround
+        first, last = blocks[0], blocks[-1]
+        adjoin = all(a.end == b.start for a, b in itertools.pairwise(blocks))
+        if not adjoin or not all(block.is_open for block in blocks):
+            return None
+        if not (
+            first.start <= start and end <= last.end and first.low <= low and high <= last.high
+        ):
+            return None
+        pieces = {
+            block.pk: (
+                max(low, block.low if block is first else block.start),
+                min(high, block.high if block is last else block.end),
+            )
+            for block in blocks
+        }
+        return None if any(a >= b for a, b in pieces.values()) else pieces
+
+    def fits(self, pieces: dict[int, tuple[int, int]] | None, units: int, but: Deal | None) -> bool:
+        return pieces is not None and all(
+            self.free(self.block(pk), low, high, but) >= units for pk, (low, high) in pieces.items()
+        )
+
+    def block(self, pk: int) -> Sold:
+        return next(block for block in self.blocks if block.pk == pk)
+
+    def next_to(self, block: Sold) -> Sold | None:
+        return next((other for other in self.blocks if other.start == block.end), None)
+
+    def ahead(self) -> range:
+        """From this hour to one at which nothing is promised any more."""
+        return range(int(self.clock), max(SPAN + 8, int(self.clock) + 1))
 
     def room(self, start: int, end: int) -> int:
         """Units that could be opened, over whole hours."""
@@ -117,7 +164,7 @@ class Model:
             if b.low <= hour < b.high
         )
         external = sum(
-            d.units for d in self.deals if d.block is None and self.counts(d) and d.blocks(hour)
+            d.units for d in self.deals if d.pieces is None and self.counts(d) and d.blocks(hour)
         )
         left = self.nodes - self.spares - self._planned(hour)
         return left * self.per_node - sold - external
@@ -212,33 +259,37 @@ class Model:
                 self._expect(fits, (CapacityTaken,), capacity.reopen_block, block_id=block.pk)
             )
 
-    def hold(self, index: int, units: int, start: int, end: int, ttl: float) -> None:
-        if block := self._nth(self.blocks, index):
-            low, high = start - self.lead, end + self.turnaround
-            inside = block.start <= start and end <= block.end and end > self.clock
-            wanted = (
-                block.is_open
-                and inside
-                and block.low <= low
-                and high <= block.high
-                and self.free(block, low, high) >= units
-                and self.healthy(units, low, high)
-            )
-            row = self._expect(
-                wanted,
-                (CapacityTaken, NotOffered),
-                capacity.claim,
-                pool_id=self.pool.pk,
-                block_ids=[block.pk],
-                unit_count=units,
-                period=period(start, end),
-                tenant_id=world.tenant().pk,
-                held_until=T0 + hours(self.clock + ttl),
-            )
-            if row:
-                until = self.clock + ttl
-                margins = (self.lead, self.turnaround)
-                self.deals.append(Deal(row.pk, block.pk, units, start, end, until, *margins))
+    def hold(
+        self, index: int, units: int, start: int, end: int, ttl: float, block_count: int = 1
+    ) -> None:
+        """Of one block, or of some that follow each other."""
+        chain = [block] if (block := self._nth(self.blocks, index)) else []
+        while chain and len(chain) < block_count:
+            if (following := self.next_to(chain[-1])) is None:
+                return
+            chain.append(following)
+        if not chain:
+            return
+        pieces = self.cut(chain, start, end)
+        wanted = (
+            end > self.clock
+            and self.fits(pieces, units, None)
+            and self.healthy(units, start - self.lead, end + self.turnaround)
+        )
+        row = self._expect(
+            wanted,
+            (CapacityTaken, NotOffered),
+            capacity.claim,
+            pool_id=self.pool.pk,
+            block_ids=[block.pk for block in chain],
+            unit_count=units,
+            period=period(start, end),
+            tenant_id=world.tenant().pk,
+            held_until=T0 + hours(self.clock + ttl),
+        )
+        if row:
+            until, margins = self.clock + ttl, (self.lead, self.turnaround)
+            self.deals.append(Deal(row.pk, pieces, units, start, end, until, *margins))
 
     def external(self, units: int, start: int, end: int) -> None:
         start = max(start, int(self.clock) + 1)
@@ -288,19 +339,20 @@ class Model:
             ):
                 deal.state = "cancelled"
 
-    def extend(self, index: int, by: int) -> None:
+    def extend(self, index: int, by: int, further: bool = False) -> None:
+        """Within its blocks, or into the one that follows."""
         deal = self._nth(self.deals, index)
-        if deal is None or deal.block is None:
+        if deal is None or not deal.pieces:
             return
-        block = next(b for b in self.blocks if b.pk == deal.block)
+        blocks = [self.block(pk) for pk in deal.pieces]
+        last = max(blocks, key=lambda block: block.start)
+        following = self.next_to(last) if further else None
         end = deal.end + by
+        pieces = self.cut([*blocks, following] if following else blocks, deal.start, end)
         wanted = (
             self.counts(deal)
             and deal.end > self.clock
-            and block.is_open
-            and end <= block.end
-            and end + self.turnaround <= block.high
-            and self.free_but(deal, block, end + self.turnaround) >= deal.units
+            and self.fits(pieces, deal.units, deal)
             and self.healthy(deal.units, deal.end + self.turnaround, end + self.turnaround)
         )
         if self._expect(
@@ -309,12 +361,9 @@ class Model:
             capacity.extend,
             allocation_id=deal.pk,
             end=T0 + hours(end),
+            block_ids=[following.pk] if following else [],
         ):
-            deal.end = end
-
-    def free_but(self, deal: Deal, block: Sold, end: int) -> int:
-        """Free from where the deal's own claim ends."""
-        return self.free(block, deal.end + self.turnaround, end)
+            deal.end, deal.pieces = end, pieces
 
     def shorten(self, index: int, by: int) -> None:
         if deal := self._nth(self.deals, index):
@@ -328,6 +377,78 @@ class Model:
                 reason="test",
             ):
                 deal.end = end
+                if deal.pieces is not None:
+                    until = end + deal.turnaround
+                    deal.pieces = {
+                        pk: (low, min(high, until))
+                        for pk, (low, high) in deal.pieces.items()
+                        if low < until
+                    }
+
+    def bind(self, index: int) -> None:
+        """Late binding succeeds while nothing is broken: the counts are enough."""
+        deal = self._nth(self.deals, index)
+        if deal is None or deal.pieces is None:
+            return
+        due = deal.start - deal.lead <= self.clock < deal.end + deal.turnaround
+        bound = deal.bound and self.clock < deal.end + deal.turnaround
+        wanted: bool | None = bound or (deal.state in ("scheduled", "active") and due)
+        if wanted and not bound and self.failures:
+            wanted = None
+        if self._expect(
+            wanted,
+            (IllegalTransition, NotDue, NoNodeFree),
+            capacity.bind,
+            allocation_id=deal.pk,
+        ):
+            deal.bound = True
+            cards = sum(
+                each.cards.upper - each.cards.lower
+                for each in Binding.objects.filter(
+                    allocation_id=deal.pk, during__endswith__gt=T0 + hours(self.clock)
+                )
+            )
+            assert cards == deal.units * 8 // self.per_node
+
+    def deliver(self, index: int) -> None:
+        """What provisioning does with a bound one."""
+        deal = self._nth(self.deals, index)
+        if deal and deal.bound and deal.state == "scheduled" and self.clock < deal.end:
+            for state in ("delivering", "active"):
+                Allocation.objects.filter(pk=deal.pk).update(state=state)
+            deal.state = "active"
+
+    def finish(self, index: int) -> None:
+        """It is taken down and wiped, at its end or before, and its nodes are clean."""
+        deal = self._nth(self.deals, index)
+        if deal and deal.state == "active":
+            Allocation.objects.filter(pk=deal.pk).update(state="releasing")
+            self._expect(True, (), capacity.finish, allocation_id=deal.pk)
+            Allocation.objects.filter(pk=deal.pk).update(state="ended")
+            deal.state, deal.bound = "ended", False
+
+    def add_nodes(self, count: int) -> None:
+        world.add_nodes(self.pool, count, at=T0 + hours(self.clock))
+        self.nodes += count
+
+    def retire(self, index: int) -> None:
+        """A node leaves for good, where the promises fit on the others and nobody is on it."""
+        node = self._nth(list(self.pool.nodes.exclude(state="retired").order_by("pk")), index)
+        if node is None:
+            return
+        broken = any(pk == node.pk for _, pk, _ in self.failures)
+        ahead = self.ahead()
+        serving = Binding.objects.filter(node=node, during__endswith__gt=T0 + hours(self.clock))
+        wanted = (
+            self.room(ahead[0], ahead[-1] + 1) >= self.per_node
+            and (broken or self.healthy(self.per_node, ahead[0], ahead[-1] + 1))
+            and not serving.exists()
+        )
+        if self._expect(
+            wanted, (CapacityTaken, NodeInUse), capacity.retire_node, node_id=node.pk, reason="old"
+        ):
+            self.nodes -= 1
+            self.failures = [each for each in self.failures if each[1] != node.pk]
 
     def plan_outage(self, nodes: int, start: int, end: int) -> None:
         start = max(start, int(self.clock) + 1)
@@ -355,7 +476,8 @@ class Model:
     def fail(self, index: int, length: int) -> None:
         """One more node is broken: nothing refuses that."""
         broken = {node for _, node, _ in self.failures}
-        standing = [node for node in self.pool.nodes.order_by("pk") if node.pk not in broken]
+        there = self.pool.nodes.exclude(state="retired").order_by("pk")
+        standing = [node for node in there if node.pk not in broken]
         if node := self._nth(standing, index):
             end = int(self.clock) + length
             row = self._expect(
@@ -386,15 +508,12 @@ class Model:
             if c.state == "confirmed" or (c.held_until and c.held_until > T0 + hours(self.clock))
         }
         assert live == {
-            (
-                d.pk,
-                d.block,
-                d.units,
-                T0 + hours(d.start - d.lead),
-                T0 + hours(d.end + d.turnaround),
-            )
+            (d.pk, block, d.units, T0 + hours(low), T0 + hours(high))
             for d in self.deals
             if self.counts(d)
+            for block, (low, high) in (
+                [(None, (d.start, d.end))] if d.pieces is None else d.pieces.items()
+            )
         }
         for block in self.blocks:
             assert all(self.free(block, h, h + 1) >= 0 for h in range(block.low, block.high))

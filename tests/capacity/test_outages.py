@@ -159,6 +159,20 @@ def test_a_node_retires_only_when_nothing_needs_it() -> None:
     all_is_well()
 
 
+def test_promises_that_follow_each_other_are_not_added_up_when_a_node_retires() -> None:
+    pool = world.pool(nodes=3)
+    for start in (0, 10, 20):
+        deal(open_block(pool, 2, start, start + 10), units=2, start=start, end=start + 10)
+    node = pool.nodes.earliest("pk")
+
+    row = capacity.retire_node(node_id=node.pk, at=T0, actor=SYSTEM, reason="old")
+
+    assert row.state == "retired"
+    with pytest.raises(CapacityTaken):
+        capacity.retire_node(node_id=pool.nodes.latest("pk").pk, at=T0, actor=SYSTEM, reason="old")
+    all_is_well()
+
+
 def test_own_use_follows_the_clock() -> None:
     pool = world.pool(nodes=2)
 

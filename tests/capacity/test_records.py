@@ -23,6 +23,7 @@ APPEND_ONLY = [
     "inventory_seal",
     "marketplace_priceversion",
     "marketplace_termsversion",
+    "marketplace_leaseprice",
     "marketplace_pricefloor",
     "billing_charge",
     "billing_settlementline",

@@ -29,7 +29,7 @@ from inventory import chips
 from marketplace.http.limits import buckets
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
-from tests.api.requests import prepared
+from tests.api.requests import prepared, running_trial
 from tests.api.test_other_organisations import OBJECTS
 
 load_all_checks()
@@ -78,7 +78,8 @@ def _call(case: Any, headers: dict[str, str], checks: list[Any]) -> Any:
 
 OWNERS = {"projects": "as_tenant", "api-keys": "as_tenant", "wallet": "as_tenant"}
 OWNERS |= dict.fromkeys(
-    ("reservations", "leases", "charges", "quotas", "holds", "quotes", "amendments"), "as_tenant"
+    ("reservations", "baskets", "leases", "charges", "quotas", "holds", "quotes", "amendments"),
+    "as_tenant",
 )
 OWNERS |= dict.fromkeys(("bank-receipts", "audit"), "as_operator")
 
@@ -94,6 +95,8 @@ def _good(market: Market, operation: Any) -> tuple[Api, str | None, Any]:
     owner = OWNERS.get(collection, "as_provider")
     api = getattr(market, "as_provider" if path.endswith("/approvals") else owner)
     row = OBJECTS[collection](market) if "{public_id}" in path else None
+    if path.endswith("/conversion-quote"):
+        row = running_trial(market)
     return api, row, "serial\nSN-1\n" if operation.method == "post" else None
 
 
@@ -116,7 +119,7 @@ def test_a_good_request_succeeds_as_documented(market: Market, operation: Any) -
     case = operation.Case(
         method=operation.method.upper(),
         path_parameters={"public_id": row} if row else {},
-        query=PERIOD if "from" in names else {},
+        query=PERIOD if "from" in names else {"hours": 24} if "hours" in names else {},
         **optional,
     )
 

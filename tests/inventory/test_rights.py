@@ -25,8 +25,10 @@ ALL_COLUMNS = {"django_session", "marketplace_cache", "inventory_fakemachine", "
 # … and of the others these columns alone.
 CHANGED = {
     "billing_bankreceipt": "approved_at decided_by_id rejected_at state",
-    "billing_leasetally": "card_seconds deposit_left_minor exact_denominator exact_numerator"
-    " fee_minor gross_minor rated_until vat_minor",
+    "billing_leasetally": "deposit_left_minor gross_minor rated_until",
+    "billing_pricetally": "card_seconds exact_denominator exact_numerator fee_minor gross_minor"
+    " vat_minor",
+    "billing_quote": "accepted_at amendment_id",
     "billing_settlement": "paid_at state",
     "inventory_allocation": "active_at claim_token claimed_until ended_at failed_at failure_code"
     " next_step_at state",
@@ -36,13 +38,16 @@ CHANGED = {
     "inventory_instance": "active_at attempt_count claim_token claimed_until deadline_at"
     " engine_reference last_error next_step_at released_at releasing_at state",
     "inventory_meteringcursor": "corrected_since metered_until",
-    "inventory_node": "card_uuids driver_version firmware_version hostname leaf rack"
-    " runtime_version",
+    "inventory_node": "card_uuids driver_version firmware_version framework_version"
+    " hostname leaf rack runtime_version",
     "inventory_organisation": "state",
     "inventory_pool": "driver_options state",
     "inventory_user": "is_active language last_login name password",
-    "marketplace_lease": "active_at cancelled_at closed_at end_reason ended_at ending_at"
-    " failed_at state",
+    "marketplace_amendment": "child_id declined_at expired_at provider_signed_at"
+    " provider_signed_by signed_at state tenant_signed_at tenant_signed_by withdrawn_at",
+    "marketplace_basket": "cancelled_at confirmed_at expired_at state",
+    "marketplace_lease": "active_at amendment_id cancelled_at closed_at due_minor end_reason"
+    " ended_at ending_at failed_at gross_minor period state warned_of",
     "marketplace_listing": "state",
     "marketplace_quota": "limit_card_hours limit_minor set_at",
     "marketplace_reservation": "cancelled_at committed_card_seconds committed_minor confirmed_at"

@@ -15,7 +15,7 @@ from inventory.actors import Actor
 from inventory.models import Allocation, Organisation, Pool
 from inventory.periods import Period
 from inventory.transitions import advance
-from marketplace import leases, listings, offers, policy, reservations
+from marketplace import leases, listings, offers, policy, prospects, reservations
 from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.offers import OfferClaim, OfferRequest
@@ -89,7 +89,7 @@ def hold(
     with transaction.atomic():
         return reservations.place(
             reservation_public_id=None,
-            prospect=reservations.prospect(claim, at=at),
+            prospect=prospects.of(claim, at=at),
             tenant=reservations.lock_tenant(tenant.pk),
             standing=policy.standing(
                 tenant_id=tenant.pk, project_id=project_id, key_id=key_id, at=at
@@ -117,6 +117,8 @@ def request(**changes: Any) -> OfferRequest:
     }
     if "cards" in changes or "nodes" in changes:
         del facts["units"]
+    if "minimum_hours" in changes and "hours" not in changes:
+        del facts["hours"]
     return OfferRequest(**{**facts, **changes})
 
 

@@ -13,7 +13,7 @@ from inventory.errors import Invalid, NotFound
 from inventory.models import ApiKey, JournalEntry, Organisation, Verification
 from inventory.organisations import ROLE_SCOPES
 from inventory.transitions import IllegalTransition
-from marketplace import approvals, policy, reservations
+from marketplace import approvals, policy, prospects, reservations
 from marketplace.asking import TermsInput
 from marketplace.models import Approval, ApprovalRule, Lease, Reservation
 from tests import world
@@ -101,7 +101,7 @@ def test_near_the_start_the_provider_has_less_time_and_the_tenant_still_its_own(
 def test_a_transfer_has_its_business_days_after_the_provider_s_own_time() -> None:
     offer = scene.offer(listing(), start=500, end=510)
 
-    found = reservations.prospect(offer, at=T0, pay_by="bank")
+    found = prospects.of(offer, at=T0, pay_by="bank")
 
     decided = T0 + hours(6)
     after = policy.expires_at(decided, start=offer.period.start, lead_seconds=0, pay_by="bank")

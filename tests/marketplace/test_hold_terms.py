@@ -79,14 +79,14 @@ def test_a_hold_given_back_in_its_second_half_counts_as_lapsed(seconds: int, cou
 
 def test_the_standing_is_what_is_held_now() -> None:
     listing = scene.listing()
-    scene.hold(listing, units=2)
+    held = scene.hold(listing, units=2)
     scene.hold(listing, start=30, end=40, tenant=world.tenant("Other"))
     scene.lease(listing, start=50, end=60)
 
     standing = policy.standing(tenant_id=world.tenant().pk, at=T0 + MINUTE)
 
     chip_class = listing.pool.chip.chip_class
-    assert standing.live_holds == (policy.LiveHold(chip_class, 16, period(10, 20)),)
+    assert standing.live_holds == (policy.LiveHold(chip_class, 16, period(10, 20), need=-held.pk),)
     assert policy.held_card_seconds(standing) == 16 * 10 * 3600
     assert policy.standing(tenant_id=world.tenant().pk, at=T0 + hours(1)).live_holds == ()
 

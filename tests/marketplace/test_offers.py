@@ -9,7 +9,7 @@ from django.core import signing
 
 from inventory import identifiers
 from inventory.errors import Invalid
-from marketplace import offers, policy, reservations
+from marketplace import offers, policy, prospects, reservations
 from marketplace.asking import TermsInput
 from marketplace.offers import OfferExpired, OfferInvalid
 from tests import world
@@ -87,7 +87,7 @@ def test_an_offer_can_be_posted_back_and_is_what_was_shown() -> None:
     assert (held.gross_minor, held.vat_minor) == (found.gross_minor, found.vat_minor)
     assert (held.fee_minor, held.due_minor) == (found.fee_minor, found.due_minor)
     assert (held.period.lower, held.period.upper) == (found.start_at, found.end_at)
-    assert reservations.prospect(claim, at=T0).quote.gross_minor == found.gross_minor
+    assert prospects.of(claim, at=T0).quote.gross_minor == found.gross_minor
 
 
 def test_an_offer_expires() -> None:

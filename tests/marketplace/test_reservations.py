@@ -11,7 +11,7 @@ from inventory import capacity, organisations
 from inventory.errors import Forbidden, Invalid, NotFound
 from inventory.models import Allocation, JournalEntry, Organisation, Verification
 from inventory.transitions import IllegalTransition
-from marketplace import asking, listings, offers, policy, reservations
+from marketplace import asking, listings, offers, policy, prospects, reservations
 from marketplace.models import Lease, Reservation
 from marketplace.offers import OfferClaim
 from tests import database, world
@@ -209,7 +209,7 @@ def test_a_project_of_another_tenant_does_not_exist() -> None:
     with refused(NotFound):
         reservations.place(
             reservation_public_id=None,
-            prospect=reservations.prospect(scene.offer(listing), at=T0),
+            prospect=prospects.of(scene.offer(listing), at=T0),
             tenant=reservations.lock_tenant(world.tenant().pk),
             standing=policy.standing(tenant_id=world.tenant().pk, at=T0),
             project_id=theirs.pk,
@@ -247,7 +247,7 @@ def test_an_offer_of_two_listings_at_once_is_no_offer() -> None:
     with refused(offers.OfferInvalid):
         scene.hold(mixed)
     with refused(offers.OfferInvalid):
-        reservations.prospect(mixed, at=T0)
+        prospects.of(mixed, at=T0)
 
 
 def test_a_tenant_holds_no_more_than_the_limit(settings) -> None:

@@ -23,7 +23,8 @@ from billing.models import Charge, LeaseTally, LedgerBalance
 from inventory.errors import DomainError
 from inventory.models import Organisation
 from inventory.periods import Period
-from marketplace.asking import TermsInput
+from marketplace import lease_prices, listings
+from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Lease, Listing, Reservation
 from tests import world
 from tests.billing import books
@@ -177,6 +178,22 @@ class Books(RuleBasedStateMachine):
         books.correct(lease, charge.hour, -taken, revision)
         books.correct(lease, charge.hour, taken if back else taken // 2 or 1, revision + 1)
 
+    @rule(pick=st.integers(0, 50), other=st.integers(0, 1), ahead=st.integers(1, 5))
+    def change_price(self, pick: int, other: int, ahead: int) -> None:
+        """Both sides agreed on another price from an hour to come."""
+        rows = list(Lease.objects.order_by("pk"))
+        if not rows:
+            return
+        lease = rows[pick % len(rows)]
+        with contextlib.suppress(DomainError):  # over, or agreed already
+            lease_prices.set_price(
+                lease=lease,
+                price=lease.listing.prices.get(version=1 + other),
+                from_at=max(self.now, Period.of(lease.period).start) + hours(ahead),
+                at=self.now,
+                actor=SYSTEM,
+            )
+
     @rule()
     def close(self) -> None:
         closing.close_leases(at=self.now, limit=100)
@@ -206,9 +223,13 @@ class Books(RuleBasedStateMachine):
         for lease in Lease.objects.filter(closed_at__isnull=False, state="ended"):
             if lease.pk not in self.disturbed:
                 charges = Charge.objects.filter(lease=lease, kind="usage")
-                assert sum(c.gross_minor for c in charges) == lease.gross_minor
-                if lease.amendment_id is None:
-                    assert sum(c.fee_minor for c in charges) == lease.reservation.fee_minor
+                quote = lease_prices.quote(lease=lease, period=Period.of(lease.period))
+                assert sum(c.gross_minor for c in charges) == quote.gross_minor
+                assert sum(c.fee_minor for c in charges) == quote.fee_minor
+                if lease.prices.count() == 1:
+                    assert quote.gross_minor == lease.gross_minor
+                if lease.prices.count() == 1 and lease.amendment_id is None:
+                    assert quote.fee_minor == lease.reservation.fee_minor
 
     @invariant()
     def what_was_paid_ahead_is_charged_given_back_or_still_there(self) -> None:
@@ -241,6 +262,14 @@ def test_the_books_agree_after_anything() -> None:
         scene.listing(pool, units=16, sellable=world.period(0, 400), terms=TERMS, **price)
         for price in PRICES
     ]
+    for listing, price in zip(Books.listings, PRICES, strict=True):
+        facts = {"basis": "card_hour", **price, "amount_micro": price["amount_micro"] * 7 // 5}
+        listings.reprice(
+            listing_id=listing.pk,
+            price=PriceInput(**facts),
+            at=T0,
+            actor=world.actor(listing.provider),
+        )
     Books.tenants = [world.tenant("Borealis"), world.tenant("Eos")]
     books.people()
 

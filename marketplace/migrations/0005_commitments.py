@@ -34,7 +34,9 @@ ADD_UP = """
 
 
 class Migration(migrations.Migration):
-    dependencies = [("marketplace", "0015_quotas")]
+    dependencies = [
+        ("marketplace", "0004_quotas"),
+    ]
 
     operations = [
         migrations.RunSQL(FILL, migrations.RunSQL.noop),

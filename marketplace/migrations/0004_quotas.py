@@ -9,8 +9,8 @@ import inventory.identifiers
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inventory', '0002_capacity_sql'),
-        ('marketplace', '0003_entry_begin'),
+        ("marketplace", "0003_entry_begin"),
+        ("inventory", "0002_capacity_sql"),
     ]
 
     operations = [

@@ -13,8 +13,8 @@ from inventory import grants
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inventory', '0002_capacity_sql'),
-        ('marketplace', '0017_hold_rules'),
+        ("marketplace", "0006_hold_rules"),
+        ("inventory", "0002_capacity_sql"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -31,7 +31,9 @@ def unchecked(name: str, to: str, *, null: bool = True, related_name: str = "+")
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inventory", "0002_capacity_sql")]
+    dependencies = [
+        ("inventory", "0003_conversions"),
+    ]
 
     operations = [
         migrations.RunSQL(

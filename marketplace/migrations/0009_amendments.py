@@ -13,8 +13,8 @@ from inventory import grants
 
 class Migration(migrations.Migration):
     dependencies = [
+        ("marketplace", "0008_leaving_and_withdrawal"),
         ("inventory", "0002_capacity_sql"),
-        ("marketplace", "0013_leaving_and_withdrawal"),
     ]
 
     operations = [

@@ -4,7 +4,9 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("marketplace", "0012_listing_rules")]
+    dependencies = [
+        ("marketplace", "0007_listing_rules"),
+    ]
 
     # Terms published before say nothing about it: nothing comes back, nobody withdraws.
     operations = [

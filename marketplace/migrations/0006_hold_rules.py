@@ -10,7 +10,7 @@ from inventory import grants
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('marketplace', '0016_commitments'),
+        ("marketplace", "0005_commitments"),
     ]
 
     operations = [

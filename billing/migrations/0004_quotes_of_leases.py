@@ -10,9 +10,9 @@ from inventory import grants
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0013_quotes"),
+        ("billing", "0003_quotes"),
         ("inventory", "0002_capacity_sql"),
-        ("marketplace", "0014_amendments"),
+        ("marketplace", "0009_amendments"),
     ]
 
     operations = [

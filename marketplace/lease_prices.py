@@ -1,0 +1,143 @@
+"""Prices of leases over time: each from an hour on, until the next."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+
+from django.db import transaction
+
+from inventory import journal, transitions
+from inventory.actors import Actor
+from inventory.errors import DomainError, Invalid
+from inventory.models import Pool
+from inventory.periods import Period, floor_hour
+from marketplace import money, policy
+from marketplace.models import Lease, LeasePrice, PriceVersion
+from marketplace.money import Price, Quote
+
+RUNNING = (Lease.State.SCHEDULED, Lease.State.DELIVERING, Lease.State.ACTIVE)
+
+
+class InvalidPriceHour(Invalid):
+    """A price changes on a full hour of the lease that is still to come."""
+
+    code = "invalid_price_hour"
+    title = "The price cannot change at this instant"
+
+
+class PriceAlreadyAgreed(DomainError):
+    """Both sides have agreed on a price from this hour before; what was agreed stays."""
+
+    code = "price_already_agreed"
+    title = "A price from this hour is agreed already"
+
+
+class PriceOfAnotherKind(Invalid):
+    """A lease stays in one currency and one way of paying."""
+
+    code = "price_of_another_kind"
+    title = "The lease is paid in another way"
+
+
+def begin(*, lease: Lease, at: datetime) -> LeasePrice:
+    """The lease's first price, from the hour of its start. Not idempotent."""
+    return LeasePrice.objects.create(
+        lease=lease,
+        from_at=floor_hour(Period.of(lease.period).start),
+        price_id=lease.price_id,
+        discount_bps=lease.discount_bps,
+        created_at=at,
+    )
+
+
+def set_price(
+    *,
+    lease: Lease,
+    price: PriceVersion,
+    discount_bps: int = 0,
+    from_at: datetime,
+    at: datetime,
+    actor: Actor,
+) -> LeasePrice:
+    """From `from_at` on, and until a later price agreed before, the lease is charged at `price`,
+    less `discount_bps` of its amount.
+
+    Only a signed amendment calls this. The hour is a full UTC hour after `at` and within the
+    lease's period, so that none of it can have been rated. What the dearer or cheaper hours
+    change about money paid ahead is the caller's to move. The caller has locked the lease;
+    locks nothing more. Raises InvalidPriceHour, PriceAlreadyAgreed, PriceOfAnotherKind,
+    BelowFloor, IllegalTransition where the lease is over. Not idempotent.
+    """
+    if lease.state not in RUNNING or lease.end_reason:
+        raise transitions.IllegalTransition(f"{lease.public_id} is not running")
+    period = Period.of(lease.period)
+    if from_at != floor_hour(from_at) or from_at <= at or not period.start < from_at < period.end:
+        raise InvalidPriceHour(
+            "A price changes on a full hour (UTC) of the lease that is still to come"
+        )
+    agreed = lease.price
+    if (price.currency, price.schedule) != (agreed.currency, agreed.schedule):
+        raise PriceOfAnotherKind(currency=agreed.currency, schedule=agreed.schedule)
+    policy.check_floor(
+        Price.of(price).less(discount_bps), Pool.objects.get(allocations=lease.allocation_id)
+    )
+    with transaction.atomic():
+        row, made = LeasePrice.objects.get_or_create(
+            lease=lease,
+            from_at=from_at,
+            defaults={"price": price, "discount_bps": discount_bps, "created_at": at},
+        )
+        if not made:
+            raise PriceAlreadyAgreed(from_at=from_at)
+        journal.record(
+            event="lease.price_set",
+            object_id=lease.public_id,
+            actor=actor,
+            at=at,
+            provider_id=lease.provider_id,
+            tenant_id=lease.tenant_id,
+            data={
+                "price": price.public_id,
+                "discount_bps": discount_bps,
+                "from_at": from_at.isoformat(),
+            },
+        )
+    return row
+
+
+def at_hour(prices: Sequence[LeasePrice], hour: datetime) -> LeasePrice:
+    """Which of a lease's prices, in order of time, an hour is charged at."""
+    return prices[max(0, bisect_right([row.from_at for row in prices], hour) - 1)]
+
+
+def over(prices: Sequence[LeasePrice], period: Period) -> list[tuple[Price, Period]]:
+    """A period cut where the price changes; `prices` are a lease's, in order of time."""
+    edges = [period.start, *(r.from_at for r in prices if period.start < r.from_at < period.end)]
+    return [
+        (Price.agreed(at_hour(prices, start)), Period(start, end))
+        for start, end in pairwise([*edges, period.end])
+    ]
+
+
+def quote(*, lease: Lease, period: Period) -> Quote:
+    """The price of the lease's units over a period, each part at the price of its hours.
+
+    Charges of the fully delivered period add up to it. Raises AmountTooLarge.
+    """
+    pool = Pool.objects.get(allocations=lease.allocation_id)
+    prices = list(lease.prices.select_related("price").order_by("from_at"))
+    return money.add(
+        [
+            money.quote(
+                price=price,
+                unit_cards=pool.unit_cards,
+                cards_per_node=pool.cards_per_node,
+                unit_count=lease.unit_count,
+                period=part,
+            )
+            for price, part in over(prices, period)
+        ]
+    )

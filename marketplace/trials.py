@@ -1,0 +1,264 @@
+"""Trials: a few units of a listing for a few hours, once, and the lease they may become."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from inventory import capacity, journal, transitions
+from inventory.actors import Actor
+from inventory.errors import DomainError, Invalid, NotFound
+from inventory.models import Allocation, Organisation
+from inventory.periods import HOUR, Period, floor_hour
+from marketplace import discounts, money, policy, prospects, reservations
+from marketplace.models import Lease, Listing, PriceVersion, Reservation, TermsVersion
+from marketplace.money import Price, Quote
+from marketplace.offers import OfferClaim
+from marketplace.prospects import Prospect
+
+Kind = Reservation.Kind
+State = Reservation.State
+
+
+class TrialUsed(DomainError):
+    """Each tenant tries a pool once; one that lapsed or was given back does not count."""
+
+    code = "trial_used"
+    title = "This pool has been tried before"
+
+
+class NotConvertible(DomainError):
+    """The lease is no trial, or its terms do not let it become a lease on the same nodes."""
+
+    code = "not_convertible"
+    title = "This lease cannot be converted"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What a trial would become: a lease over `period` at the listing's price now."""
+
+    trial: Lease
+    price: PriceVersion
+    terms: TermsVersion
+    period: Period
+    quote: Quote
+
+    @property
+    def ask(self) -> policy.Ask:
+        """What a tenant's quotas are held against."""
+        return policy.Ask(
+            chip_class=self.trial.allocation.pool.chip.chip_class,
+            card_count=self.trial.card_count,
+            period=self.period,
+            currency=self.quote.currency,
+            gross_minor=self.quote.gross_minor,
+        )
+
+
+def prospect(
+    *,
+    listing_id: str,
+    tenant: Organisation,
+    unit_count: int | None,
+    hours: int | None,
+    start_at: datetime | None,
+    at: datetime,
+) -> Prospect:
+    """A trial of a listing by its newest terms: as large and long as they allow, from the next
+    start on, unless told otherwise. It is on sale, and this tenant has not tried its pool.
+
+    Writes the trial's own price. Raises NotFound, NoSuchTrial, TrialUsed, Invalid.
+    """
+    listing = _on_sale(listing_id)
+    terms, asked = _newest(listing)
+    units = terms.trial_units if unit_count is None else unit_count
+    length = terms.trial_hours if hours is None else hours
+    policy.check_trial(terms=terms, unit_count=units, hours=length)
+    if Reservation.objects.filter(
+        tenant=tenant,
+        kind=Kind.TRIAL,
+        trial_pool=listing.pool,
+        state__in=[State.HELD, State.CONFIRMED],
+    ).exists():
+        raise TrialUsed
+    pool, grid = listing.pool, terms.start_grid_seconds
+    start = start_at or _next_start(at + timedelta(seconds=pool.lead_seconds), grid)
+    if start < at or start.timestamp() % grid:
+        raise Invalid("A trial starts in the future, on the listing's grid")
+    period = Period(start, start + length * HOUR)
+    price = _price(asked, terms, at)
+    quote = money.quote(
+        price=Price.of(price),
+        unit_cards=pool.unit_cards,
+        cards_per_node=pool.cards_per_node,
+        unit_count=units,
+        period=period,
+    )
+    decide_by, members = prospects.deciding(listing, terms, quote, start=start, at=at)
+    expires_at = policy.expires_at(decide_by or at, start=start, lead_seconds=pool.lead_seconds)
+    return Prospect(
+        offer=OfferClaim(
+            listing_id=listing.public_id,
+            price_id=price.public_id,
+            terms_id=terms.public_id,
+            unit_count=units,
+            period=period,
+            expires_at=expires_at,
+        ),
+        listing=listing,
+        price=price,
+        terms=terms,
+        quote=quote,
+        pay_by=Reservation.PayBy.WALLET,
+        expires_at=expires_at,
+        decide_by=decide_by,
+        approvals_needed=members,
+        kind=Kind.TRIAL,
+    )
+
+
+def conversion(*, trial: Lease, hours: int, from_at: datetime | None, at: datetime) -> Conversion:
+    """What a running trial would become from `from_at` on, or from its end.
+
+    The length is held to the listing's terms, the units are the trial's. Changes nothing.
+    Raises NotConvertible, IllegalTransition where it does not run, ListingClosed, Invalid.
+    """
+    if trial.kind != Kind.TRIAL or not trial.terms.trial_convertible:
+        raise NotConvertible
+    if trial.state != Lease.State.ACTIVE or trial.end_reason:
+        raise transitions.IllegalTransition(f"{trial.public_id} is not running")
+    listing = trial.listing
+    if listing.state != Listing.State.PUBLISHED:
+        raise reservations.ListingClosed
+    terms, price = _newest(listing)
+    own = Period.of(trial.allocation.period)
+    seam = from_at or own.end
+    if not max(at, own.start) < seam <= own.end or (seam != own.end and seam != floor_hour(seam)):
+        raise Invalid("A trial goes on from a full hour (UTC) to come, or from its end")
+    prospects.check_hours(terms, hours)
+    period, pool = Period(seam, seam + hours * HOUR), trial.allocation.pool
+    discount_bps = discounts.share_off(
+        discounts.tiers(price.discounts), hours=hours, cards=trial.card_count
+    )
+    quote = money.quote(
+        price=Price.of(price).less(discount_bps),
+        unit_cards=pool.unit_cards,
+        cards_per_node=pool.cards_per_node,
+        unit_count=trial.unit_count,
+        period=period,
+    )
+    return Conversion(trial=trial, price=price, terms=terms, period=period, quote=quote)
+
+
+def convert(*, agreed: Conversion, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
+    """The locked trial goes on as a lease of its own, on the same nodes, without a wipe.
+
+    The caller has moved the money in the same transaction. The trial's lease stays as it was
+    agreed; what it pays for hours after the seam comes back when it closes. Locks the pool.
+    Raises what `capacity.convert` raises. Not idempotent.
+    """
+    trial, quote = agreed.trial, agreed.quote
+    allocation = capacity.convert(
+        allocation_id=trial.allocation_id,
+        seam=agreed.period.start,
+        end=agreed.period.end,
+        at=at,
+        actor=actor,
+    )
+    reservation = _confirmed(agreed, allocation, reservation_public_id, at, actor)
+    lease = reservations.lease_of(reservation, at=at, actor=actor, parent=trial)
+    journal.record(
+        event="lease.converted",
+        object_id=trial.public_id,
+        actor=actor,
+        at=at,
+        provider_id=trial.provider_id,
+        tenant_id=trial.tenant_id,
+        data={
+            "into": lease.public_id,
+            "from_at": agreed.period.start.isoformat(),
+            "gross_minor": quote.gross_minor,
+            "currency": quote.currency,
+        },
+    )
+    return lease
+
+
+def _confirmed(
+    agreed: Conversion, allocation: Allocation, public_id: str, at: datetime, actor: Actor
+) -> Reservation:
+    """Held and confirmed at once: what follows the trial was never anybody else's to take."""
+    trial, quote = agreed.trial, agreed.quote
+    reservation = Reservation(
+        public_id=public_id,
+        provider=trial.provider,
+        tenant=trial.tenant,
+        project_id=trial.project_id,
+        listing=trial.listing,
+        price=agreed.price,
+        terms=agreed.terms,
+        allocation=allocation,
+        state=State.CONFIRMED,
+        unit_count=trial.unit_count,
+        card_count=trial.card_count,
+        period=agreed.period.range,
+        expires_at=at,
+        currency=quote.currency,
+        gross_minor=quote.gross_minor,
+        vat_minor=quote.vat_minor,
+        fee_minor=quote.fee_minor,
+        due_minor=quote.due_minor,
+        hold_deposit_minor=0,
+        discount_bps=quote.discount_bps,
+        committed_minor=quote.gross_minor,
+        committed_card_seconds=agreed.ask.card_seconds,
+        actor=actor.label,
+        created_at=at,
+        confirmed_at=at,
+    )
+    journal.create(
+        reservation,
+        event="reservation.confirmed",
+        actor=actor,
+        at=at,
+        data={"converts": trial.public_id},
+    )
+    return reservation
+
+
+def _on_sale(public_id: str) -> Listing:
+    rows = Listing.objects.on_sale().select_related("provider", "pool__chip")
+    listing = rows.filter(public_id=public_id).first()
+    if listing is None:
+        raise NotFound("No such listing")
+    return listing
+
+
+def _newest(listing: Listing) -> tuple[TermsVersion, PriceVersion]:
+    return listing.terms.latest("version"), listing.prices.latest("version")
+
+
+def _price(asked: PriceVersion, terms: TermsVersion, at: datetime) -> PriceVersion:
+    """The trial's own: in the basis, the currency and the taxes of what the listing asks."""
+    price = policy.trial_price(price=asked, terms=terms)
+    return PriceVersion.objects.create(
+        purpose=PriceVersion.Purpose.TRIAL,
+        version=1,
+        currency=price.currency,
+        basis=price.basis,
+        amount_micro=price.amount_micro,
+        tax_inclusive=price.tax_inclusive,
+        vat_code=asked.vat_code,
+        vat_bps=price.vat_bps,
+        fee_bps=price.fee_bps,
+        schedule=PriceVersion.Schedule.PREPAID,
+        deposit_bps=price.deposit_bps,
+        billing_zone=price.billing_zone,
+        created_at=at,
+    )
+
+
+def _next_start(earliest: datetime, grid_seconds: int) -> datetime:
+    late = earliest.timestamp() % grid_seconds
+    return earliest + timedelta(seconds=grid_seconds - late if late else 0)
