@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +13,12 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
+from billing import amending, quotes
+from billing.amending import Proposal
 from inventory import capacity, keys
 from inventory.models import Instance, Membership, Pool
 from inventory.periods import Period, ceil_hour
+from marketplace.models import Lease
 from tests import world
 from tests.api.test_bad_input import everything
 from tests.web.conftest import Market, keyed
@@ -45,6 +48,36 @@ def _window(market: Market) -> dict[str, str]:
     start = (ceil_hour(market.at) + timedelta(days=3)).astimezone(SHANGHAI)
     form = "%Y-%m-%dT%H:%M"
     return {"start": start.strftime(form), "end": (start + timedelta(days=2)).strftime(form)}
+
+
+def _later(lease: Lease, hours: int) -> str:
+    """The lease's end and some hours, on the centre's clock."""
+    end: datetime = lease.period.upper + timedelta(hours=hours)
+    return end.astimezone(SHANGHAI).strftime("%Y-%m-%dT%H:%M")
+
+
+def _quote(market: Market, lease: Lease) -> str:
+    return quotes.ask(
+        lease_public_id=lease.public_id,
+        kind="extend",
+        end=lease.period.upper + timedelta(hours=1),
+        at=market.at,
+        actor=world.actor(market.tenant),
+    ).public_id
+
+
+def _amendment(market: Market, lease: Lease) -> str:
+    """The tenant's proposal that waits for the provider."""
+    found = lease.amendments.filter(state="proposed").first()
+    return (
+        found
+        or amending.propose(
+            lease_public_id=lease.public_id,
+            proposal=Proposal(end=lease.period.upper + timedelta(hours=1)),
+            at=market.at,
+            actor=world.actor(market.tenant),
+        )
+    ).public_id
 
 
 def _stuck(market: Market) -> str:
@@ -198,6 +231,25 @@ def _forms(market: Market) -> dict[str, Good]:
         "reservation_reject": Good(
             "provider", reverse("reservation_reject", args=[held.public_id]), {"reason": "r"}
         ),
+        "lease_change": Good(
+            "tenant", reverse("lease_change", args=[lease.public_id, "extend"]),
+            {"end": _later(lease, 2), "reason": "r"},
+        ),
+        "lease_propose": Good(
+            "provider", reverse("lease_propose", args=[market.lease(listing).public_id]),
+            {"end": _later(lease, 2), "refund_percent": "50", "added_units": "", "added_from": "",
+             "reason": "r"},
+        ),
+        "quote": Good("tenant", reverse("quote", args=[_quote(market, lease)])),
+        "amendment_sign": Good(
+            "provider", reverse("amendment_sign", args=[_amendment(market, lease)])
+        ),
+        "amendment_decline": Good(
+            "provider", reverse("amendment_decline", args=[_amendment(market, lease)])
+        ),
+        "amendment_withdraw": Good(
+            "tenant", reverse("amendment_withdraw", args=[_amendment(market, lease)])
+        ),
         "lease_reveal": Good("tenant", reverse("lease_reveal", args=[lease.public_id])),
         "members": Good(
             "provider", reverse("members"),
@@ -278,7 +330,7 @@ def test_every_form_is_here(market: Market) -> None:
     }
     only_read = {
         "home", "overview", "centres", "pools", "pools_csv", "node_template", "pool", "pool_csv",
-        "nodes", "nodes_csv", "node", "listings", "deals", "rented", "all_leases",
+        "amendment", "nodes", "nodes_csv", "node", "listings", "deals", "rented", "all_leases",
         "all_leases_csv", "lease", "lease_charges_csv", "audit_part", "audit_part_csv",
         "receipts_csv",
         "search", "journal", "journal_csv",
@@ -300,6 +352,8 @@ def test_every_form_is_here(market: Market) -> None:
         "listing_create", "listing_preview", "listing",
         "listing_stop", "listing_resume", "listing_size", "listing_terms", "approve",
         "approval_rule", "reservation_reject",
+        "lease_change", "lease_propose", "quote",
+        "amendment_sign", "amendment_decline", "amendment_withdraw",
         "lease_reveal", "members", "member_remove", "keys", "organisation_decide",
         "organisation_credit", "hold",
         "reservation_confirm", "reservation_cancel", "receipts", "receipt",
