@@ -15,22 +15,25 @@ from inventory import transactions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid, NotFound
 from inventory.periods import Period
-from marketplace import additions, amendments, extensions, leases, money
+from marketplace import additions, amendments, extensions, leases, money, policy, repricings
 from marketplace.amendments import AmendmentStale, Kind
 from marketplace.changes import Change
 from marketplace.models import Amendment, Lease
+from marketplace.repricings import NewPrice, Repricing
 
 MOST_HOURS = 24 * 90  # a proposal waits no longer for its answer
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What one side asks for: another end, or more units; one of the two."""
+    """What one side asks for: another end, more units, or another price; one of the three."""
 
     end: datetime | None = None
     refund_bps: int = money.WHOLE_BPS  # where it ends earlier: of what was paid for the rest
     added_units: int | None = None
     added_from: datetime | None = None  # until the lease's own end
+    price: NewPrice | None = None
+    price_from: datetime | None = None  # until a later price that is agreed already
 
 
 def propose(
@@ -45,7 +48,8 @@ def propose(
     """An amendment exists that the asking side has signed; nothing of the lease changes.
 
     Locks the lease. Raises NotFound, IllegalTransition, Invalid, InvalidEnd, AmendmentOpen,
-    and what `extensions.blocks_for` raises. Not idempotent: the entry's key is.
+    and what `extensions.blocks_for` and `repricings.asked` raise. Not idempotent: the entry's
+    key is.
     """
     hours = settings.AMENDMENT_HOURS if answer_hours is None else answer_hours
     if not 1 <= hours <= MOST_HOURS:
@@ -75,8 +79,29 @@ def propose(
                 added_gross_minor=quote.gross_minor,
                 added_due_minor=quote.due_minor,
             )
-        assert proposal.end is not None
         left_minor = LeaseTally.objects.get(lease=lease).deposit_left_minor
+        if kind == Kind.PRICE:
+            assert proposal.price is not None
+            assert proposal.price_from is not None
+            repricing = repricings.asked(
+                lease=lease,
+                price=proposal.price,
+                from_at=proposal.price_from,
+                deposit_left_minor=left_minor,
+                at=at,
+            )
+            return amendments.propose(
+                lease=lease,
+                kind=kind,
+                end=Period.of(lease.period).end,
+                change=repricing.change,
+                at=at,
+                expires_at=min(expires_at, proposal.price_from),
+                actor=actor,
+                reason=reason,
+                **repricing.columns,
+            )
+        assert proposal.end is not None
         change = _another_end(lease, proposal.end, proposal.refund_bps, left_minor, at)
         if proposal.end > Period.of(lease.period).end:
             extensions.blocks_for(lease=lease, end=proposal.end, at=at, by_terms=False)
@@ -97,6 +122,8 @@ def propose(
 def sign(*, amendment_public_id: str, at: datetime, actor: Actor) -> Amendment:
     """The other side signs: lease, money and machines change, as proposed or not at all.
 
+    Whoever signs, what is due is the tenant's to pay.
+
     Locks the tenant (where more is asked for), reservation, lease, amendment, tally, balances,
     and the pool last. Raises NotFound, WrongSide, IllegalTransition, AmendmentExpired,
     AmendmentStale, OrganisationUnverified, QuotaExceeded, DebtOpen, InsufficientFunds,
@@ -104,8 +131,7 @@ def sign(*, amendment_public_id: str, at: datetime, actor: Actor) -> Amendment:
     """
     with transactions.whole():
         found = amendments.find(amendment_public_id, actor)
-        longer = found.period.upper > found.before_period.upper
-        deal = changes.lock(lease=found.lease, asks_more=longer or found.kind == Kind.UNITS)
+        deal = changes.lock(lease=found.lease, asks_more=found.asks_more)
         lease = deal.lease
         amendment = amendments.lock(amendment_public_id)
         if amendments.side_of(lease, actor) == amendment.proposed_by:
@@ -122,13 +148,17 @@ def sign(*, amendment_public_id: str, at: datetime, actor: Actor) -> Amendment:
             return amendment
         tally = changes.tally_of(lease)
         end = Period.of(amendment.period).end
-        _require_as_proposed(amendment, lease, tally.deposit_left_minor, at)
+        repricing = _require_as_proposed(amendment, lease, tally.deposit_left_minor, at)
         block_ids = (
             extensions.blocks_for(lease=lease, end=end, at=at, by_terms=False)
             if end > Period.of(lease.period).end
             else []
         )
         amendments.sign(amendment=amendment, at=at, actor=actor)
+        if repricing is not None:
+            repricings.write(
+                repricing=repricing, amendment=amendment, lease=lease, at=at, actor=actor
+            )
         changes.carry_out(
             reservation=deal.reservation,
             lease=lease,
@@ -142,12 +172,15 @@ def sign(*, amendment_public_id: str, at: datetime, actor: Actor) -> Amendment:
 
 
 def _kind(proposal: Proposal) -> Kind:
-    added = (proposal.added_units is None, proposal.added_from is None)
-    if proposal.end is not None and all(added):
-        return Kind.END
-    if proposal.end is None and not any(added):
-        return Kind.UNITS
-    raise Invalid("Propose another end, or more units from an hour on")
+    given = {
+        Kind.END: (proposal.end,),
+        Kind.UNITS: (proposal.added_units, proposal.added_from),
+        Kind.PRICE: (proposal.price, proposal.price_from),
+    }
+    named = [kind for kind, parts in given.items() if any(part is not None for part in parts)]
+    if len(named) != 1 or any(part is None for part in given[named[0]]):
+        raise Invalid("Propose another end, or more units or another price from an hour on")
+    return named[0]
 
 
 def _another_end(
@@ -164,14 +197,29 @@ def _another_end(
     )
 
 
-def _require_as_proposed(amendment: Amendment, lease: Lease, left_minor: int, at: datetime) -> None:
-    end = Period.of(amendment.period).end
+def _require_as_proposed(
+    amendment: Amendment, lease: Lease, left_minor: int, at: datetime
+) -> Repricing | None:
+    """The price to be written, where there is one.
+
+    Raises AmendmentStale; what the provider may not sell at is said as it is."""
+    repricing = None
     try:
-        now = _another_end(lease, end, amendment.share_bps, left_minor, at)
+        if amendment.kind == Kind.PRICE:
+            repricing = repricings.of(
+                amendment=amendment, lease=lease, deposit_left_minor=left_minor, at=at
+            )
+            now = repricing.change
+        else:
+            end = Period.of(amendment.period).end
+            now = _another_end(lease, end, amendment.share_bps, left_minor, at)
+    except (policy.OrganisationUnverified, policy.BelowFloor):
+        raise
     except DomainError as error:
         raise AmendmentStale(why=error.code) from error
     if now != amendment.change:
         raise AmendmentStale
+    return repricing
 
 
 def _unchanged(lease: Lease) -> Change:

@@ -55,13 +55,13 @@ def carry_out(
     """Both sides have signed: lease, money and machines change together.
 
     `block_ids` are the further blocks that a later end needs. The caller has locked the deal and
-    its tally, and the tenant where the end is later. Locks balances, and the pool last. Raises
+    its tally, and the tenant where more is asked for. Locks balances, and the pool last. Raises
     QuotaExceeded, DebtOpen, InsufficientFunds, and what `capacity.extend` and
     `capacity.shorten` raise. Not idempotent.
     """
     before, after = Period.of(lease.period), Period.of(amendment.period)
-    if after.end > before.end:
-        _check_quotas(lease, amendment, Period(before.end, after.end), at, actor)
+    if amendment.asks_more:
+        _check_quotas(lease, amendment, at, actor)
     leases.amend(lease=lease, amendment=amendment)
     move(reservation=reservation, lease=lease, tally=tally, amendment=amendment, at=at, actor=actor)
     if after.end > before.end:
@@ -102,11 +102,13 @@ def move(
         owed = ledger.receivable(lease.tenant, lease.currency)
         if left[owed]:
             raise payments.DebtOpen(owed_minor=left[owed], currency=lease.currency)
-        _book(Kind.DEAL_EXTENDED, _paid(lease, change), amendment, at, actor)
+        _book(_kind(amendment, Kind.DEAL_EXTENDED), _paid(lease, change), amendment, at, actor)
     returned = change.refund_minor + change.compensation_minor
     transaction_id = None
     if returned or change.kept.gross_minor:
-        transaction_id = _book(Kind.DEAL_SHORTENED, _returned(lease, change), amendment, at, actor)
+        transaction_id = _book(
+            _kind(amendment, Kind.DEAL_SHORTENED), _returned(lease, change), amendment, at, actor
+        )
         payments.clear_receivable(
             lease.tenant,
             currency=lease.currency,
@@ -137,10 +139,10 @@ def move(
     )
 
 
-def _check_quotas(
-    lease: Lease, amendment: Amendment, added: Period, at: datetime, actor: Actor
-) -> None:
-    """Whether the tenant's caps have room for the time that is added. Raises QuotaExceeded."""
+def _check_quotas(lease: Lease, amendment: Amendment, at: datetime, actor: Actor) -> None:
+    """Whether the tenant's caps have room for the time or price added. Raises QuotaExceeded."""
+    before, after = Period.of(amendment.before_period), Period.of(amendment.period)
+    longer = after.end > before.end
     own_key = actor.kind == "key" and actor.organisation_id == lease.tenant_id
     policy.check_quotas(
         policy.standing(
@@ -152,12 +154,16 @@ def _check_quotas(
         ),
         policy.Ask(
             chip_class=lease.allocation.pool.chip.chip_class,
-            card_count=lease.card_count,
-            period=added,
+            card_count=lease.card_count if longer else 0,  # that time is counted already
+            period=Period(before.end, after.end) if longer else after,
             currency=lease.currency,
             gross_minor=amendment.gross_minor - amendment.before_gross_minor,
         ),
     )
+
+
+def _kind(amendment: Amendment, kind: Kind) -> Kind:
+    return Kind.DEAL_REPRICED if amendment.kind == Amendment.Kind.PRICE else kind
 
 
 def _book(

@@ -8,9 +8,9 @@ from inventory.actors import Actor
 from inventory.errors import Invalid
 from inventory.models import Organisation
 from inventory.periods import Period, floor_hour
-from marketplace import money, policy, reservations
+from marketplace import lease_prices, money, policy, reservations
 from marketplace.amendments import AmendmentStale
-from marketplace.models import Amendment, Lease, Reservation
+from marketplace.models import Amendment, Lease, LeasePrice, Reservation
 from marketplace.money import Price, Quote
 from marketplace.offers import OfferClaim
 from marketplace.prospects import Prospect
@@ -21,7 +21,7 @@ _HELD = timedelta(minutes=1)
 
 
 def quote(*, lease: Lease, units: int, start: datetime, at: datetime) -> Quote:
-    """What so many more units come to from an hour on, at the lease's own price.
+    """What so many more units come to from an hour on, at the price the lease has in that hour.
 
     Raises Invalid unless `start` is a full hour to come within the lease, AmountTooLarge.
     """
@@ -32,7 +32,7 @@ def quote(*, lease: Lease, units: int, start: datetime, at: datetime) -> Quote:
         raise Invalid("Units are added from a full hour (UTC) of the lease that is to come")
     pool = lease.allocation.pool
     return money.quote(
-        price=Price.agreed(lease),
+        price=Price.agreed(_segment(lease, start)),
         unit_cards=pool.unit_cards,
         cards_per_node=pool.cards_per_node,
         unit_count=units,
@@ -43,9 +43,10 @@ def quote(*, lease: Lease, units: int, start: datetime, at: datetime) -> Quote:
 def make(*, amendment: Amendment, tenant: Organisation, at: datetime, actor: Actor) -> Lease:
     """The child lease of a proposal that is being signed, from the lease's own listing.
 
-    By the parent's price and terms. The caller holds tenant, lease and amendment, and moves
-    the money in the same transaction. Locks the pool. Raises AmendmentStale, CapacityTaken,
-    NotOffered, ListingClosed. Not idempotent.
+    By the parent's terms, and for all of its time by the price the parent has in its first
+    hour. The caller holds tenant, lease and amendment, and moves the money in the same
+    transaction. Locks the pool. Raises AmendmentStale, CapacityTaken, NotOffered,
+    ListingClosed. Not idempotent.
     """
     lease = amendment.lease
     assert amendment.added_units is not None
@@ -58,9 +59,10 @@ def make(*, amendment: Amendment, tenant: Organisation, at: datetime, actor: Act
         amendment.added_due_minor,
     ):
         raise AmendmentStale
+    price = _segment(lease, amendment.added_from_at).price
     claim = OfferClaim(
         listing_id=lease.listing.public_id,
-        price_id=lease.price.public_id,
+        price_id=price.public_id,
         terms_id=lease.terms.public_id,
         unit_count=amendment.added_units,
         period=Period(amendment.added_from_at, Period.of(lease.period).end),
@@ -72,7 +74,7 @@ def make(*, amendment: Amendment, tenant: Organisation, at: datetime, actor: Act
         prospect=Prospect(
             claim,
             lease.listing,
-            lease.price,
+            price,
             lease.terms,
             quoted,
             Reservation.PayBy.WALLET,
@@ -95,3 +97,7 @@ def make(*, amendment: Amendment, tenant: Organisation, at: datetime, actor: Act
         ssh_keys=lease.allocation.ssh_keys,
     )
     return reservations.confirm(reservation=held, at=at, actor=actor, parent=lease)
+
+
+def _segment(lease: Lease, hour: datetime) -> LeasePrice:
+    return lease_prices.at_hour(lease_prices.of(lease), hour)

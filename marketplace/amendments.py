@@ -354,9 +354,15 @@ def _record(event: str, row: Amendment, actor: Actor, at: datetime, *, to_state:
 
 
 def _facts(row: Amendment) -> dict[str, Any]:
+    price = {
+        "price_basis": row.price_basis,
+        "price_amount_micro": row.price_amount_micro,
+        "price_from_at": row.price_from_at.isoformat() if row.price_from_at else None,
+    }
     return {
         "lease": row.lease.public_id,
         "kind": str(row.kind),
+        **(price if row.kind == Kind.PRICE else {}),
         "end": row.period.upper.isoformat(),
         "gross_minor": row.gross_minor,
         "pay_minor": row.pay_minor,

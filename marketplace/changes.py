@@ -41,6 +41,22 @@ def longer(*, before: Quote, after: Quote, due_minor: int) -> Change:
     )
 
 
+def repriced(*, before: Quote, after: Quote, due_minor: int, deposit_left_minor: int) -> Change:
+    """The same time at another price: the difference of the totals, or of the deposits.
+
+    Of cheaper hours all that was paid too much comes back, as far as it is still there.
+    """
+    more_minor = after.due_minor - before.due_minor
+    pay_minor = max(0, more_minor)
+    refund_minor = min(max(0, -more_minor), deposit_left_minor)
+    return Change(
+        gross_minor=after.gross_minor,
+        due_minor=due_minor + pay_minor - refund_minor,
+        pay_minor=pay_minor,
+        refund_minor=refund_minor,
+    )
+
+
 def shorter(
     *,
     price: Price,

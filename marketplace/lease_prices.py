@@ -15,7 +15,7 @@ from inventory.errors import DomainError, Invalid
 from inventory.models import Pool
 from inventory.periods import Period, floor_hour
 from marketplace import money, policy
-from marketplace.models import Lease, LeasePrice, PriceVersion
+from marketplace.models import Amendment, Lease, LeasePrice, PriceVersion
 from marketplace.money import Price, Quote
 
 RUNNING = (Lease.State.SCHEDULED, Lease.State.DELIVERING, Lease.State.ACTIVE)
@@ -53,23 +53,12 @@ def begin(*, lease: Lease, at: datetime) -> LeasePrice:
     )
 
 
-def set_price(
-    *,
-    lease: Lease,
-    price: PriceVersion,
-    discount_bps: int = 0,
-    from_at: datetime,
-    at: datetime,
-    actor: Actor,
-) -> LeasePrice:
-    """From `from_at` on, and until a later price agreed before, the lease is charged at `price`,
-    less `discount_bps` of its amount.
+def check(*, lease: Lease, price: PriceVersion, from_at: datetime, at: datetime) -> None:
+    """Whether the lease could have this price from that hour on, agreed at `at`.
 
-    Only a signed amendment calls this. The hour is a full UTC hour after `at` and within the
-    lease's period, so that none of it can have been rated. What the dearer or cheaper hours
-    change about money paid ahead is the caller's to move. The caller has locked the lease;
-    locks nothing more. Raises InvalidPriceHour, PriceAlreadyAgreed, PriceOfAnotherKind,
-    BelowFloor, IllegalTransition where the lease is over. Not idempotent.
+    The hour is a full UTC hour after `at` and within the lease's period, so that none of it can
+    have been rated. Raises InvalidPriceHour, PriceAlreadyAgreed, PriceOfAnotherKind, BelowFloor,
+    FloorCurrency, IllegalTransition where the lease is over.
     """
     if lease.state not in RUNNING or lease.end_reason:
         raise transitions.IllegalTransition(f"{lease.public_id} is not running")
@@ -81,17 +70,32 @@ def set_price(
     agreed = lease.price
     if (price.currency, price.schedule) != (agreed.currency, agreed.schedule):
         raise PriceOfAnotherKind(currency=agreed.currency, schedule=agreed.schedule)
-    policy.check_floor(
-        Price.of(price).less(discount_bps), Pool.objects.get(allocations=lease.allocation_id)
-    )
+    policy.check_floor(Price.of(price), Pool.objects.get(allocations=lease.allocation_id))
+    if lease.prices.filter(from_at=from_at).exists():
+        raise PriceAlreadyAgreed(from_at=from_at)
+
+
+def set_price(
+    *,
+    lease: Lease,
+    price: PriceVersion,
+    amendment: Amendment,
+    from_at: datetime,
+    at: datetime,
+    actor: Actor,
+) -> LeasePrice:
+    """From `from_at` on, and until a later price agreed before, the lease is charged at `price`.
+
+    The amendment is signed and says so; the database refuses any other. No discount of the
+    lease is taken off: what was agreed is what is paid. What the dearer or cheaper hours change
+    about money paid ahead is the caller's to move. The caller has locked the lease; locks
+    nothing more. Raises what `check` raises. Not idempotent.
+    """
+    check(lease=lease, price=price, from_at=from_at, at=at)
     with transaction.atomic():
-        row, made = LeasePrice.objects.get_or_create(
-            lease=lease,
-            from_at=from_at,
-            defaults={"price": price, "discount_bps": discount_bps, "created_at": at},
+        row = LeasePrice.objects.create(
+            lease=lease, from_at=from_at, price=price, amendment=amendment, created_at=at
         )
-        if not made:
-            raise PriceAlreadyAgreed(from_at=from_at)
         journal.record(
             event="lease.price_set",
             object_id=lease.public_id,
@@ -101,7 +105,7 @@ def set_price(
             tenant_id=lease.tenant_id,
             data={
                 "price": price.public_id,
-                "discount_bps": discount_bps,
+                "amendment": amendment.public_id,
                 "from_at": from_at.isoformat(),
             },
         )
@@ -122,13 +126,19 @@ def over(prices: Sequence[LeasePrice], period: Period) -> list[tuple[Price, Peri
     ]
 
 
-def quote(*, lease: Lease, period: Period) -> Quote:
+def of(lease: Lease) -> list[LeasePrice]:
+    """A lease's prices in order of time."""
+    return list(lease.prices.select_related("price").order_by("from_at"))
+
+
+def quote(*, lease: Lease, period: Period, and_also: LeasePrice | None = None) -> Quote:
     """The price of the lease's units over a period, each part at the price of its hours.
 
-    Charges of the fully delivered period add up to it. Raises AmountTooLarge.
+    Charges of the fully delivered period add up to it. `and_also` is a price that the lease
+    does not have yet. Raises AmountTooLarge.
     """
     pool = Pool.objects.get(allocations=lease.allocation_id)
-    prices = list(lease.prices.select_related("price").order_by("from_at"))
+    prices = sorted([*of(lease), *filter(None, [and_also])], key=lambda row: row.from_at)
     return money.add(
         [
             money.quote(

@@ -97,6 +97,8 @@ class LedgerTransaction(models.Model):
         DEAL_SHORTENED = "deal_shortened"
         """Less time: deposit → wallet, the kept share → provider, fee, VAT; a provider that
         withdraws pays its compensation, provider accrued → wallet."""
+        DEAL_REPRICED = "deal_repriced"
+        """The same time at another price: wallet → deposit, or back, what is due more or less."""
         DEAL_CLOSED = "deal_closed"
         """The lease is over: what is left of the deposit → wallet."""
         RECEIVABLE_CLEARED = "receivable_cleared"

@@ -128,6 +128,58 @@ LEFT JOIN LATERAL (SELECT from_at, price_id, discount_bps FROM marketplace_lease
 WHERE s.from_at IS DISTINCT FROM date_trunc('hour', lower(l.period), 'UTC')
    OR (s.price_id, s.discount_bps) IS DISTINCT FROM (l.price_id, l.discount_bps);
 
+-- check: every later price of a lease is what a signed amendment says
+SELECT s.lease_id, s.from_at, s.price_id, s.amendment_id FROM marketplace_leaseprice s
+JOIN marketplace_priceversion v ON v.id = s.price_id
+JOIN marketplace_lease l ON l.id = s.lease_id
+JOIN marketplace_priceversion f ON f.id = l.price_id
+LEFT JOIN marketplace_amendment a ON a.id = s.amendment_id
+WHERE EXISTS (SELECT FROM marketplace_leaseprice e
+              WHERE e.lease_id = s.lease_id AND e.from_at < s.from_at)
+  AND ((a.lease_id, a.kind, a.state, a.price_from_at, a.price_basis, a.price_amount_micro,
+        a.price_tax_inclusive, v.purpose, s.discount_bps)
+       IS DISTINCT FROM (s.lease_id, 'price', 'signed', s.from_at, v.basis, v.amount_micro,
+        v.tax_inclusive, 'agreed', 0)
+    OR (v.currency, v.vat_code, v.vat_bps, v.fee_bps, v.schedule, v.deposit_bps, v.billing_zone)
+    <> (f.currency, f.vat_code, f.vat_bps, f.fee_bps, f.schedule, f.deposit_bps, f.billing_zone));
+
+-- check: a signed change of price has given its lease that price, before the hour came
+SELECT a.id, a.lease_id, a.price_from_at, a.signed_at FROM marketplace_amendment a
+LEFT JOIN marketplace_leaseprice s ON s.amendment_id = a.id
+WHERE a.kind = 'price' AND ((a.state = 'signed') <> (s.id IS NOT NULL)
+   OR a.signed_at >= a.price_from_at OR a.kept_gross_minor + a.compensation_minor <> 0);
+
+-- check: a lease whose price was changed comes to its hours, each at its own price
+WITH spans AS (
+    SELECT lease_id, price_id, discount_bps, from_at, lead(from_at, 1, 'infinity') OVER (
+        PARTITION BY lease_id ORDER BY from_at) AS until_at FROM marketplace_leaseprice)
+SELECT l.id, l.gross_minor, round(sum(x.exact), 6) AS exact FROM marketplace_lease l
+JOIN spans s ON s.lease_id = l.id AND s.from_at < upper(l.period) AND s.until_at > lower(l.period)
+JOIN marketplace_priceversion v ON v.id = s.price_id
+JOIN inventory_allocation a ON a.id = l.allocation_id
+JOIN inventory_pool p ON p.id = a.pool_id
+CROSS JOIN LATERAL generate_series(
+    date_trunc('month', lower(l.period) AT TIME ZONE v.billing_zone),
+    upper(l.period) AT TIME ZONE v.billing_zone, interval '1 month') AS m (month)
+CROSS JOIN LATERAL (
+    SELECT m.month AT TIME ZONE v.billing_zone AS since,
+           (m.month + interval '1 month') AT TIME ZONE v.billing_zone AS until) b
+CROSS JOIN LATERAL (
+    SELECT greatest(0, extract(epoch FROM least(upper(l.period), s.until_at, b.until)
+                                          - greatest(lower(l.period), s.from_at, b.since)))
+           * l.card_count / CASE v.basis
+               WHEN 'card_hour' THEN 3600
+               WHEN 'node_hour' THEN 3600 * p.cards_per_node
+               ELSE p.cards_per_node * extract(epoch FROM b.until - b.since)
+           END * v.amount_micro / 10000 * (10000 - s.discount_bps) / 10000
+           * CASE WHEN v.tax_inclusive THEN 1 ELSE 1 + v.vat_bps / 10000.0 END AS exact) x
+WHERE l.currency IN ('CNY', 'USD', 'EUR', 'HKD')  -- two decimals
+  AND l.gross_minor > 0  -- else nothing remained of it
+  AND EXISTS (SELECT FROM marketplace_leaseprice e
+              WHERE e.lease_id = l.id AND e.amendment_id IS NOT NULL)
+GROUP BY l.id, l.gross_minor
+HAVING abs(l.gross_minor - sum(x.exact)) > 0.500001 * count(DISTINCT s.from_at);
+
 -- check: an hour is charged at the price its lease had then
 WITH spans AS (
     SELECT lease_id, price_id, from_at, lead(from_at, 1, 'infinity') OVER (
@@ -222,7 +274,7 @@ CROSS JOIN LATERAL (
     JOIN billing_ledgeraccount c ON c.id = e.account_id
     WHERE t.idempotency_key IN (
         SELECT 'amendment:amd_' || replace(a.public_id::text, '-', '') || ':' || kind
-        FROM unnest(ARRAY['deal_extended', 'deal_shortened']) AS kind)
+        FROM unnest(ARRAY['deal_extended', 'deal_shortened', 'deal_repriced']) AS kind)
 ) x
 WHERE (x.deposit, x.wallet, x.provider, x.fee, x.vat) <> (
     SELECT (signed * (a.pay_minor - a.refund_minor - a.kept_gross_minor))::numeric,

@@ -25,6 +25,7 @@ MOVEMENTS = {
     Kind.DEAL_CANCELLED: gettext_lazy("refund of a cancelled lease"),
     Kind.DEAL_EXTENDED: gettext_lazy("paid for a longer lease"),
     Kind.DEAL_SHORTENED: gettext_lazy("refund of a lease cut short"),
+    Kind.DEAL_REPRICED: gettext_lazy("another price of a lease"),
     Kind.DEAL_CLOSED: gettext_lazy("rest of a lease's deposit"),
     Kind.RECEIVABLE_CLEARED: gettext_lazy("debt paid"),
     Kind.REVERSED: gettext_lazy("reversal"),

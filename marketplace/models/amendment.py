@@ -14,7 +14,8 @@ from inventory.identifiers import PublicIdField
 from inventory.lifecycle import Lifecycle, enforced, unchanging
 from inventory.models import Organisation
 from marketplace.changes import Change
-from marketplace.models.lease import Lease
+from marketplace.models.lease import Lease, LeasePrice
+from marketplace.models.listing import PriceVersion
 from marketplace.money import Amounts
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class Amendment(ChangeFigures):
         """Agreed between the two: later or earlier."""
         UNITS = "units", _("more units")
         """Agreed between the two: a child lease with an allocation of its own."""
+        PRICE = "price", _("another price")
+        """Agreed between the two: what the hours cost from one of them on."""
 
     class Side(models.TextChoices):
         PROVIDER = "provider", _("provider")
@@ -149,6 +152,14 @@ class Amendment(ChangeFigures):
     added_due_minor = models.BigIntegerField(null=True, blank=True)
     child = models.OneToOneField(
         Lease, on_delete=models.PROTECT, null=True, blank=True, related_name="added_by"
+    )
+    # What the hours from that one on cost; all else about the price stays as the lease has it.
+    price_from_at = models.DateTimeField(null=True, blank=True)
+    price_basis = models.CharField(max_length=12, choices=PriceVersion.Basis, blank=True)
+    price_amount_micro = models.BigIntegerField(null=True, blank=True)
+    price_tax_inclusive = models.BooleanField(null=True, blank=True)
+    replaces = models.ForeignKey(  # the price that this hour had before
+        LeasePrice, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
     provider_signed_by = models.CharField(max_length=80, blank=True)
     provider_signed_at = models.DateTimeField(null=True, blank=True)
@@ -200,6 +211,28 @@ class Amendment(ChangeFigures):
                 | (~Q(kind="units") & Q(added_units__isnull=True, child__isnull=True)),
                 name="amendment_says_what_it_adds",
             ),
+            models.CheckConstraint(
+                condition=Q(
+                    kind="price",
+                    price_from_at__isnull=False,
+                    price_basis__in=PriceVersion.Basis.values,
+                    price_amount_micro__gte=1,
+                    price_tax_inclusive__isnull=False,
+                    replaces__isnull=False,
+                    period=F("before_period"),
+                )
+                | (
+                    ~Q(kind="price")
+                    & Q(
+                        price_from_at__isnull=True,
+                        price_basis="",
+                        price_amount_micro__isnull=True,
+                        price_tax_inclusive__isnull=True,
+                        replaces__isnull=True,
+                    )
+                ),
+                name="amendment_says_what_it_asks",
+            ),
             models.UniqueConstraint(
                 fields=["lease"], condition=Q(state="proposed"), name="one_open_amendment"
             ),
@@ -238,6 +271,11 @@ class Amendment(ChangeFigures):
                 "added_gross_minor",
                 "added_due_minor",
                 "added_from_at",
+                "price_from_at",
+                "price_basis",
+                "price_amount_micro",
+                "price_tax_inclusive",
+                "replaces",
                 "created_at",
                 "expires_at",
                 *FIGURES,
@@ -252,6 +290,15 @@ class Amendment(ChangeFigures):
 
     def __str__(self) -> str:
         return self.public_id
+
+    @property
+    def asks_more(self) -> bool:
+        """More units, more time or a higher price for the tenant: its quotas count that."""
+        return (
+            self.kind == self.Kind.UNITS
+            or self.gross_minor > self.before_gross_minor
+            or self.period.upper > self.before_period.upper
+        )
 
     @property
     def is_by_terms(self) -> bool:

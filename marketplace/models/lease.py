@@ -32,8 +32,33 @@ AS_AMENDED = """
           AND a.before_period = OLD.period AND a.period = NEW.period
           AND a.before_gross_minor = OLD.gross_minor AND a.gross_minor = NEW.gross_minor
           AND a.before_due_minor = OLD.due_minor AND a.due_minor = NEW.due_minor
+          AND (a.kind = 'price') = EXISTS (
+              SELECT FROM marketplace_leaseprice p WHERE p.amendment_id = a.id)
     ) THEN
         RAISE EXCEPTION 'a lease changes by a signed amendment only';
+    END IF;
+    RETURN NEW;
+"""
+
+
+# The first price comes with the lease, every later one by an amendment: its hour, its amount.
+AS_PRICED = """
+    IF NEW.amendment_id IS NULL THEN
+        IF EXISTS (SELECT FROM marketplace_leaseprice p WHERE p.lease_id = NEW.lease_id) THEN
+            RAISE EXCEPTION 'a lease has another price by a signed amendment only';
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF NOT EXISTS (
+        SELECT FROM marketplace_amendment a
+        JOIN marketplace_priceversion v ON v.id = NEW.price_id
+        WHERE a.id = NEW.amendment_id AND a.lease_id = NEW.lease_id
+          AND a.kind = 'price' AND a.state = 'signed' AND a.price_from_at = NEW.from_at
+          AND v.purpose = 'agreed' AND NEW.discount_bps = 0
+          AND (v.basis, v.amount_micro, v.tax_inclusive)
+            = (a.price_basis, a.price_amount_micro, a.price_tax_inclusive)
+    ) THEN
+        RAISE EXCEPTION 'a lease has another price by a signed amendment only';
     END IF;
     RETURN NEW;
 """
@@ -183,6 +208,13 @@ class LeasePrice(models.Model):
     from_at = models.DateTimeField()
     price = models.ForeignKey(PriceVersion, on_delete=models.PROTECT, related_name="+")
     discount_bps = models.PositiveIntegerField(default=0)  # off the price version's amount
+    amendment = models.OneToOneField(
+        "marketplace.Amendment",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="segment",
+    )  # none for the first
     created_at = models.DateTimeField()
 
     class Meta:
@@ -201,7 +233,15 @@ class LeasePrice(models.Model):
                 name="price_begins_on_an_hour",
             ),
         ]
-        triggers = [append_only("lease_price_append_only")]
+        triggers = [
+            append_only("lease_price_append_only"),
+            pgtrigger.Trigger(
+                name="lease_price_as_amended",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                func=AS_PRICED,
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"price of lease {self.lease_id} from {self.from_at:%Y-%m-%dT%HZ}"

@@ -30,7 +30,8 @@ def check_quotas(standing: Standing, ask: Ask) -> None:
         spends = cap.measure == "spend"
         if spends and (ask.currency != cap.currency or after.used_minor <= cap.limit):
             continue
-        if not spends and after.used_card_seconds <= cap.limit * 3600:
+        asks_time = ask.card_seconds > 0  # else only the price of time already counted
+        if not spends and (not asks_time or after.used_card_seconds <= cap.limit * 3600):
             continue
         raise QuotaExceeded(**_particulars(standing, cap, ask, spends=spends))
 

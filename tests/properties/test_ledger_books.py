@@ -18,7 +18,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from billing import checkout, closing, ledger, quotes, rating
+from billing import amending, checkout, closing, ledger, quotes, rating
+from billing.amending import Proposal
 from billing.models import Charge, LeaseTally, LedgerBalance
 from inventory.errors import DomainError
 from inventory.models import Organisation
@@ -26,6 +27,7 @@ from inventory.periods import Period
 from marketplace import lease_prices, listings
 from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Lease, Listing, Reservation
+from marketplace.repricings import NewPrice
 from tests import world
 from tests.billing import books
 from tests.marketplace import scene
@@ -38,7 +40,13 @@ PRICES: list[dict[str, Any]] = [
     {"amount_micro": 6_800_000, "schedule": "deposit_hourly", "deposit_bps": 1_000},
     {"amount_micro": 777_777_777, "basis": "node_month", "tax_inclusive": False},
 ]
-
+# Dearer, cheaper, rounded to almost nothing, and in another basis.
+ASKED = [
+    NewPrice("card_hour", 9_999_900),
+    NewPrice("card_hour", 70, tax_inclusive=False),
+    NewPrice("node_hour", 1_234_567),
+    NewPrice("node_month", 333_333_333),
+]
 
 TERMS = TermsInput(withdrawal=((3, 1_000), (0, 3_333)))
 
@@ -178,21 +186,38 @@ class Books(RuleBasedStateMachine):
         books.correct(lease, charge.hour, -taken, revision)
         books.correct(lease, charge.hour, taken if back else taken // 2 or 1, revision + 1)
 
-    @rule(pick=st.integers(0, 50), other=st.integers(0, 1), ahead=st.integers(1, 5))
-    def change_price(self, pick: int, other: int, ahead: int) -> None:
-        """Both sides agreed on another price from an hour to come."""
+    @rule(
+        pick=st.integers(0, 50),
+        asked=st.sampled_from(ASKED),
+        ahead=st.integers(1, 5),
+        waits=st.booleans(),
+    )
+    def change_price(self, pick: int, asked: NewPrice, ahead: int, waits: bool) -> None:
+        """Both sides agree on another price from an hour to come, for money or not at all."""
         rows = list(Lease.objects.order_by("pk"))
         if not rows:
             return
         lease = rows[pick % len(rows)]
-        with contextlib.suppress(DomainError):  # over, or agreed already
-            lease_prices.set_price(
-                lease=lease,
-                price=lease.listing.prices.get(version=1 + other),
-                from_at=max(self.now, Period.of(lease.period).start) + hours(ahead),
+        with contextlib.suppress(DomainError), transaction.atomic():  # over, or no money
+            amendment = amending.propose(
+                lease_public_id=lease.public_id,
+                proposal=Proposal(
+                    price=asked,
+                    price_from=max(self.now, Period.of(lease.period).start) + hours(ahead),
+                ),
                 at=self.now,
-                actor=SYSTEM,
+                actor=world.actor(lease.tenant),
             )
+            if waits:
+                rating.rate_due(at=self.now, limit=10_000)
+            before = LeaseTally.objects.get(lease=lease).deposit_left_minor
+            amending.sign(
+                amendment_public_id=amendment.public_id,
+                at=self.now,
+                actor=world.actor(lease.provider),
+            )
+            after = LeaseTally.objects.get(lease=lease).deposit_left_minor
+            assert after - before == amendment.pay_minor - amendment.refund_minor
 
     @rule()
     def close(self) -> None:
@@ -226,9 +251,8 @@ class Books(RuleBasedStateMachine):
                 quote = lease_prices.quote(lease=lease, period=Period.of(lease.period))
                 assert sum(c.gross_minor for c in charges) == quote.gross_minor
                 assert sum(c.fee_minor for c in charges) == quote.fee_minor
-                if lease.prices.count() == 1:
-                    assert quote.gross_minor == lease.gross_minor
-                if lease.prices.count() == 1 and lease.amendment_id is None:
+                assert quote.gross_minor == lease.gross_minor
+                if lease.amendment_id is None:
                     assert quote.fee_minor == lease.reservation.fee_minor
 
     @invariant()
