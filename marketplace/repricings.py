@@ -80,13 +80,12 @@ def asked(
 
 def of(*, amendment: Amendment, lease: Lease, deposit_left_minor: int, at: datetime) -> Repricing:
     """What was proposed, as it would come to now. Raises as `asked`."""
-    assert amendment.price_amount_micro is not None
+    price = amendment.asked_price
+    assert price is not None
     assert amendment.price_from_at is not None
     return asked(
         lease=lease,
-        price=NewPrice(
-            amendment.price_basis, amendment.price_amount_micro, amendment.price_tax_inclusive
-        ),
+        price=NewPrice(price.basis, price.amount_micro, price.tax_inclusive),
         from_at=amendment.price_from_at,
         deposit_left_minor=deposit_left_minor,
         at=at,

@@ -20,6 +20,7 @@ from inventory.api.resources import ReadOnlyResource, Resource, made
 from inventory.api.serializers import ReasonIn
 from marketplace import amendments
 from marketplace.models import Amendment
+from marketplace.repricings import NewPrice
 
 EXTEND = OpenApiExample(
     "A day longer", request_only=True, value={"kind": "extend", "end_at": "2026-12-09T00:00:00Z"}
@@ -42,6 +43,17 @@ MORE_UNITS = OpenApiExample(
     "Four more units",
     request_only=True,
     value={"added_units": 4, "added_from_at": "2026-12-03T00:00:00Z"},
+)
+
+
+ANOTHER_PRICE = OpenApiExample(
+    "Another price from an hour on",
+    request_only=True,
+    value={
+        "price": {"basis": "card_hour", "amount_micro": 5_900_000},
+        "from_at": "2027-01-01T00:00:00Z",
+        "reason": "as agreed for the second year",
+    },
 )
 
 
@@ -113,12 +125,18 @@ class LeaseAmendments(Resource):
     @extend_schema(
         request=shapes.AmendmentIn,
         responses={201: shapes.AmendmentOut},
-        examples=[ANOTHER_END, MORE_UNITS],
+        examples=[ANOTHER_END, MORE_UNITS, ANOTHER_PRICE],
         operation_id="create_lease_amendment",
     )
     def create(self, request: Request, public_id: str) -> Response:
-        """Proposes another end, or more units. The lease stays as it is until both have signed."""
+        """Proposes another end, more units, or another price from an hour on.
+
+        The lease stays as it is until both have signed. Currency, payment schedule, VAT rate and
+        fee never change; what a price makes dearer or cheaper moves between wallet and deposit
+        when it is signed.
+        """
         given = body(request, shapes.AmendmentIn)
+        price = given.get("price")
         row = amending.propose(
             lease_public_id=public_id,
             proposal=Proposal(
@@ -126,6 +144,8 @@ class LeaseAmendments(Resource):
                 refund_bps=given.get("refund_bps", 10_000),
                 added_units=given.get("added_units"),
                 added_from=given.get("added_from_at"),
+                price=NewPrice(**price) if price else None,
+                price_from=given.get("from_at"),
             ),
             reason=given.get("reason", ""),
             answer_hours=given.get("answer_hours"),
@@ -152,7 +172,7 @@ class Amendments(ReadOnlyResource):
 
     def rows(self) -> QuerySet[Amendment]:
         rows = Amendment.objects.visible_to(actor_of(self.request))
-        return rows.select_related("lease", "child")
+        return rows.select_related("lease", "child", "replaces__price")
 
     @extend_schema(request=None, responses=shapes.AmendmentOut)
     @action(detail=True, methods=["post"])

@@ -21,10 +21,12 @@ from billing.models import Quote
 from inventory.periods import Period
 from marketplace import amendments, extensions
 from marketplace.amendments import Side
-from marketplace.models import Amendment, Lease
+from marketplace.models import Amendment, Lease, PriceVersion
+from marketplace.repricings import NewPrice
 from marketplace.web import deals, figures
 from marketplace.web.entry import ConsoleRequest, Visit, attempt, find, page, render
 from marketplace.web.forms import ConsoleForm, ZonedDateTimeField, count_field, reason_field
+from marketplace.web.money_fields import PriceField
 
 Kind = Quote.Kind
 TITLES = {
@@ -57,12 +59,12 @@ class EndForm(ConsoleForm):
 
 
 class ProposalForm(ConsoleForm):
-    """Another end, or more units: one of the two."""
+    """Another end, more units, or another price: one of the three."""
 
     end = ZonedDateTimeField(
         label=gettext_lazy("New end"),
         required=False,
-        help_text=gettext_lazy("Later or earlier; leave it empty to add units."),
+        help_text=gettext_lazy("Later or earlier; leave it empty to propose something else."),
     )
     refund_percent = forms.IntegerField(
         label=gettext_lazy("Share of the rest that comes back, in percent"),
@@ -73,10 +75,24 @@ class ProposalForm(ConsoleForm):
     )
     added_units = count_field(label=gettext_lazy("Units added"), required=False)
     added_from = ZonedDateTimeField(label=gettext_lazy("Added from"), required=False)
+    amount = PriceField(
+        label=gettext_lazy("Another price"),
+        required=False,
+        help_text=gettext_lazy("In the lease's currency; tax and payment stay as agreed."),
+    )
+    basis = forms.ChoiceField(
+        label=gettext_lazy("Priced by"), choices=PriceVersion.Basis.choices, required=False
+    )
+    price_from = ZonedDateTimeField(
+        label=gettext_lazy("At that price from"),
+        required=False,
+        help_text=gettext_lazy("A full hour to come; a later price agreed before stays."),
+    )
     reason = reason_field()
 
-    def __init__(self, *args: Any, zone: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, lease: Lease, **kwargs: Any) -> None:
+        super().__init__(*args, initial={"basis": lease.price.basis}, **kwargs)
+        self.basis_now, zone = lease.price.basis, _zone(lease)
         for field in self.fields.values():
             if isinstance(field, ZonedDateTimeField):
                 field.zone = zone
@@ -88,6 +104,12 @@ class ProposalForm(ConsoleForm):
             refund_bps=data["refund_percent"] * 100,
             added_units=data["added_units"],
             added_from=data["added_from"],
+            price=(
+                NewPrice(data["basis"] or self.basis_now, data["amount"])
+                if data["amount"]
+                else None
+            ),
+            price_from=data["price_from"],
         )
 
 
@@ -184,7 +206,7 @@ def propose(request: ConsoleRequest, lease_id: str) -> HttpResponse:
     visit = request.visit
     lease = _lease(request, lease_id)
     amendments.side_of(lease, visit.actor)
-    form = ProposalForm(request.POST if request.method == "POST" else None, zone=_zone(lease))
+    form = ProposalForm(request.POST if request.method == "POST" else None, lease=lease)
     if request.method == "POST" and form.is_valid():
         made = attempt(
             form,
@@ -274,7 +296,7 @@ def _amendment(
     request: ConsoleRequest, amendment_id: str, form: ConsoleForm | None
 ) -> HttpResponse:
     visit = request.visit
-    rows = Amendment.objects.visible_to(visit.actor).select_related("child")
+    rows = Amendment.objects.visible_to(visit.actor).select_related("child", "replaces__price")
     row = find(rows, amendment_id)
     lease = _lease(request, row.lease.public_id)
     own = Side.TENANT if visit.organisation.pk == lease.tenant_id else Side.PROVIDER

@@ -20,7 +20,7 @@ from billing.web import cancelling, changes
 from inventory import credentials
 from inventory.errors import DomainError
 from inventory.models import UsageHour
-from marketplace import ending, money_text
+from marketplace import ending, lease_prices, money_text
 from marketplace.models import Amendment, Lease, PriceVersion
 from marketplace.money import Amounts
 from marketplace.web import deals, exports, refusals, troubles
@@ -150,6 +150,7 @@ def _detail(request: ConsoleRequest, lease: Lease, extra: dict[str, Any]) -> Htt
         "steps": cancelling.steps(lease, at=visit.at) if can_cancel else [],
         "prepared_at": _prepared_at(lease),
         "ending": ending.of(lease),
+        "later_prices": lease_prices.of(lease)[1:],
         "changes": changes.possible(lease, visit),
         "amendments": lease.amendments.select_related("child").order_by("-pk")[:SHOWN_AMENDMENTS],
         "by_hour": lease.price.schedule == PriceVersion.Schedule.DEPOSIT_HOURLY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import pgtrigger
@@ -20,6 +21,16 @@ from marketplace.money import Amounts
 
 if TYPE_CHECKING:
     from inventory.actors import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class AskedPrice:
+    """What the hours of a lease would cost, in the words of `PriceVersion`."""
+
+    currency: str
+    basis: str
+    amount_micro: int
+    tax_inclusive: bool
 
 
 class ChangeFigures(models.Model):
@@ -298,6 +309,15 @@ class Amendment(ChangeFigures):
             self.kind == self.Kind.UNITS
             or self.gross_minor > self.before_gross_minor
             or self.period.upper > self.before_period.upper
+        )
+
+    @property
+    def asked_price(self) -> AskedPrice | None:
+        """The price it asks for, where it does; needs the lease's row."""
+        if self.price_amount_micro is None or self.price_tax_inclusive is None:
+            return None
+        return AskedPrice(
+            self.lease.currency, self.price_basis, self.price_amount_micro, self.price_tax_inclusive
         )
 
     @property

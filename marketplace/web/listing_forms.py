@@ -126,7 +126,7 @@ class ListingForm(PriceForm, TermsForm):
     )  # fmt: skip
     field_order = [
         "pool", "unit_count", "start", "end", "basis", "amount", "schedule", "deposit_percent",
-        "minimum_hours", "minimum_units", "cancellation", "mode",
+        "minimum_hours", "minimum_units", "cancellation", "leaving", "withdrawal", "mode",
     ]  # fmt: skip
     MORE = (
         "decide_hours", "hours_off", "cards_off", "hour_step", "maximum_hours", "unit_step",

@@ -126,7 +126,7 @@ DETAILS = (
     _("A cancellation has no end; every other change has one"),
     _("Say why the lease is withdrawn"),
     _("An answer takes between 1 and %(most)s hours"),
-    _("Propose another end, or more units from an hour on"),
+    _("Propose another end, or more units or another price from an hour on"),
     _("A share lies between 0 and 10000 basis points"),
     _("The number of units lies between 1 and 1000000"),
     _("Units are added from a full hour (UTC) of the lease that is to come"),

@@ -89,6 +89,57 @@ def test_the_two_sides_agree_on_another_end(leased) -> None:
     assert not books.differences()
 
 
+def test_the_two_sides_agree_on_another_price_from_an_hour_on(leased) -> None:
+    market, lease = leased
+    before = market.as_tenant.get(f"/leases/{lease}").json
+    body = {
+        "price": {"basis": "card_hour", "amount_micro": 5_900_000},
+        "from_at": text(next_hour(31)),
+        "reason": "as agreed",
+    }
+
+    amendment = market.as_provider.do(f"/leases/{lease}/amendments", body)
+    unchanged = market.as_tenant.get(f"/leases/{lease}").json
+    signed = market.as_tenant.do(f"/amendments/{amendment['id']}/sign")
+
+    assert unchanged == before
+    assert (signed["state"], signed["kind"], signed["from_at"]) == (
+        "signed", "price", text(next_hour(31)),
+    )  # fmt: skip
+    agreed = {"currency": "CNY", "basis": "card_hour", "tax_inclusive": True, "discount_bps": 0}
+    assert signed["price"] == {**agreed, "amount_micro": 5_900_000}
+    assert signed["before"]["price"] == {**agreed, "amount_micro": 6_800_000}
+    after = market.as_tenant.get(f"/leases/{lease}").json
+    assert before["gross_minor"] - after["gross_minor"] == signed["refund_minor"] > 0
+    assert after["amendment"] == amendment["id"]
+    assert not books.differences()
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"from_at": text(next_hour(32))}, 422, "invalid_price_hour"),
+        ({"from_at": text(next_hour(-1))}, 422, "invalid_price_hour"),
+        ({"price": {"basis": "card_hour", "amount_micro": 0}}, 422, "validation_failed"),
+        ({"price": {"basis": "card_hour"}}, 422, "validation_failed"),
+        ({"price": {"basis": "card_hour", "amount_micro": 1, "currency": "USD"}}, 422,
+         "validation_failed"),
+        ({"end_at": text(next_hour(40))}, 422, "validation_failed"),
+    ],
+)  # fmt: skip
+def test_what_is_no_other_price_says_why(leased, changes, status, code) -> None:
+    market, lease = leased
+    body = {
+        "price": {"basis": "card_hour", "amount_micro": 5_900_000},
+        "from_at": text(next_hour(31)),
+    }
+
+    reply = market.as_tenant.post(f"/leases/{lease}/amendments", {**body, **changes})
+
+    assert (reply.status, reply.code) == (status, code), reply
+    assert not market.as_tenant.get("/amendments").data
+
+
 def test_what_was_proposed_is_declined_or_taken_back(leased) -> None:
     market, lease = leased
     body = {"added_units": 1, "added_from_at": text(next_hour(31))}
@@ -135,5 +186,12 @@ def test_changing_a_lease_needs_the_scope_and_the_project(leased) -> None:
     for path, body in (
         ("quotes", {"kind": "cancel"}),
         ("amendments", {"end_at": text(next_hour(40))}),
+        (
+            "amendments",
+            {
+                "price": {"basis": "card_hour", "amount_micro": 1},
+                "from_at": text(next_hour(31)),
+            },
+        ),
     ):
         assert stranger.post(f"/leases/{lease}/{path}", body).status == 404

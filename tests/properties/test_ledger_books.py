@@ -24,8 +24,8 @@ from billing.models import Charge, LeaseTally, LedgerBalance
 from inventory.errors import DomainError
 from inventory.models import Organisation
 from inventory.periods import Period
-from marketplace import lease_prices, listings
-from marketplace.asking import PriceInput, TermsInput
+from marketplace import lease_prices
+from marketplace.asking import TermsInput
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.repricings import NewPrice
 from tests import world
@@ -286,14 +286,6 @@ def test_the_books_agree_after_anything() -> None:
         scene.listing(pool, units=16, sellable=world.period(0, 400), terms=TERMS, **price)
         for price in PRICES
     ]
-    for listing, price in zip(Books.listings, PRICES, strict=True):
-        facts = {"basis": "card_hour", **price, "amount_micro": price["amount_micro"] * 7 // 5}
-        listings.reprice(
-            listing_id=listing.pk,
-            price=PriceInput(**facts),
-            at=T0,
-            actor=world.actor(listing.provider),
-        )
     Books.tenants = [world.tenant("Borealis"), world.tenant("Eos")]
     books.people()
 

@@ -98,6 +98,30 @@ def test_each_side_proposes_and_the_other_signs_or_declines(leased) -> None:
     assert not books.differences()
 
 
+def test_another_price_is_proposed_and_signed_on_pages_that_show_both(leased) -> None:
+    market, lease = leased
+    tenant, provider = market.client(market.tenant), market.client(market.provider)
+    wanted = {"refund_percent": "100", "amount": "5.90", "basis": "card_hour", "reason": "agreed"}
+    propose = address("lease_propose", lease.public_id)
+
+    half = tenant.post(propose, keyed(**wanted))
+    odd = tenant.post(propose, keyed(**wanted, price_from=wall(lease, -4.5)))
+    made = tenant.post(propose, keyed(**wanted, price_from=wall(lease, -4)))
+    page = provider.get(made["Location"]).content.decode()
+    row = Amendment.objects.get()
+    provider.post(address("amendment_sign", row.public_id), keyed())
+
+    assert half.status_code == odd.status_code == 422
+    assert "¥5.90 per card-hour" in page
+    assert "¥6.80 per card-hour" in page
+    row.refresh_from_db()
+    assert (row.state, row.price_from_at) == ("signed", lease.period.upper - timedelta(hours=4))
+    after = tenant.get(address("lease", lease.public_id)).content.decode()
+    assert "¥5.90 per card-hour from" in after
+    assert "another price of a lease" in tenant.get(address("wallet")).content.decode()
+    assert not books.differences()
+
+
 def test_strangers_find_no_such_pages(leased) -> None:
     market, lease = leased
     client = market.client(market.tenant)
