@@ -92,6 +92,16 @@ def _notice_too_short(fields: Fields) -> str:
     ) % {"n": f"{int(least):,}"}
 
 
+def _no_such_trial(fields: Fields) -> str:
+    units, length = int(fields["trial_units"]), int(fields["trial_hours"])
+    if not units:
+        return ""
+    return _("A trial here has at most %(units)s units and %(hours)s hours. Ask for less.") % {
+        "units": f"{units:,}",
+        "hours": f"{length:,}",
+    }
+
+
 def _not_offered(fields: Fields) -> str:
     return {
         "in_the_past": _("The period is over already. Choose one that ends later."),
@@ -291,6 +301,7 @@ _TELLERS: dict[str, Callable[[Fields], str]] = {
     "notice_too_short": _notice_too_short,
     "needs_new_price": _needs_new_price,
     "capacity_taken": _capacity_taken,
+    "no_such_trial": _no_such_trial,
     "not_offered": _not_offered,
     "no_node_free": _no_node_free,
     "node_in_use": _node_in_use,
