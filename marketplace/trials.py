@@ -59,21 +59,12 @@ class Conversion:
         )
 
 
-def open_to(*, tenant_id: int, listing_ids: Iterable[str]) -> dict[str, TermsVersion]:
-    """Of these listings those that the tenant could still try, each with the terms of its
-    trial. Reads only; the hold decides."""
-    newest = (
-        TermsVersion.objects.filter(listing__in=Listing.objects.on_sale())
-        .filter(listing__public_id__in=list(listing_ids))
-        .order_by("listing_id", "-version")
-        .distinct("listing_id")
-        .select_related("listing")
-    )
-    offered = [terms for terms in newest if terms.trial_units]
+def open_to(*, tenant_id: int, terms: Iterable[TermsVersion]) -> set[str]:
+    """Of these listings, by their newest terms, those that the tenant could still try. Reads
+    only; the hold decides."""
+    offered = [each for each in terms if each.trial_units]
     tried = set(_trials_of(tenant_id).values_list("trial_pool_id", flat=True)) if offered else set()
-    return {
-        terms.listing.public_id: terms for terms in offered if terms.listing.pool_id not in tried
-    }
+    return {each.listing.public_id for each in offered if each.listing.pool_id not in tried}
 
 
 def _trials_of(tenant_id: int) -> QuerySet[Reservation]:

@@ -92,7 +92,7 @@ def start(request: ConsoleRequest, listing_id: str) -> HttpResponse:
                 else _("Held. Confirm before the time is up."),
             )
             return redirect("rented")
-    open_to = trials.open_to(tenant_id=visit.organisation.pk, listing_ids=[listing.public_id])
+    open_to = trials.open_to(tenant_id=visit.organisation.pk, terms=[terms])
     context = {
         "pool": listing.pool,
         "terms": terms,

@@ -96,10 +96,11 @@ def _no_such_trial(fields: Fields) -> str:
     units, length = int(fields["trial_units"]), int(fields["trial_hours"])
     if not units:
         return ""
-    return _("A trial here has at most %(units)s units and %(hours)s hours. Ask for less.") % {
-        "units": f"{units:,}",
-        "hours": f"{length:,}",
-    }
+    return ngettext(
+        "A trial here has %(units)s unit for %(hours)s hours at most. Ask for less.",
+        "A trial here has %(units)s units for %(hours)s hours at most. Ask for less.",
+        units,
+    ) % {"units": f"{units:,}", "hours": f"{length:,}"}
 
 
 def _not_offered(fields: Fields) -> str:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from inventory.errors import DomainError
 from inventory.models import Chip, HubNode, OwnerKind
 from inventory.periods import ceil_hour
-from marketplace import offers, trials
+from marketplace import listings, offers, trials
 from marketplace.models import PriceVersion, TermsVersion
 from marketplace.offers import CalendarDay, Offer, OfferRequest, OfferResults, RangeTooLarge
 from marketplace.web import refusals
@@ -38,7 +38,8 @@ class Shown:
     marks: tuple[str, ...]
     software: tuple[tuple[str, str], ...]
     changed: str  # what of the search it does not meet
-    trial: TermsVersion | None  # by which it may be tried first
+    terms: TermsVersion | None  # as of now; the hold takes those of the offer
+    may_try: bool  # the visitor's organisation, by these terms
 
 
 class SearchForm(ConsoleForm):
@@ -141,17 +142,16 @@ def index(request: ConsoleRequest) -> HttpResponse:
         except DomainError as error:
             form.add_error(None, refusals.explain(error))
         else:
-            open_to = _open_to(found, visit)
+            rules = _rules(found, visit)
             context |= {
                 "found": found,
-                "offers": [_shown(offer, form.chips, open_to) for offer in found.offers],
+                "offers": [_shown(offer, form.chips, rules) for offer in found.offers],
                 "several": len(found.offers) > 1,
                 "rejections": [
                     (REASONS.get(row.code, row.code), row.listing_count) for row in found.rejections
                 ],
                 "alternatives": [
-                    _shown(row.offer, form.chips, open_to, row.changed)
-                    for row in found.alternatives
+                    _shown(row.offer, form.chips, rules, row.changed) for row in found.alternatives
                 ],
                 "days": _days(request_, visit) if found.offers else [],
                 "curl": as_curl(request_, request.build_absolute_uri("/api/v1/offers/search")),
@@ -173,20 +173,19 @@ def _days(request_: OfferRequest, visit: Visit) -> Sequence[CalendarDay]:
     return found.days[:CALENDAR_DAYS]
 
 
-def _open_to(found: OfferResults, visit: Visit) -> dict[str, TermsVersion]:
-    """The listings shown that the visitor's organisation may try."""
-    if not visit.actor.may("reservations:write"):
-        return {}
+def _rules(found: OfferResults, visit: Visit) -> tuple[dict[str, TermsVersion], set[str]]:
+    """The terms of the listings shown, and those that the visitor's organisation may try."""
     rows = [*found.offers, *(row.offer for row in found.alternatives)]
-    return trials.open_to(
-        tenant_id=visit.organisation.pk, listing_ids={offer.listing_id for offer in rows}
-    )
+    terms = listings.terms_by_listing({offer.listing_id for offer in rows})
+    if not visit.actor.may("reservations:write"):
+        return terms, set()
+    return terms, trials.open_to(tenant_id=visit.organisation.pk, terms=terms.values())
 
 
 def _shown(
     offer: Offer,
     chips: dict[str, str],
-    open_to: dict[str, TermsVersion],
+    rules: tuple[dict[str, TermsVersion], set[str]],
     changed: Sequence[str] = (),
 ) -> Shown:
     words = {"driver": _("Driver"), "runtime": _("CUDA or CANN"), "framework": _("Framework")}
@@ -200,7 +199,8 @@ def _shown(
             for name, version in offer.software.items()
         ),
         changed=", ".join(str(CHANGES.get(name, name)) for name in changed),
-        trial=open_to.get(offer.listing_id),
+        terms=rules[0].get(offer.listing_id),
+        may_try=offer.listing_id in rules[1],
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from billing import checkout, closing, ledger, quotes, rating, trials
-from billing.models import Charge, LeaseTally
+from billing.models import Charge, LeaseTally, Quote
 from inventory import capacity
 from inventory.capacity import CapacityTaken
 from inventory.errors import Invalid, NotFound
@@ -399,7 +399,7 @@ def test_a_trial_is_extended_to_the_trials_hours_at_most() -> None:
     books.top_up(world.tenant(), 10**6)
     trial = running(listing(PRICED), hours=4, unit_count=1)
 
-    def ask(length: int) -> quotes.Quote:
+    def ask(length: int) -> Quote:
         return quotes.ask(
             lease_public_id=trial.public_id,
             kind="extend",

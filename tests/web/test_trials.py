@@ -32,7 +32,7 @@ def listing(market: Market) -> Listing:
 
 def search(market: Market) -> str:
     start = ceil_hour(market.at) + timedelta(hours=30)
-    asked = {
+    asked: dict[str, str | int] = {
         "cards": 8,
         "hours": 2,
         "earliest_start": start.strftime("%Y-%m-%dT%H:%M"),
@@ -83,7 +83,7 @@ def test_a_larger_trial_is_refused_in_words(market: Market, listing: Listing) ->
     reply = market.client(market.tenant).post(page, keyed(units=2, hours=6, start=""))
 
     assert reply.status_code == 422
-    assert "at most 1 units and 6 hours" in reply.content.decode()
+    assert "1 unit for 6 hours at most" in reply.content.decode()
     assert not Reservation.objects.exists()
 
 
