@@ -297,6 +297,9 @@ _TELLERS: dict[str, Callable[[Fields], str]] = {
     "nodes_needed": _says(
         lambda: _("It runs already: name the nodes that it uses, by serial number or host name.")
     ),
+    "amendment_open": _says(
+        lambda: _("Another change of this lease waits for an answer: answer it, or take it back.")
+    ),
     "file_unreadable": _file_unreadable,
     "lease_too_long": _lease_too_long,
     "notice_too_short": _notice_too_short,

@@ -268,4 +268,4 @@ def test_schedules_of_leaving_and_withdrawal_are_written_as_pairs(market: Market
     assert newest.leaving == [[240, 8_000], [0, 2_000]]
     assert newest.withdrawal == [[240, 500], [120, 1_250]]
     text = client.get(reverse("listing", args=[listing.public_id])).content.decode()
-    assert "from 240 h ahead 80% · from 0 h ahead 20%" in text
+    assert "from 240 h ahead 80% · else 20%" in text
