@@ -14,6 +14,7 @@ from inventory import capacity, keys
 from inventory.models import Instance
 from inventory.periods import Period, ceil_hour
 from marketplace import quotas
+from marketplace.asking import TermsInput
 from marketplace.models import Lease
 from tests import world
 from tests.web.conftest import Market
@@ -98,7 +99,7 @@ def _key(market: Market) -> str:
 def good_forms(market: Market) -> dict[str, Good]:
     """Every address that takes a form, by name."""
     market.fund()
-    listing = market.listing(units=3)
+    listing = market.listing(units=3, terms=TermsInput(trial_units=1, trial_hours=24))
     lease = market.lease(listing)
     held = market.reservation(listing)
     pool, centre = market.pool.public_id, market.pool.fabric.centre
@@ -217,6 +218,7 @@ def good_forms(market: Market) -> dict[str, Good]:
             "provider", reverse("listing_terms", args=[listing.public_id]),
             {"minimum_hours": "2", "minimum_units": "1", "cancellation": "free", "hour_step": "2",
              "maximum_hours": "100", "unit_step": "1", "maximum_units": "2", "decide_hours": "5",
+             "leaving": "168: 50, 0: 10", "withdrawal": "168: 20",
              "trial_units": "1", "trial_hours": "24", "trial_amount": "0",
              "trial_convertible": "on", "version": "1"},
         ),
@@ -237,6 +239,15 @@ def good_forms(market: Market) -> dict[str, Good]:
             "provider", reverse("lease_propose", args=[market.lease(listing).public_id]),
             {"end": _later(lease, 2), "refund_percent": "50", "added_units": "", "added_from": "",
              "reason": "r"},
+        ),
+        # This lease is no trial; one that runs goes on in test_trials.py.
+        "lease_convert": Good(
+            "tenant", reverse("lease_convert", args=[lease.public_id]),
+            {"hours": "24", "start": ""},
+        ),
+        "trial": Good(
+            "tenant", reverse("trial", args=[listing.public_id]),
+            {"units": "1", "hours": "24", "start": _window(market)["start"]},
         ),
         "quote": Good("tenant", reverse("quote", args=[_quote(market, lease)])),
         "amendment_sign": Good(
@@ -272,6 +283,7 @@ def good_forms(market: Market) -> dict[str, Good]:
         ),
         "quotas": Good("tenant", reverse("quotas"), cap),
         "quota_remove": Good("tenant", reverse("quota_remove", args=[quota])),
+        "basket_hold": Good("tenant", reverse("basket_hold"), {"offers": token}),
         "basket_confirm": Good("tenant", reverse("basket_confirm", args=[basket])),
         "basket_cancel": Good(
             "tenant", reverse("basket_cancel", args=[basket]), {"reason": "r"}

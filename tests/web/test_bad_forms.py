@@ -84,7 +84,7 @@ def test_every_form_is_here(market: Market) -> None:
         "listing_create", "listing_preview", "listing",
         "listing_stop", "listing_resume", "listing_size", "listing_terms", "approve",
         "approval_rule", "reservation_reject",
-        "lease_change", "lease_propose", "quote",
+        "lease_change", "lease_propose", "lease_convert", "trial", "basket_hold", "quote",
         "amendment_sign", "amendment_decline", "amendment_withdraw",
         "lease_reveal", "members", "member_remove", "keys", "organisation_decide",
         "organisation_credit", "organisation_quotas", "quotas", "quota_remove",
