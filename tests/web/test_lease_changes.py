@@ -50,7 +50,7 @@ def test_a_tenant_extends_on_two_pages(leased) -> None:
     lease.refresh_from_db()
     assert Period.of(lease.period).hours == 34
     text = client.get(done["Location"]).content.decode()
-    assert "extended by the terms" in text
+    assert "Extended by the terms" in text
     assert "Nodes wiped by" in text
     assert not books.differences()
 
