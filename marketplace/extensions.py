@@ -9,7 +9,7 @@ from inventory import capacity
 from inventory.errors import DomainError
 from inventory.models import Block, Claim
 from inventory.periods import HOUR, Period
-from marketplace.models import Lease, Listing
+from marketplace.models import Lease, Listing, Reservation
 from marketplace.money import Price
 
 RUNNING = (Lease.State.SCHEDULED, Lease.State.DELIVERING, Lease.State.ACTIVE)
@@ -90,8 +90,10 @@ def blocks_for(*, lease: Lease, end: datetime, at: datetime, by_terms: bool) -> 
 
 
 def longest(lease: Lease) -> timedelta:
-    """How long the lease's terms let it be."""
-    return timedelta(hours=lease.terms.maximum_hours)
+    """How long the lease's terms let it be. A trial that may go on becomes a lease, at a price
+    of its own: extended past the trial's hours it would be one below every floor."""
+    is_trial = lease.kind == Reservation.Kind.TRIAL
+    return timedelta(hours=lease.terms.trial_hours if is_trial else lease.terms.maximum_hours)
 
 
 def reach(*, lease: Lease, end: datetime, at: datetime) -> Reach:

@@ -19,7 +19,7 @@ from billing import amending, quotes
 from billing.amending import Proposal
 from billing.models import Quote
 from inventory.periods import Period
-from marketplace import amendments, extensions
+from marketplace import amendments, extensions, trials
 from marketplace.amendments import Side
 from marketplace.models import Amendment, Lease
 from marketplace.web import deals, figures
@@ -98,7 +98,11 @@ def possible(lease: Lease, visit: Visit) -> list[Possible]:
     if lease.end_reason or visit.at >= lease.period.upper:
         return []
     started = lease.state != Lease.State.SCHEDULED or visit.at >= lease.period.lower
+    first: list[Possible] = []
     if visit.organisation.pk == lease.tenant_id:
+        if trials.may_go_on(lease) and visit.actor.may("reservations:write"):
+            url = reverse("lease_convert", args=[lease.public_id])
+            first = [Possible(_("Go on as a lease"), url)]
         kinds = [Kind.EXTEND, *([Kind.LEAVE] if started else [])]
     elif visit.organisation.pk == lease.provider_id:
         kinds = [Kind.WITHDRAW]
@@ -109,7 +113,7 @@ def possible(lease: Lease, visit: Visit) -> list[Possible]:
         for kind in kinds
     ]
     proposal = reverse("lease_propose", args=[lease.public_id])
-    return [*found, Possible(_("Propose a change"), proposal)]
+    return [*first, *found, Possible(_("Propose a change"), proposal)]
 
 
 @page(scope="leases:write", party="trader", changes=True)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from billing import checkout, closing, ledger, rating, trials
-from billing.models import Charge, LeaseTally
+from billing import checkout, closing, ledger, quotes, rating, trials
+from billing.models import Charge, LeaseTally, Quote
 from inventory import capacity
 from inventory.capacity import CapacityTaken
 from inventory.errors import Invalid, NotFound
@@ -18,6 +18,7 @@ from inventory.periods import Period
 from inventory.transitions import IllegalTransition
 from marketplace import floors, leases, policy
 from marketplace.asking import TermsInput
+from marketplace.extensions import LeaseTooLong
 from marketplace.models import Lease, Listing, PriceVersion, Reservation
 from marketplace.reservations import ListingClosed
 from marketplace.trials import NotConvertible, TrialUsed
@@ -392,3 +393,23 @@ def test_the_lease_it_becomes_is_cancelled_by_its_terms() -> None:
     assert (allocation.state, Period.of(allocation.period).end) == ("active", T0 + hours(20))
     assert Allocation.objects.get(pk=child.allocation_id).state == "cancelled"
     assert not books.differences()
+
+
+def test_a_trial_is_extended_to_the_trials_hours_at_most() -> None:
+    books.top_up(world.tenant(), 10**6)
+    trial = running(listing(PRICED), hours=4, unit_count=1)
+
+    def ask(length: int) -> Quote:
+        return quotes.ask(
+            lease_public_id=trial.public_id,
+            kind="extend",
+            end=T0 + hours(10 + length),
+            at=T0 + hours(12),
+            actor=world.actor(world.tenant()),
+        )
+
+    with pytest.raises(LeaseTooLong) as error:
+        ask(11)
+
+    assert error.value.fields() == {"longest_end": T0 + hours(20)}
+    assert ask(10).gross_minor == 8_000

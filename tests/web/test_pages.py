@@ -41,6 +41,7 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "centre_id": market.pool.fabric.centre.public_id,
         "pool_id": market.pool.public_id,
         "listing_id": listing.public_id,
+        "basket_id": "bsk_" + "0" * 32,
         "lease_id": market.lease_id,  # type: ignore[attr-defined]
         "reservation_id": market.reservation_id,  # type: ignore[attr-defined]
         "organisation_id": market.stranger.public_id,
