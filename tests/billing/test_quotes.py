@@ -430,3 +430,36 @@ def test_deposit_drawn_on_after_the_quote_makes_it_stale() -> None:
     again = accept(ask(lease, "leave", 15, at=T0 + hours(12)))
     assert (again.refund_minor, again.kept_gross_minor) == (0, HOUR)
     assert not books.differences()
+
+
+def test_an_adjoining_block_that_takes_less_off_needs_a_new_price() -> None:
+    pool = world.pool()
+    tiers = (("hours", 10, 5000),)
+    lease = running(scene.listing(pool, sellable=period(0, 24), discounts=tiers))
+    scene.listing(pool, sellable=period(24, 100))
+
+    with refused(extensions.NeedsNewPrice):
+        ask(lease, "extend", 40, at=T0 + hours(12))
+
+    assert lease.discount_bps == 5000
+
+
+def test_an_adjoining_block_sold_by_approval_is_not_had_by_the_terms_alone() -> None:
+    pool = world.pool()
+    lease = running(scene.listing(pool, sellable=period(0, 24)))
+    scene.listing(pool, sellable=period(24, 100), mode="approval")
+
+    with refused(capacity.NotOffered):
+        ask(lease, "extend", 40, at=T0 + hours(12))
+
+    assert extensions.blocks_for(
+        lease=lease, end=T0 + hours(40), at=T0 + hours(12), by_terms=False
+    )  # where its provider signs
+
+
+def test_a_lease_whose_machines_are_given_up_already_is_not_extended() -> None:
+    lease = running()
+    capacity.finish(allocation_id=lease.allocation_id, at=T0 + hours(12), actor=SYSTEM)
+
+    with refused(IllegalTransition):
+        ask(lease, "extend", 25, at=T0 + hours(12))
