@@ -127,12 +127,11 @@ def move(
         compensation.save(force_insert=True)
     tally.deposit_left_minor += change.pay_minor - change.refund_minor - change.kept.gross_minor
     tally.save(update_fields=["deposit_left_minor"])
-    lasts = Period.of(lease.period).seconds if lease.gross_minor else 0
     reservation.save(
         update_fields=reservations.commits(
             reservation,
             minor=lease.gross_minor + closing.kept_minor(lease),
-            card_seconds=lease.card_count * lasts,
+            card_seconds=lease.card_count * Period.of(lease.period).seconds,
         )
     )
 
