@@ -61,7 +61,7 @@ def carry_out(
     """
     before, after = Period.of(lease.period), Period.of(amendment.period)
     if after.end > before.end:
-        _check_quotas(lease, amendment, Period(before.end, after.end), at, actor)
+        _check_quotas(reservation, lease, amendment, Period(before.end, after.end), actor)
     leases.amend(lease=lease, amendment=amendment)
     move(reservation=reservation, lease=lease, tally=tally, amendment=amendment, at=at, actor=actor)
     if after.end > before.end:
@@ -137,26 +137,31 @@ def move(
 
 
 def _check_quotas(
-    lease: Lease, amendment: Amendment, added: Period, at: datetime, actor: Actor
+    reservation: Reservation, lease: Lease, amendment: Amendment, added: Period, actor: Actor
 ) -> None:
-    """Whether the tenant's caps have room for the time that is added. Raises QuotaExceeded."""
-    own_key = actor.kind == "key" and actor.organisation_id == lease.tenant_id
-    policy.check_quotas(
-        policy.standing(
+    """Whether the tenant's caps have room for the time that is added.
+
+    Where it will count: in the month the deal was made in, for the key that made it; and for
+    the key that asks. Raises QuotaExceeded.
+    """
+    ask = policy.Ask(
+        chip_class=lease.allocation.pool.chip.chip_class,
+        card_count=lease.card_count,
+        period=added,
+        currency=lease.currency,
+        gross_minor=amendment.gross_minor - amendment.before_gross_minor,
+    )
+    signers = {reservation.actor, amendment.tenant_signed_by}
+    keys = sorted(label for label in signers if label.startswith("key_"))
+    for key_id in keys or [None]:
+        standing = policy.standing(
             tenant_id=lease.tenant_id,
             project_id=lease.project_id,
-            key_id=actor.label if own_key else None,
+            key_id=key_id,
             discreet=actor.project_id is not None or actor.organisation_id != lease.tenant_id,
-            at=at,
-        ),
-        policy.Ask(
-            chip_class=lease.allocation.pool.chip.chip_class,
-            card_count=lease.card_count,
-            period=added,
-            currency=lease.currency,
-            gross_minor=amendment.gross_minor - amendment.before_gross_minor,
-        ),
-    )
+            at=reservation.created_at,
+        )
+        policy.check_quotas(standing, ask)
 
 
 def _book(

@@ -23,6 +23,7 @@ from tests import world
 from tests.billing import books
 from tests.marketplace import scene
 from tests.marketplace.scene import refused
+from tests.marketplace.test_quotas import key
 from tests.world import SYSTEM, T0, hours, period
 
 pytestmark = pytest.mark.django_db
@@ -223,6 +224,40 @@ def test_an_extension_beyond_a_quota_is_refused_and_one_within_it_is_counted() -
     assert committed.committed_minor == 4 * HOUR + 12 * HOUR * 7 // 10
     assert committed.committed_card_seconds == 4 * 3600 * 8
     assert not books.differences()
+
+
+def test_an_extension_counts_in_the_month_the_deal_was_made_in() -> None:
+    books.top_up(world.tenant(), MONEY)
+    late = T0 + hours(28 * 24)
+    lease = books.activate(books.lease(scene.listing(), start=705, end=715))
+    limit = Limit(measure="card_hours", window="month", limit_card_hours=8 * 16)
+    quotas.put(
+        organisation_id=lease.tenant_id, limit=limit, at=late, actor=world.actor(lease.tenant)
+    )
+    july = T0 + hours(713)  # in Shanghai
+    accept(ask(lease, "extend", 720, at=july))
+
+    with refused(policy.QuotaExceeded):
+        accept(ask(lease, "extend", 722, at=july))
+
+    accept(ask(lease, "extend", 721, at=july))
+
+
+def test_an_extension_is_held_against_the_key_that_made_the_deal() -> None:
+    row, maker = key()
+    books.top_up(world.tenant(), MONEY)
+    lease = books.activate(
+        books.confirm(books.hold(scene.listing(), actor=maker, start=10, end=20))
+    )
+    limit = Limit(measure="card_hours", window="total", limit_card_hours=8 * 12)
+    owner = world.actor(lease.tenant)
+    quotas.put(organisation_id=lease.tenant_id, api_key_id=row.pk, limit=limit, at=T0, actor=owner)
+
+    for actor in (owner, maker):
+        with refused(policy.QuotaExceeded):
+            accept(ask(lease, "extend", 23, at=T0 + hours(12)), actor=actor)
+
+    accept(ask(lease, "extend", 22, at=T0 + hours(12)), actor=maker)
 
 
 def test_where_nodes_fail_beyond_the_spares_nothing_is_extended() -> None:
