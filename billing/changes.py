@@ -5,17 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
+
 from billing import closing, draws, ledger, payments
 from billing.ledger import Entry, Kind
 from billing.models import Charge, LeaseTally
 from inventory import capacity
 from inventory.actors import Actor
+from inventory.errors import DomainError
 from inventory.models import Organisation
 from inventory.periods import Period
 from marketplace import leases, policy, reservations
 from marketplace.changes import Change
 from marketplace.models import Amendment, Lease, Reservation
 from marketplace.money import Amounts
+
+
+class CompensationUncovered(DomainError):
+    """The provider has earned too little to compensate by: the market would pay in its place.
+
+    Both sides can still agree on another end.
+    """
+
+    code = "compensation_uncovered"
+    title = "The provider's earnings do not cover this compensation"
 
 
 def tally_of(lease: Lease) -> LeaseTally:
@@ -56,7 +69,7 @@ def carry_out(
 
     `block_ids` are the further blocks that a later end needs. The caller has locked the deal and
     its tally, and the tenant where the end is later. Locks balances, and the pool last. Raises
-    QuotaExceeded, DebtOpen, InsufficientFunds, and what `capacity.extend` and
+    QuotaExceeded, DebtOpen, InsufficientFunds, CompensationUncovered, and what `capacity.extend` and
     `capacity.shorten` raise. Not idempotent.
     """
     before, after = Period.of(lease.period), Period.of(amendment.period)
@@ -94,7 +107,8 @@ def move(
 ) -> None:
     """The amendment's figures are booked, charged, and counted in tally and quotas.
 
-    Locks every balance that it touches. Raises DebtOpen, InsufficientFunds.
+    Locks every balance that it touches. Raises DebtOpen, InsufficientFunds,
+    CompensationUncovered.
     """
     change = amendment.change
     left = ledger.lock(sorted(draws.accounts(lease.tenant, lease.provider, lease.currency)))
@@ -103,6 +117,11 @@ def move(
         if left[owed]:
             raise payments.DebtOpen(owed_minor=left[owed], currency=lease.currency)
         _book(Kind.DEAL_EXTENDED, _paid(lease, change), amendment, at, actor)
+    if change.compensation_minor:
+        earned = left[ledger.provider_accrued(lease.provider, lease.currency)]
+        missing = change.compensation_minor - earned - settings.PROVIDER_DEBT_MINOR
+        if missing > 0:
+            raise CompensationUncovered(missing_minor=missing, currency=lease.currency)
     returned = change.refund_minor + change.compensation_minor
     transaction_id = None
     if returned or change.kept.gross_minor:

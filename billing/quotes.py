@@ -104,8 +104,8 @@ def accept(*, quote_public_id: str, at: datetime, actor: Actor) -> Quote:
 
     Locks the tenant (for an extension), reservation, lease, quote, tally, balances, and the pool
     last. Raises NotFound, OrganisationUnverified, QuoteAccepted, QuoteExpired, QuoteStale,
-    QuotaExceeded, DebtOpen, InsufficientFunds, CapacityTaken with the latest possible end. Not
-    idempotent.
+    QuotaExceeded, DebtOpen, InsufficientFunds, CompensationUncovered, CapacityTaken with the
+    latest possible end. Not idempotent.
     """
     with transactions.whole():
         found = _find(quote_public_id, actor)

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
-from billing import closing, ledger, quotes, rating
+from billing import changes, closing, ledger, quotes, rating
 from billing.models import Charge, LedgerTransaction, Quote
 from inventory import capacity
 from inventory.errors import Invalid, NotFound
@@ -376,6 +376,24 @@ def test_a_withdrawal_refunds_the_rest_whole_and_pays_compensation(end, bps) -> 
     entry = JournalEntry.objects.get(event="amendment.signed")
     assert (entry.provider_id, entry.tenant_id) == (lease.provider_id, lease.tenant_id)
     assert entry.reason == "plans changed"
+    assert not books.differences()
+
+
+def test_a_compensation_that_the_provider_cannot_owe_is_not_paid_in_its_place(settings) -> None:
+    lease = running(until=1000)
+    quote = ask(lease, "withdraw", 200, at=T0 + hours(12))
+    compensation = 800 * HOUR * 3 // 10
+    settings.PROVIDER_DEBT_MINOR = compensation - 7
+    unchanged, left = row_of(lease), books.available()
+
+    with pytest.raises(changes.CompensationUncovered) as refusal, transaction.atomic():
+        accept(quote)
+
+    assert refusal.value.fields()["missing_minor"] == 7
+    assert (row_of(lease), books.available()) == (unchanged, left)
+    settings.PROVIDER_DEBT_MINOR = compensation
+    accept(quote)
+    assert ledger.posted(ledger.provider_accrued(lease.provider, "CNY")) == -compensation
     assert not books.differences()
 
 
