@@ -273,6 +273,7 @@ def test_a_trial_that_ends_sooner_gives_back_what_it_did_not_use() -> None:
     books.top_up(world.tenant(), 10**7)
     trial = running(listing(PRICED))
     child = convert(trial, length=10, from_at=T0 + hours(15))
+    assert not books.differences()
 
     delivery.run(T0 + hours(15), T0 + hours(16), every=60)
     leases.follow(lease_id=trial.pk, at=T0 + hours(16))
