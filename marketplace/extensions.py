@@ -76,6 +76,8 @@ def blocks_for(*, lease: Lease, end: datetime, at: datetime, by_terms: bool) -> 
         raise capacity.InvalidEnd("A lease lasts whole hours and grows by later ends")
     if by_terms and end > period.start + longest(lease):
         raise LeaseTooLong(longest_end=period.start + longest(lease))
+    if (end - period.start - _least(lease, by_terms)) % _step(lease, by_terms):
+        raise capacity.InvalidEnd("A lease lasts as long as the steps of its terms allow")
     found = reach(lease=lease, end=end, at=at, by_terms=by_terms)
     if end <= found.latest_end:
         return found.block_ids(end, _turnaround(lease))
@@ -118,8 +120,8 @@ def reach(*, lease: Lease, end: datetime, at: datetime, by_terms: bool) -> Reach
             break
         links.append(further)
     latest = max(link.latest(turnaround) for link in links)
-    start = Period.of(lease.period).start
-    return Reach(tuple(links), latest - (latest - start) % HOUR, dearer)
+    over = latest - Period.of(lease.period).start - _least(lease, by_terms)
+    return Reach(tuple(links), latest - over % _step(lease, by_terms), dearer)
 
 
 def _further(
@@ -161,6 +163,15 @@ def _link(lease: Lease, block: Block, since: datetime, at: datetime) -> Link:
     steps = capacity.availability(period=Period(since, period.end), at=at, block_id=block.pk)
     taken = (step.start for step in steps if step.free_units < lease.unit_count)
     return Link(block, next(taken, period.end))
+
+
+def _least(lease: Lease, by_terms: bool) -> timedelta:
+    return lease.terms.minimum_hours * HOUR if by_terms else timedelta()
+
+
+def _step(lease: Lease, by_terms: bool) -> timedelta:
+    """What lengths grow by: the terms' step, or any hour where both sides sign."""
+    return lease.terms.hour_step * HOUR if by_terms else HOUR
 
 
 def _turnaround(lease: Lease) -> timedelta:

@@ -186,6 +186,16 @@ def test_an_extension_keeps_to_the_grid_and_to_the_terms(end, error) -> None:
         ask(lease, "extend", end, at=T0 + hours(12))
 
 
+def test_an_extension_keeps_to_the_steps_of_its_terms() -> None:
+    lease = running(scene.listing(terms=TermsInput(minimum_hours=2, hour_step=4)))
+
+    with refused(capacity.InvalidEnd):
+        ask(lease, "extend", 23, at=T0 + hours(12))
+
+    assert ask(lease, "extend", 24, at=T0 + hours(12)).pay_minor == 4 * HOUR
+    assert extensions.blocks_for(lease=lease, end=T0 + hours(23), at=T0, by_terms=False) == []
+
+
 def test_an_extension_beyond_what_is_listed_is_not_offered() -> None:
     lease = running(scene.listing(sellable=period(0, 50)))
 
