@@ -172,7 +172,7 @@ def _check_quotas(
     )
     signers = {reservation.actor, amendment.tenant_signed_by}
     keys = sorted(label for label in signers if label.startswith("key_"))
-    for key_id in keys or [None]:
+    for key_id in [None, *keys]:
         standing = policy.standing(
             tenant_id=lease.tenant_id,
             project_id=lease.project_id,
