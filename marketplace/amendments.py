@@ -12,7 +12,7 @@ from inventory import actors, capacity, journal, transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, NotFound
 from inventory.periods import Period, floor_hour
-from marketplace import changes, money
+from marketplace import changes, lease_prices
 from marketplace.changes import Change
 from marketplace.extensions import RUNNING
 from marketplace.models import Amendment, Lease, Reservation
@@ -95,15 +95,8 @@ def require_growable(lease: Lease) -> None:
 
 
 def priced(lease: Lease, period: Period) -> Quote:
-    """The whole price of the lease over a period, at its own price."""
-    pool = lease.allocation.pool
-    return money.quote(
-        price=Price.agreed(lease),
-        unit_cards=pool.unit_cards,
-        cards_per_node=pool.cards_per_node,
-        unit_count=lease.unit_count,
-        period=period,
-    )
+    """The whole price of the lease over a period, each part at the price of its hours."""
+    return lease_prices.quote(lease=lease, period=period)
 
 
 def longer(*, lease: Lease, end: datetime) -> Change:

@@ -106,13 +106,13 @@ class Reservations(ReadOnlyReservations):
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, public_id: str) -> Response:
         """Gives the deal back: free while held, by its terms while its lease waits to start."""
-        checkout.cancel(
+        row = checkout.cancel(
             reservation_public_id=public_id,
             reason=body(request, ReasonIn).get("reason", ""),
             at=instant_of(request),
             actor=actor_of(request),
         )
-        return self.render(self.row())
+        return self.render(row)
 
     @extend_schema(responses=shapes.CancelQuoteOut)
     @action(detail=True, methods=["get"], url_path="cancellation-quote", pagination_class=None)

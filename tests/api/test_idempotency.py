@@ -23,6 +23,13 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
     named = {str(route) for route in MONEY_OR_CAPACITY}
 
     assert named == {
+        "POST /amendments/{public_id}/decline",
+        "POST /amendments/{public_id}/sign",
+        "POST /amendments/{public_id}/withdraw",
+        "POST /leases/{public_id}/amendments",
+        "POST /leases/{public_id}/quotes",
+        "POST /quotas",
+        "POST /quotes/{public_id}/accept",
         "POST /bank-receipts",
         "POST /bank-receipts/{public_id}/approve",
         "POST /bank-receipts/{public_id}/reject",

@@ -387,10 +387,11 @@ class Model:
 
     def bind(self, index: int) -> None:
         """Late binding succeeds while nothing is broken: the counts are enough."""
-        deal = self._nth(self.deals, index)
+        waiting = [d for d in self.deals if d.state == "scheduled" and self._due(d)]
+        deal = self._nth(waiting if index % 2 and waiting else self.deals, index)
         if deal is None or deal.pieces is None:
             return
-        due = deal.start - deal.lead <= self.clock < deal.end + deal.turnaround
+        due = self._due(deal)
         bound = deal.bound and self.clock < deal.end + deal.turnaround
         wanted: bool | None = bound or (deal.state in ("scheduled", "active") and due)
         if wanted and not bound and self.failures:
@@ -410,18 +411,21 @@ class Model:
             )
             assert cards == deal.units * 8 // self.per_node
 
+    def _due(self, deal: Deal) -> bool:
+        return deal.start - deal.lead <= self.clock < deal.end + deal.turnaround
+
     def deliver(self, index: int) -> None:
         """What provisioning does with a bound one."""
-        deal = self._nth(self.deals, index)
-        if deal and deal.bound and deal.state == "scheduled" and self.clock < deal.end:
+        bound = [d for d in self.deals if d.bound and d.state == "scheduled"]
+        deal = self._nth(bound, index)
+        if deal and self.clock < deal.end:
             for state in ("delivering", "active"):
                 Allocation.objects.filter(pk=deal.pk).update(state=state)
             deal.state = "active"
 
     def finish(self, index: int) -> None:
         """It is taken down and wiped, at its end or before, and its nodes are clean."""
-        deal = self._nth(self.deals, index)
-        if deal and deal.state == "active":
+        if deal := self._nth([d for d in self.deals if d.state == "active"], index):
             Allocation.objects.filter(pk=deal.pk).update(state="releasing")
             self._expect(True, (), capacity.finish, allocation_id=deal.pk)
             Allocation.objects.filter(pk=deal.pk).update(state="ended")

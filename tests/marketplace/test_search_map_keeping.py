@@ -216,3 +216,16 @@ def test_a_locked_pool_keeps_nobody_from_searching() -> None:
     assert during.free.tolist() == [4, -1]
     assert after.free.tolist() == [4, 3, 4, -1]
     assert period(0, 2000).start + hours(10) == search_map.instant(int(after.start[1]))
+
+
+def test_a_glance_waits_for_no_map_and_has_one_made(settings) -> None:
+    settings.SEARCH_MAP_SECONDS = 0.3
+    row = published()
+
+    with transaction.atomic(), CaptureQueriesContext(connection) as spent:
+        first = search_map.glance(T0)
+
+    assert (len(spent), first.stalls) == (0, EMPTY.stalls)
+    assert eventually(lambda: bool(search_map.glance(T0).stalls))
+    reprice(row, 9_000_000)
+    assert eventually(lambda: amounts(search_map.glance(T0)) == [9_000_000])
