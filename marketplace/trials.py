@@ -154,8 +154,10 @@ def conversion(*, trial: Lease, hours: int, from_at: datetime | None, at: dateti
     if trial.state != Lease.State.ACTIVE or trial.end_reason:
         raise transitions.IllegalTransition(f"{trial.public_id} is not running")
     listing = trial.listing
-    if listing.state != Listing.State.PUBLISHED:
+    if not reservations.sells(listing):
         raise reservations.ListingClosed
+    if listing.mode == Listing.Mode.APPROVAL:
+        raise NotConvertible  # its provider decided on a trial, not on what may follow it
     terms, price = _newest(listing)
     own = Period.of(trial.allocation.period)
     seam = from_at or own.end

@@ -19,9 +19,10 @@ from billing import amending, quotes
 from billing.amending import Proposal
 from billing.models import Quote
 from inventory.periods import Period
+from inventory.transitions import IllegalTransition
 from marketplace import amendments, extensions, trials
 from marketplace.amendments import Side
-from marketplace.models import Amendment, Lease
+from marketplace.models import Amendment, Lease, Reservation
 from marketplace.web import deals, figures
 from marketplace.web.entry import ConsoleRequest, Visit, attempt, find, page, render
 from marketplace.web.forms import ConsoleForm, ZonedDateTimeField, count_field, reason_field
@@ -103,7 +104,8 @@ def possible(lease: Lease, visit: Visit) -> list[Possible]:
         if trials.may_go_on(lease) and visit.actor.may("reservations:write"):
             url = reverse("lease_convert", args=[lease.public_id])
             first = [Possible(_("Go on as a lease"), url)]
-        kinds = [Kind.EXTEND, *([Kind.LEAVE] if started else [])]
+        extends = lease.kind != Reservation.Kind.TRIAL  # a trial is converted
+        kinds = [*([Kind.EXTEND] if extends else []), *([Kind.LEAVE] if started else [])]
     elif visit.organisation.pk == lease.provider_id:
         kinds = [Kind.WITHDRAW]
     else:
@@ -312,8 +314,12 @@ def _lines(lease: Lease, kind: Kind, at: datetime) -> list[str]:
     end = {"end": figures.instant(lease.period.upper, zone)}
     if kind == Kind.EXTEND:
         longest = Period.of(lease.period).start + extensions.longest(lease)
-        found = extensions.reach(lease=lease, end=longest, at=at)
-        latest = min(found.latest_end, longest)
+        try:
+            found = extensions.reach(lease=lease, end=longest, at=at, by_terms=True)
+        except IllegalTransition:
+            latest = lease.period.upper
+        else:
+            latest = min(found.latest_end, longest)
         if latest <= lease.period.upper:
             return [_("It ends %(end)s, and cannot be extended as things stand.") % end]
         return [

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from billing import checkout, closing, ledger, quotes, rating, trials
-from billing.models import Charge, LeaseTally, Quote
+from billing import checkout, closing, ledger, rating, trials
+from billing.models import Charge, LeaseTally
 from inventory import capacity
 from inventory.capacity import CapacityTaken
 from inventory.errors import Invalid, NotFound
@@ -17,16 +17,19 @@ from inventory.models import Allocation, JournalEntry, MeteringCursor, Organisat
 from inventory.periods import Period
 from inventory.transitions import IllegalTransition
 from marketplace import floors, leases, policy
+from marketplace.amendments import TrialNotExtended
 from marketplace.asking import TermsInput
-from marketplace.extensions import LeaseTooLong
 from marketplace.models import Lease, Listing, PriceVersion, Reservation
 from marketplace.reservations import ListingClosed
 from marketplace.trials import NotConvertible, TrialUsed
 from tests import world
 from tests.billing import books
+from tests.billing.test_amending import propose
+from tests.billing.test_quotes import accept, ask
 from tests.delivery import scene as delivery
 from tests.marketplace import scene
 from tests.marketplace.scene import refused
+from tests.marketplace.test_approvals import approve, member
 from tests.world import SYSTEM, T0, hours, period
 
 pytestmark = pytest.mark.django_db
@@ -37,9 +40,9 @@ PRICED = TermsInput(
 )
 
 
-def listing(terms: TermsInput = TERMS, nodes: int = 4) -> Listing:
+def listing(terms: TermsInput = TERMS, nodes: int = 4, **shape: Any) -> Listing:
     pool = delivery.pool(nodes=nodes, options={"provision_seconds": 5, "release_seconds": 5})
-    return scene.listing(pool, units=nodes, sellable=period(-24, 2000), terms=terms)
+    return scene.listing(pool, units=nodes, sellable=period(-24, 2000), terms=terms, **shape)
 
 
 def hold(
@@ -270,6 +273,7 @@ def test_a_trial_that_ends_sooner_gives_back_what_it_did_not_use() -> None:
     books.top_up(world.tenant(), 10**7)
     trial = running(listing(PRICED))
     child = convert(trial, length=10, from_at=T0 + hours(15))
+    assert not books.differences()
 
     delivery.run(T0 + hours(15), T0 + hours(16), every=60)
     leases.follow(lease_id=trial.pk, at=T0 + hours(16))
@@ -395,21 +399,83 @@ def test_the_lease_it_becomes_is_cancelled_by_its_terms() -> None:
     assert not books.differences()
 
 
-def test_a_trial_is_extended_to_the_trials_hours_at_most() -> None:
-    books.top_up(world.tenant(), 10**6)
-    trial = running(listing(PRICED), hours=4, unit_count=1)
+WITHDRAWN = TermsInput(trial_units=2, trial_hours=10, trial_convertible=True, withdrawal=((1, 0),))
 
-    def ask(length: int) -> Quote:
-        return quotes.ask(
-            lease_public_id=trial.public_id,
-            kind="extend",
-            end=T0 + hours(10 + length),
-            at=T0 + hours(12),
-            actor=world.actor(world.tenant()),
-        )
 
-    with pytest.raises(LeaseTooLong) as error:
-        ask(11)
+def test_a_trial_is_not_extended_at_its_price() -> None:
+    trial = running(listing())
 
-    assert error.value.fields() == {"longest_end": T0 + hours(20)}
-    assert ask(10).gross_minor == 8_000
+    with refused(TrialNotExtended):
+        ask(trial, "extend", 1000, at=T0 + hours(12))
+    with refused(TrialNotExtended):
+        propose(trial, end=T0 + hours(1000))
+
+    assert Period.of(Allocation.objects.get().period) == period(10, 20)
+
+
+def test_no_units_are_added_to_a_trial_at_its_price() -> None:
+    trial = running(listing())
+
+    with refused(TrialNotExtended):
+        propose(trial, added_units=2, added_from=T0 + hours(14))
+
+    assert Lease.objects.get() == trial
+
+
+def test_a_free_trial_that_runs_is_withdrawn_from_an_hour_on() -> None:
+    trial = running(listing(WITHDRAWN))
+
+    accept(ask(trial, "withdraw", 15, at=T0 + hours(12)))
+
+    trial.refresh_from_db()
+    assert (trial.state, Period.of(trial.period)) == ("active", period(10, 15))
+    assert Period.of(Allocation.objects.get().period) == period(10, 15)
+
+
+def test_a_free_trial_to_come_is_withdrawn_in_part_or_whole() -> None:
+    trial = books.confirm(hold(listing(WITHDRAWN)))
+
+    accept(ask(trial, "withdraw", 15, at=T0))
+    trial.refresh_from_db()
+    assert (trial.state, Period.of(trial.period)) == ("scheduled", period(10, 15))
+    accept(ask(trial, "withdraw", 10, at=T0))
+
+    trial.refresh_from_db()
+    assert trial.state == "cancelled"
+    assert Allocation.objects.get().state == "cancelled"
+    assert Reservation.objects.get().committed_card_seconds == 0
+
+
+def test_what_is_used_of_a_free_trial_that_is_left_stays_committed() -> None:
+    trial = running(listing())
+
+    accept(ask(trial, "leave", 15, at=T0 + hours(12)))
+
+    assert Reservation.objects.get().committed_card_seconds == 5 * 2 * 8 * 3600
+
+
+def test_a_trial_goes_on_only_where_its_provider_may_sell() -> None:
+    books.top_up(world.tenant(), 10**8)
+    trial = running(listing())
+    world.provider()
+    Organisation.objects.filter(pk=trial.provider_id).update(state="pending")
+
+    with refused(ListingClosed):
+        convert(trial)
+
+    assert Lease.objects.get() == trial
+
+
+def test_a_lease_that_its_provider_would_decide_on_does_not_follow_from_a_trial() -> None:
+    books.top_up(world.tenant(), 10**8)
+    row = listing(mode="approval")
+    held = hold(row)
+    approve(held, member(row.provider), at=T0)
+    trial = books.confirm(held)
+    delivery.run(T0 + hours(9), T0 + hours(12), every=60)
+    leases.follow(lease_id=trial.pk, at=T0 + hours(12))
+
+    with refused(NotConvertible):
+        convert(trial)
+
+    assert Lease.objects.get() == trial

@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.urls import reverse
 
+from billing import checkout
 from billing.models import Quote
 from inventory.periods import Period
 from marketplace.models import Amendment, Lease
+from tests import world
 from tests.billing import books
 from tests.web.conftest import Market, keyed
 
@@ -156,3 +158,18 @@ def test_what_waits_for_a_signature_is_on_the_other_sides_page(leased) -> None:
     assert list(theirs.context["to_sign"]) == [amendment]
     assert address("amendment", amendment.public_id) in theirs.content.decode()
     assert list(own.context["to_sign"]) == []
+
+
+def test_the_page_of_a_lease_that_is_over_says_that_nothing_is_to_be_extended(leased) -> None:
+    market, lease = leased
+    checkout.cancel(
+        reservation_public_id=lease.reservation.public_id,
+        at=lease.created_at,
+        actor=world.actor(lease.tenant),
+        reason="no need",
+    )
+
+    page = market.client(market.tenant).get(address("lease_change", lease.public_id, "extend"))
+
+    assert page.status_code == 200
+    assert "cannot be extended as things stand" in page.content.decode()
