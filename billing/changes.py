@@ -69,8 +69,8 @@ def carry_out(
 
     `block_ids` are the further blocks that a later end needs. The caller has locked the deal and
     its tally, and the tenant where the end is later. Locks balances, and the pool last. Raises
-    QuotaExceeded, DebtOpen, InsufficientFunds, CompensationUncovered, and what `capacity.extend` and
-    `capacity.shorten` raise. Not idempotent.
+    QuotaExceeded, DebtOpen, InsufficientFunds, CompensationUncovered, and what
+    `capacity.extend` and `capacity.shorten` raise. Not idempotent.
     """
     before, after = Period.of(lease.period), Period.of(amendment.period)
     if after.end > before.end:
