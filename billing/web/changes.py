@@ -20,7 +20,7 @@ from billing.amending import Proposal
 from billing.models import Quote
 from inventory.periods import Period
 from inventory.transitions import IllegalTransition
-from marketplace import amendments, extensions
+from marketplace import amendments, extensions, trials
 from marketplace.amendments import Side
 from marketplace.models import Amendment, Lease, Reservation
 from marketplace.web import deals, figures
@@ -99,7 +99,11 @@ def possible(lease: Lease, visit: Visit) -> list[Possible]:
     if lease.end_reason or visit.at >= lease.period.upper:
         return []
     started = lease.state != Lease.State.SCHEDULED or visit.at >= lease.period.lower
+    first: list[Possible] = []
     if visit.organisation.pk == lease.tenant_id:
+        if trials.may_go_on(lease) and visit.actor.may("reservations:write"):
+            url = reverse("lease_convert", args=[lease.public_id])
+            first = [Possible(_("Go on as a lease"), url)]
         extends = lease.kind != Reservation.Kind.TRIAL  # a trial is converted
         kinds = [*([Kind.EXTEND] if extends else []), *([Kind.LEAVE] if started else [])]
     elif visit.organisation.pk == lease.provider_id:
@@ -111,7 +115,7 @@ def possible(lease: Lease, visit: Visit) -> list[Possible]:
         for kind in kinds
     ]
     proposal = reverse("lease_propose", args=[lease.public_id])
-    return [*found, Possible(_("Propose a change"), proposal)]
+    return [*first, *found, Possible(_("Propose a change"), proposal)]
 
 
 @page(scope="leases:write", party="trader", changes=True)

@@ -129,8 +129,9 @@ class ListingForm(PriceForm, TermsForm):
         "minimum_hours", "minimum_units", "cancellation", "mode",
     ]  # fmt: skip
     MORE = (
-        "decide_hours", "hours_off", "cards_off", "hour_step", "maximum_hours", "unit_step",
-        "maximum_units", "trial_units", "trial_hours", "trial_amount", "trial_convertible",
+        "decide_hours", "leaving", "withdrawal", "hours_off", "cards_off", "hour_step",
+        "maximum_hours", "unit_step", "maximum_units", "trial_units", "trial_hours",
+        "trial_amount", "trial_convertible",
     )  # fmt: skip
 
     def __init__(self, *args: Any, pools: QuerySet[Pool], **kwargs: Any) -> None:

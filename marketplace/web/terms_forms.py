@@ -32,6 +32,7 @@ CANCELLATIONS: dict[str, tuple[Any, list[list[int]]]] = {
     ),
     "none": (_("Nothing back"), []),
 }
+_USUAL = TermsInput()
 _OWN = "own"  # a schedule that was given over the API
 _AS_THEY_ARE = (
     "minimum_hours", "hour_step", "minimum_units", "unit_step", "maximum_units", "decide_hours",
@@ -39,6 +40,9 @@ _AS_THEY_ARE = (
 )  # fmt: skip
 _BETWEEN = re.compile(r"[,;、\n]+")
 _TIER = re.compile(r"\s*([0-9]{1,9})\s*[:=]\s*([0-9]{1,2}(?:\.[0-9]{1,2})?)\s*%?\s*")
+
+
+_STEP = re.compile(r"\s*([0-9]{1,6})\s*[:=]\s*([0-9]{1,3}(?:\.[0-9]{1,2})?)\s*%?\s*")
 
 
 class TiersField(forms.CharField):
@@ -65,6 +69,30 @@ class TiersField(forms.CharField):
         return tuple(found)
 
 
+class StepsField(forms.CharField):
+    """A schedule as `720: 90, 168: 70`: with so many hours to go or more, so many percent."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=300, required=False, **kwargs)
+
+    def clean(self, value: Any) -> Any:
+        text = unicodedata.normalize("NFKC", str(super().clean(value) or ""))
+        found = []
+        for piece in filter(str.strip, _BETWEEN.split(text)):
+            match = _STEP.fullmatch(piece)
+            if match is None or Decimal(match[2]) > 100:
+                raise ValidationError(
+                    gettext("Write pairs such as 720: 90, 168: 70 (hours: percent, up to 100).")
+                )
+            found.append([int(match[1]), int(Decimal(match[2]) * 100)])
+        return found
+
+
+def steps_text(steps: Iterable[Sequence[int]]) -> str:
+    """A schedule as a person writes it."""
+    return ", ".join(f"{hours}: {bps / 100:g}" for hours, bps in steps)
+
+
 def tiers_text(stored: Iterable[Sequence[Any]], kind: str) -> str:
     """Tiers of a kind as a person writes them."""
     return ", ".join(
@@ -82,6 +110,21 @@ class TermsForm(ConsoleForm):
     cancellation = forms.ChoiceField(
         label=_("Cancellation"),
         choices=[(key, words) for key, (words, _s) in CANCELLATIONS.items()],
+    )
+    leaving = StepsField(
+        label=_("Leaving early, hours: percent back"), initial=steps_text(_USUAL.leaving),
+        help_text=_(
+            "Hours between leaving and the new end, and the share of the rest that comes back."
+            " Empty: nothing does"
+        ),
+    )  # fmt: skip
+    withdrawal = StepsField(
+        label=_("Your withdrawal, hours: percent paid"),
+        initial=steps_text(_USUAL.withdrawal),
+        help_text=_(
+            "Hours of notice, and what you pay the tenant of the rest's price. Empty: you cannot"
+            " take a lease back"
+        ),
     )
     hour_step = forms.IntegerField(
         label=_("Step of length, hours"), min_value=1, max_value=FIVE_YEARS_HOURS, initial=1,
@@ -117,6 +160,7 @@ class TermsForm(ConsoleForm):
         label=_("A trial may become a lease on the same nodes"), required=False
     )
 
+    grid_seconds = _USUAL.start_grid_seconds
     schedules: dict[str, Any] = {key: steps for key, (_w, steps) in CANCELLATIONS.items()}
 
     def clean(self) -> dict[str, Any]:
@@ -138,7 +182,10 @@ class TermsForm(ConsoleForm):
             minimum_units=data["minimum_units"],
             unit_step=data["unit_step"] or 1,
             maximum_units=data["maximum_units"],
+            start_grid_seconds=self.grid_seconds,
             cancellation=self.schedules[data["cancellation"]],
+            leaving=data["leaving"],
+            withdrawal=data["withdrawal"],
             decide_hours=data["decide_hours"] or 24,
             trial_units=data["trial_units"] or 0,
             trial_hours=data["trial_hours"] or 0,
@@ -164,9 +211,12 @@ class NewTermsForm(TermsForm):
                 (key for key, (_w, steps) in CANCELLATIONS.items() if steps == newest.cancellation),
                 _OWN,
             ),
+            "leaving": steps_text(newest.leaving),
+            "withdrawal": steps_text(newest.withdrawal),
             "version": newest.version,
         }
         form = cls(data, initial=initial)
+        form.grid_seconds = newest.start_grid_seconds
         form.schedules = {**form.schedules, _OWN: newest.cancellation}
         field = form.fields["cancellation"]
         assert isinstance(field, forms.ChoiceField)

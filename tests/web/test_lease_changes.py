@@ -144,6 +144,22 @@ def test_a_provider_withdraws_with_notice_and_a_reason(leased) -> None:
     assert "at least 168 hours of notice" in short.content.decode()
 
 
+def test_what_waits_for_a_signature_is_on_the_other_sides_page(leased) -> None:
+    market, lease = leased
+    tenant, provider = market.client(market.tenant), market.client(market.provider)
+    tenant.post(
+        address("lease_propose", lease.public_id),
+        keyed(end=wall(lease, -2), refund_percent="80", reason="done sooner"),
+    )
+    amendment = Amendment.objects.get()
+
+    theirs, own = provider.get(reverse("deals")), tenant.get(reverse("rented"))
+
+    assert list(theirs.context["to_sign"]) == [amendment]
+    assert address("amendment", amendment.public_id) in theirs.content.decode()
+    assert list(own.context["to_sign"]) == []
+
+
 def test_the_page_of_a_lease_that_is_over_says_that_nothing_is_to_be_extended(leased) -> None:
     market, lease = leased
     checkout.cancel(

@@ -41,6 +41,7 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "centre_id": market.pool.fabric.centre.public_id,
         "pool_id": market.pool.public_id,
         "listing_id": listing.public_id,
+        "basket_id": "bsk_" + "0" * 32,
         "lease_id": market.lease_id,  # type: ignore[attr-defined]
         "reservation_id": market.reservation_id,  # type: ignore[attr-defined]
         "organisation_id": market.stranger.public_id,
@@ -51,7 +52,6 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "user_id": "usr_" + "0" * 32,
         "key_id": "key_" + "0" * 32,
         "quota_id": "quo_" + "0" * 32,
-        "basket_id": "bsk_" + "0" * 32,
         "receipt_id": "rcp_" + "0" * 32,
         "settlement_id": "stl_" + "0" * 32,
         "quote_id": "cqt_" + "0" * 32,
