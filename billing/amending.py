@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from billing import changes, ledger, payments
-from billing.ledger import Kind as Movement
+from billing import changes, checkout
 from billing.models import LeaseTally
-from inventory import transactions
+from inventory import identifiers, transactions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid, NotFound
+from inventory.models import Organisation
 from inventory.periods import Period
 from marketplace import additions, amendments, extensions, leases, money, policy, repricings
 from marketplace.amendments import AmendmentStale, Kind
@@ -140,8 +140,7 @@ def sign(*, amendment_public_id: str, at: datetime, actor: Actor) -> Amendment:
         amendments.require_running(lease)
         if amendment.kind == Kind.UNITS:
             assert deal.tenant is not None
-            child = additions.make(amendment=amendment, tenant=deal.tenant, at=at, actor=actor)
-            _fund(child, at, actor)
+            child = _add(amendment, deal.tenant, lease.currency, at, actor)
             amendment.child = child
             amendments.sign(amendment=amendment, at=at, actor=actor, changed=("child",))
             leases.amend(lease=lease, amendment=amendment)
@@ -226,23 +225,29 @@ def _unchanged(lease: Lease) -> Change:
     return Change(gross_minor=lease.gross_minor, due_minor=lease.due_minor)
 
 
-def _fund(child: Lease, at: datetime, actor: Actor) -> None:
-    """What the added units cost to begin with moves from the wallet to their deposit."""
-    tenant, currency, due_minor = child.tenant, child.currency, child.due_minor
-    wallet, deposit = ledger.wallet(tenant, currency), ledger.deposit(tenant, currency)
-    owed = ledger.receivable(tenant, currency)
-    if debt_minor := ledger.lock([wallet, deposit, owed])[owed]:
-        raise payments.DebtOpen(owed_minor=debt_minor, currency=currency)
-    if due_minor:
-        ledger.post(
-            kind=Movement.DEAL_FUNDED,
-            key=f"deal:{child.reservation.public_id}:funded",
-            entries=[(wallet, due_minor), (deposit, -due_minor)],
-            at=at,
-            actor=actor,
-            external_reference=child.reservation.public_id,
-        )
-    LeaseTally.objects.create(lease=child, deposit_left_minor=due_minor)
+def _add(
+    amendment: Amendment, tenant: Organisation, currency: str, at: datetime, actor: Actor
+) -> Lease:
+    """The added units are a lease, and what they cost to begin with is in its deposit.
+
+    The money first: a pool never waits for a wallet.
+    """
+    assert amendment.added_due_minor is not None
+    public_id = identifiers.new("rsv")
+    checkout.lock_purse(tenant, currency)
+    checkout.fund(
+        tenant,
+        currency=currency,
+        due_minor=amendment.added_due_minor,
+        public_id=public_id,
+        at=at,
+        actor=actor,
+    )
+    child = additions.make(
+        amendment=amendment, reservation_public_id=public_id, tenant=tenant, at=at, actor=actor
+    )
+    LeaseTally.objects.create(lease=child, deposit_left_minor=child.due_minor)
+    return child
 
 
 def _lock_visible(public_id: str, actor: Actor) -> Lease:

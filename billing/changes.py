@@ -5,17 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
+
 from billing import closing, draws, ledger, payments
 from billing.ledger import Entry, Kind
 from billing.models import Charge, LeaseTally
 from inventory import capacity
 from inventory.actors import Actor
+from inventory.errors import DomainError
 from inventory.models import Organisation
 from inventory.periods import Period
 from marketplace import leases, policy, reservations
 from marketplace.changes import Change
 from marketplace.models import Amendment, Lease, Reservation
 from marketplace.money import Amounts
+
+
+class CompensationUncovered(DomainError):
+    """The provider has earned too little to compensate by: the market would pay in its place.
+
+    Both sides can still agree on another end.
+    """
+
+    code = "compensation_uncovered"
+    title = "The provider's earnings do not cover this compensation"
 
 
 def tally_of(lease: Lease) -> LeaseTally:
@@ -56,12 +69,12 @@ def carry_out(
 
     `block_ids` are the further blocks that a later end needs. The caller has locked the deal and
     its tally, and the tenant where more is asked for. Locks balances, and the pool last. Raises
-    QuotaExceeded, DebtOpen, InsufficientFunds, and what `capacity.extend` and
-    `capacity.shorten` raise. Not idempotent.
+    QuotaExceeded, DebtOpen, InsufficientFunds, CompensationUncovered, and what
+    `capacity.extend` and `capacity.shorten` raise. Not idempotent.
     """
     before, after = Period.of(lease.period), Period.of(amendment.period)
     if amendment.asks_more:
-        _check_quotas(lease, amendment, at, actor)
+        _check_quotas(reservation, lease, amendment, actor)
     leases.amend(lease=lease, amendment=amendment)
     move(reservation=reservation, lease=lease, tally=tally, amendment=amendment, at=at, actor=actor)
     if after.end > before.end:
@@ -94,7 +107,8 @@ def move(
 ) -> None:
     """The amendment's figures are booked, charged, and counted in tally and quotas.
 
-    Locks every balance that it touches. Raises DebtOpen, InsufficientFunds.
+    Locks every balance that it touches. Raises DebtOpen, InsufficientFunds,
+    CompensationUncovered.
     """
     change = amendment.change
     left = ledger.lock(sorted(draws.accounts(lease.tenant, lease.provider, lease.currency)))
@@ -103,6 +117,11 @@ def move(
         if left[owed]:
             raise payments.DebtOpen(owed_minor=left[owed], currency=lease.currency)
         _book(_kind(amendment, Kind.DEAL_EXTENDED), _paid(lease, change), amendment, at, actor)
+    if change.compensation_minor:
+        earned = left[ledger.provider_accrued(lease.provider, lease.currency)]
+        missing = change.compensation_minor - earned - settings.PROVIDER_DEBT_MINOR
+        if missing > 0:
+            raise CompensationUncovered(missing_minor=missing, currency=lease.currency)
     returned = change.refund_minor + change.compensation_minor
     transaction_id = None
     if returned or change.kept.gross_minor:
@@ -129,37 +148,43 @@ def move(
         compensation.save(force_insert=True)
     tally.deposit_left_minor += change.pay_minor - change.refund_minor - change.kept.gross_minor
     tally.save(update_fields=["deposit_left_minor"])
-    lasts = Period.of(lease.period).seconds if lease.gross_minor else 0
     reservation.save(
         update_fields=reservations.commits(
             reservation,
             minor=lease.gross_minor + closing.kept_minor(lease),
-            card_seconds=lease.card_count * lasts,
+            card_seconds=lease.card_count * Period.of(lease.period).seconds,
         )
     )
 
 
-def _check_quotas(lease: Lease, amendment: Amendment, at: datetime, actor: Actor) -> None:
-    """Whether the tenant's caps have room for the time or price added. Raises QuotaExceeded."""
+def _check_quotas(
+    reservation: Reservation, lease: Lease, amendment: Amendment, actor: Actor
+) -> None:
+    """Whether the tenant's caps have room for the time or price that is added.
+
+    Where it will count: in the month the deal was made in, for the key that made it; and for
+    the key that asks. Raises QuotaExceeded.
+    """
     before, after = Period.of(amendment.before_period), Period.of(amendment.period)
     longer = after.end > before.end
-    own_key = actor.kind == "key" and actor.organisation_id == lease.tenant_id
-    policy.check_quotas(
-        policy.standing(
+    ask = policy.Ask(
+        chip_class=lease.allocation.pool.chip.chip_class,
+        card_count=lease.card_count if longer else 0,  # that time is counted already
+        period=Period(before.end, after.end) if longer else after,
+        currency=lease.currency,
+        gross_minor=amendment.gross_minor - amendment.before_gross_minor,
+    )
+    signers = {reservation.actor, amendment.tenant_signed_by}
+    keys = sorted(label for label in signers if label.startswith("key_"))
+    for key_id in [None, *keys]:
+        standing = policy.standing(
             tenant_id=lease.tenant_id,
             project_id=lease.project_id,
-            key_id=actor.label if own_key else None,
+            key_id=key_id,
             discreet=actor.project_id is not None or actor.organisation_id != lease.tenant_id,
-            at=at,
-        ),
-        policy.Ask(
-            chip_class=lease.allocation.pool.chip.chip_class,
-            card_count=lease.card_count if longer else 0,  # that time is counted already
-            period=Period(before.end, after.end) if longer else after,
-            currency=lease.currency,
-            gross_minor=amendment.gross_minor - amendment.before_gross_minor,
-        ),
-    )
+            at=reservation.created_at,
+        )
+        policy.check_quotas(standing, ask)
 
 
 def _kind(amendment: Amendment, kind: Kind) -> Kind:

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from billing import changes, checkout
+from billing import changes, checkout, closing
 from billing.changes import Locked
 from billing.models import LeaseTally, Quote
 from inventory import transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid, NotFound
 from inventory.periods import Period
-from marketplace import amendments, extensions, leases, policy
+from marketplace import amendments, extensions, leases, policy, reservations
 from marketplace.amendments import Side
 from marketplace.changes import Change
 from marketplace.models import Amendment, Lease, Reservation
@@ -104,8 +104,8 @@ def accept(*, quote_public_id: str, at: datetime, actor: Actor) -> Quote:
 
     Locks the tenant (for an extension), reservation, lease, quote, tally, balances, and the pool
     last. Raises NotFound, OrganisationUnverified, QuoteAccepted, QuoteExpired, QuoteStale,
-    QuotaExceeded, DebtOpen, InsufficientFunds, CapacityTaken with the latest possible end. Not
-    idempotent.
+    QuotaExceeded, DebtOpen, InsufficientFunds, CompensationUncovered, CapacityTaken with the
+    latest possible end. Not idempotent.
     """
     with transactions.whole():
         found = _find(quote_public_id, actor)
@@ -185,7 +185,7 @@ def _do(
             reason=quote.reason,
         )
         return None
-    end = _end(quote)
+    takes_all, end = _takes_all(quote), _end(quote)
     block_ids: list[int] = []
     if quote.kind == Kind.EXTEND:
         block_ids = extensions.blocks_for(lease=lease, end=end, at=at, by_terms=True)
@@ -198,7 +198,7 @@ def _do(
         actor=actor,
         reason=quote.reason,
     )
-    if not _takes_all(quote):
+    if not takes_all:
         changes.carry_out(
             reservation=deal.reservation,
             lease=lease,
@@ -226,14 +226,24 @@ def _do(
         end_reason=Lease.EndReason.WITHDRAWN_BY_PROVIDER,
     )
     transitions.advance(
-        deal.reservation, to=Reservation.State.CANCELLED, at=at, actor=actor, reason=quote.reason
+        deal.reservation,
+        to=Reservation.State.CANCELLED,
+        at=at,
+        actor=actor,
+        reason=quote.reason,
+        changed=reservations.commits(
+            deal.reservation, minor=closing.kept_minor(lease), card_seconds=0
+        ),
     )
     return amendment
 
 
 def _takes_all(quote: Quote) -> bool:
-    """Nothing of the lease remains."""
-    return quote.kind == Kind.CANCEL or (quote.kind == Kind.WITHDRAW and not quote.gross_minor)
+    """Nothing of the lease remains. A withdrawal of all of it shows the period it would have had;
+    its price says nothing, for what remains of a free trial costs nothing either."""
+    return quote.kind == Kind.CANCEL or (
+        quote.kind == Kind.WITHDRAW and quote.period == quote.lease.period
+    )
 
 
 def _end(quote: Quote) -> datetime:

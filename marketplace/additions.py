@@ -9,7 +9,7 @@ from inventory.errors import Invalid
 from inventory.models import Organisation
 from inventory.periods import Period, floor_hour
 from marketplace import lease_prices, money, policy, reservations
-from marketplace.amendments import AmendmentStale
+from marketplace.amendments import AmendmentStale, require_growable
 from marketplace.models import Amendment, Lease, LeasePrice, Reservation
 from marketplace.money import Price, Quote
 from marketplace.offers import OfferClaim
@@ -23,8 +23,10 @@ _HELD = timedelta(minutes=1)
 def quote(*, lease: Lease, units: int, start: datetime, at: datetime) -> Quote:
     """What so many more units come to from an hour on, at the price the lease has in that hour.
 
-    Raises Invalid unless `start` is a full hour to come within the lease, AmountTooLarge.
+    Raises Invalid unless `start` is a full hour to come within the lease, AmountTooLarge,
+    TrialNotExtended.
     """
+    require_growable(lease)
     period = Period.of(lease.period)
     if not 1 <= units <= MOST_UNITS:
         raise Invalid("The number of units lies between 1 and 1000000")
@@ -40,12 +42,19 @@ def quote(*, lease: Lease, units: int, start: datetime, at: datetime) -> Quote:
     )
 
 
-def make(*, amendment: Amendment, tenant: Organisation, at: datetime, actor: Actor) -> Lease:
+def make(
+    *,
+    amendment: Amendment,
+    reservation_public_id: str,
+    tenant: Organisation,
+    at: datetime,
+    actor: Actor,
+) -> Lease:
     """The child lease of a proposal that is being signed, from the lease's own listing.
 
     By the parent's terms, and for all of its time by the price the parent has in its first
-    hour. The caller holds tenant, lease and amendment, and moves the money in the same
-    transaction. Locks the pool. Raises AmendmentStale, CapacityTaken, NotOffered,
+    hour. The caller holds tenant, lease and amendment, and has moved the money in the
+    same transaction. Locks the pool. Raises AmendmentStale, CapacityTaken, NotOffered,
     ListingClosed. Not idempotent.
     """
     lease = amendment.lease
@@ -70,7 +79,7 @@ def make(*, amendment: Amendment, tenant: Organisation, at: datetime, actor: Act
     )
     own_key = actor.kind == "key" and actor.organisation_id == tenant.pk
     held = reservations.place(
-        reservation_public_id=None,
+        reservation_public_id=reservation_public_id,
         prospect=Prospect(
             claim,
             lease.listing,

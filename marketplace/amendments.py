@@ -15,7 +15,7 @@ from inventory.periods import Period, floor_hour
 from marketplace import changes, lease_prices
 from marketplace.changes import Change
 from marketplace.extensions import RUNNING
-from marketplace.models import Amendment, Lease
+from marketplace.models import Amendment, Lease, Reservation
 from marketplace.money import Price, Quote
 
 State = Amendment.State
@@ -59,6 +59,13 @@ class AmendmentStale(DomainError):
     title = "The lease has changed since this was proposed"
 
 
+class TrialNotExtended(DomainError):
+    """More time or units at a trial's price would be a lease below every floor: it is converted."""
+
+    code = "trial_not_extended"
+    title = "A trial is converted, not extended"
+
+
 def side_of(lease: Lease, actor: Actor) -> Side:
     """Which side of the lease asks. Raises NotFound where neither does."""
     if actor.project_id is None or actor.project_id == lease.project_id:
@@ -81,13 +88,23 @@ def require_running(lease: Lease) -> None:
         raise transitions.IllegalTransition(f"{lease.public_id} is not running")
 
 
+def require_growable(lease: Lease) -> None:
+    """Raises TrialNotExtended: what a trial costs is for the trial alone."""
+    if lease.kind == Reservation.Kind.TRIAL:
+        raise TrialNotExtended
+
+
 def priced(lease: Lease, period: Period) -> Quote:
     """The whole price of the lease over a period, each part at the price of its hours."""
     return lease_prices.quote(lease=lease, period=period)
 
 
 def longer(*, lease: Lease, end: datetime) -> Change:
-    """What a later end comes to, at the lease's own price. Raises AmountTooLarge."""
+    """What a later end comes to, at the lease's own price.
+
+    Raises AmountTooLarge, TrialNotExtended.
+    """
+    require_growable(lease)
     period = Period.of(lease.period)
     return changes.longer(
         before=priced(lease, period),

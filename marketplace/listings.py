@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
@@ -384,3 +384,14 @@ def _record(
         provider_id=listing.provider_id,
         data=data,
     )
+
+
+def terms_by_listing(public_ids: Iterable[str]) -> dict[str, TermsVersion]:
+    """The terms that a new deal of each of these listings would have. Reads only."""
+    rows = (
+        TermsVersion.objects.filter(listing__public_id__in=list(public_ids))
+        .order_by("listing_id", "-version")
+        .distinct("listing_id")
+        .select_related("listing")
+    )
+    return {row.listing.public_id: row for row in rows}

@@ -105,6 +105,16 @@ def require_single(reservation: Reservation) -> None:
         raise InABasket
 
 
+def sells(listing: Listing) -> bool:
+    """Whether deals are made on it now. A provider that is verified no more sells nothing, even
+    before its listings are paused."""
+    return (
+        listing.state == Listing.State.PUBLISHED
+        and listing.pool.state == Pool.State.ACTIVE
+        and listing.provider.is_verified
+    )
+
+
 def place(
     *,
     reservation_public_id: str | None,
@@ -130,12 +140,7 @@ def place(
     with transactions.whole():
         # Read without a lock: a hold that began before a pause may end after it. Withdrawal
         # closes the block, and the claim sees that under the pool's lock.
-        # A provider that is verified no more sells nothing, even before its listings are paused.
-        if (
-            listing.state != Listing.State.PUBLISHED
-            or listing.pool.state != Pool.State.ACTIVE
-            or not listing.provider.is_verified
-        ):
+        if not sells(listing):
             raise ListingClosed
         if listing.provider_id == tenant.pk:
             raise SelfTrade

@@ -383,6 +383,8 @@ HOLD_SECONDS = env_int("HOLD_SECONDS", 900)  # how long capacity is kept for a w
 QUOTE_SECONDS = env_int("QUOTE_SECONDS", 600)  # how long a change of a lease is promised
 AMENDMENT_HOURS = env_int("AMENDMENT_HOURS", 72)  # how long a proposed one waits for its answer
 LEASE_WARNING_HOURS = env_int("LEASE_WARNING_HOURS", 72)  # before its end both sides are warned
+# What a provider may come to owe by compensations, minor units: the tenant has them at once.
+PROVIDER_DEBT_MINOR = env_int("PROVIDER_DEBT_MINOR", 10_000_000)
 HOLD_DEPOSIT_BPS = env_int("HOLD_DEPOSIT_BPS", 100)  # kept aside while held, of the total
 HOLD_DEPOSIT_MOST_BPS = env_int("HOLD_DEPOSIT_MOST_BPS", 10_000)  # however many holds lapsed
 BANK_HOLD_DAY_BPS = env_int(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from django.db.models import QuerySet
 
 from inventory import capacity, journal, transitions
 from inventory.actors import Actor
@@ -56,6 +59,32 @@ class Conversion:
         )
 
 
+def open_to(*, tenant_id: int, terms: Iterable[TermsVersion]) -> set[str]:
+    """Of these listings, by their newest terms, those that the tenant could still try. Reads
+    only; the hold decides."""
+    offered = [each for each in terms if each.trial_units]
+    tried = set(_trials_of(tenant_id).values_list("trial_pool_id", flat=True)) if offered else set()
+    return {each.listing.public_id for each in offered if each.listing.pool_id not in tried}
+
+
+def _trials_of(tenant_id: int) -> QuerySet[Reservation]:
+    """Those that count: one that lapsed or was given back does not."""
+    return Reservation.objects.filter(
+        tenant_id=tenant_id, kind=Kind.TRIAL, state__in=[State.HELD, State.CONFIRMED]
+    )
+
+
+def may_go_on(lease: Lease) -> bool:
+    """Whether it is a trial that runs and may become a lease, and has not yet."""
+    return (
+        lease.kind == Kind.TRIAL
+        and lease.terms.trial_convertible
+        and lease.state == Lease.State.ACTIVE
+        and not lease.end_reason
+        and not lease.children.exists()
+    )
+
+
 def prospect(
     *,
     listing_id: str,
@@ -75,15 +104,11 @@ def prospect(
     units = terms.trial_units if unit_count is None else unit_count
     length = terms.trial_hours if hours is None else hours
     policy.check_trial(terms=terms, unit_count=units, hours=length)
-    if Reservation.objects.filter(
-        tenant=tenant,
-        kind=Kind.TRIAL,
-        trial_pool=listing.pool,
-        state__in=[State.HELD, State.CONFIRMED],
-    ).exists():
+    if _trials_of(tenant.pk).filter(trial_pool=listing.pool).exists():
         raise TrialUsed
     pool, grid = listing.pool, terms.start_grid_seconds
-    start = start_at or _next_start(at + timedelta(seconds=pool.lead_seconds), grid)
+    ready, opens = at + timedelta(seconds=pool.lead_seconds), listing.block.sellable.lower
+    start = start_at or _next_start(max(ready, opens), grid)
     if start < at or start.timestamp() % grid:
         raise Invalid("A trial starts in the future, on the listing's grid")
     period = Period(start, start + length * HOUR)
@@ -129,8 +154,10 @@ def conversion(*, trial: Lease, hours: int, from_at: datetime | None, at: dateti
     if trial.state != Lease.State.ACTIVE or trial.end_reason:
         raise transitions.IllegalTransition(f"{trial.public_id} is not running")
     listing = trial.listing
-    if listing.state != Listing.State.PUBLISHED:
+    if not reservations.sells(listing):
         raise reservations.ListingClosed
+    if listing.mode == Listing.Mode.APPROVAL:
+        raise NotConvertible  # its provider decided on a trial, not on what may follow it
     terms, price = _newest(listing)
     own = Period.of(trial.allocation.period)
     seam = from_at or own.end
@@ -228,7 +255,7 @@ def _confirmed(
 
 
 def _on_sale(public_id: str) -> Listing:
-    rows = Listing.objects.on_sale().select_related("provider", "pool__chip")
+    rows = Listing.objects.on_sale().select_related("provider", "pool__chip", "block")
     listing = rows.filter(public_id=public_id).first()
     if listing is None:
         raise NotFound("No such listing")

@@ -27,7 +27,7 @@ from billing.demo.catalogue import (
 )
 from billing.demo.history import DAYS, PoolHistory
 from inventory import chips, partitions
-from inventory.models import Organisation, Pool
+from inventory.models import Organisation, Pool, Verification
 from inventory.periods import Period, floor_hour
 from marketplace import money
 
@@ -88,10 +88,14 @@ def _charge_all(now: datetime, progress: Progress) -> None:
 
 
 def _settle(now: datetime, progress: Progress) -> None:
-    """The two months before this one, for every provider, the older first."""
+    """The two months before this one, for every provider that may be paid, the older first.
+
+    By now somebody may be looking at the demo world, and have rejected one.
+    """
     last = _month_before(money.month_of(now, ZONE))
     for month in (_month_before(last), last):
-        for provider in Organisation.objects.filter(is_provider=True).order_by("pk"):
+        paid = Organisation.objects.filter(is_provider=True, state=Verification.VERIFIED)
+        for provider in paid.order_by("pk"):
             with transaction.atomic(durable=True):
                 row = settlement.settle(
                     provider_id=provider.pk,

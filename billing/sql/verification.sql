@@ -297,7 +297,11 @@ WHERE (q.lease_id, q.period, q.gross_minor, q.due_minor, q.pay_minor, q.refund_m
 SELECT l.id, l.period, a.period FROM marketplace_lease l
 JOIN inventory_allocation a ON a.id = l.allocation_id
 WHERE l.state IN ('scheduled', 'delivering', 'active') AND l.end_reason = ''
-  AND a.period <> l.period;
+  AND a.period <> l.period
+  -- Or to the hour from which on a lease that a trial was converted into has, or had, them.
+  AND NOT (lower(a.period) = lower(l.period) AND upper(a.period) < upper(l.period) AND EXISTS (
+      SELECT FROM inventory_allocation n
+      WHERE n.continues_id = a.id AND lower(n.period) = upper(a.period)));
 
 -- check: every lease has a tally
 SELECT l.id FROM marketplace_lease l LEFT JOIN billing_leasetally t ON t.lease_id = l.id WHERE t.lease_id IS NULL;

@@ -19,9 +19,10 @@ from billing import amending, quotes
 from billing.amending import Proposal
 from billing.models import Quote
 from inventory.periods import Period
-from marketplace import amendments, extensions
+from inventory.transitions import IllegalTransition
+from marketplace import amendments, extensions, trials
 from marketplace.amendments import Side
-from marketplace.models import Amendment, Lease, PriceVersion
+from marketplace.models import Amendment, Lease, PriceVersion, Reservation
 from marketplace.repricings import NewPrice
 from marketplace.web import deals, figures
 from marketplace.web.entry import ConsoleRequest, Visit, attempt, find, page, render
@@ -120,8 +121,13 @@ def possible(lease: Lease, visit: Visit) -> list[Possible]:
     if lease.end_reason or visit.at >= lease.period.upper:
         return []
     started = lease.state != Lease.State.SCHEDULED or visit.at >= lease.period.lower
+    first: list[Possible] = []
     if visit.organisation.pk == lease.tenant_id:
-        kinds = [Kind.EXTEND, *([Kind.LEAVE] if started else [])]
+        if trials.may_go_on(lease) and visit.actor.may("reservations:write"):
+            url = reverse("lease_convert", args=[lease.public_id])
+            first = [Possible(_("Go on as a lease"), url)]
+        extends = lease.kind != Reservation.Kind.TRIAL  # a trial is converted
+        kinds = [*([Kind.EXTEND] if extends else []), *([Kind.LEAVE] if started else [])]
     elif visit.organisation.pk == lease.provider_id:
         kinds = [Kind.WITHDRAW]
     else:
@@ -131,7 +137,7 @@ def possible(lease: Lease, visit: Visit) -> list[Possible]:
         for kind in kinds
     ]
     proposal = reverse("lease_propose", args=[lease.public_id])
-    return [*found, Possible(_("Propose a change"), proposal)]
+    return [*first, *found, Possible(_("Propose a change"), proposal)]
 
 
 @page(scope="leases:write", party="trader", changes=True)
@@ -330,8 +336,12 @@ def _lines(lease: Lease, kind: Kind, at: datetime) -> list[str]:
     end = {"end": figures.instant(lease.period.upper, zone)}
     if kind == Kind.EXTEND:
         longest = Period.of(lease.period).start + extensions.longest(lease)
-        found = extensions.reach(lease=lease, end=longest, at=at)
-        latest = min(found.latest_end, longest)
+        try:
+            found = extensions.reach(lease=lease, end=longest, at=at, by_terms=True)
+        except IllegalTransition:
+            latest = lease.period.upper
+        else:
+            latest = min(found.latest_end, longest)
         if latest <= lease.period.upper:
             return [_("It ends %(end)s, and cannot be extended as things stand.") % end]
         return [

@@ -16,7 +16,8 @@ from billing import baskets, checkout
 from billing.checkout import CancelQuote
 from billing.web import cancelling
 from inventory.errors import DomainError
-from marketplace.models import Basket, Lease, Reservation
+from marketplace.baskets import MOST_OFFERS
+from marketplace.models import Basket, Lease, Listing, Reservation
 from marketplace.web import deals, figures, refusals
 from marketplace.web.entry import ConsoleRequest, attempt, find, page, render
 from marketplace.web.forms import ConsoleForm, reason_field
@@ -29,6 +30,12 @@ class OfferForm(ConsoleForm):
     pay_by = forms.ChoiceField(
         choices=Reservation.PayBy.choices, required=False, widget=forms.HiddenInput
     )
+
+
+class BasketForm(ConsoleForm):
+    """Signed offers of one search."""
+
+    offers = forms.Field(required=False, widget=forms.MultipleHiddenInput)
 
 
 class CancelForm(ConsoleForm):
@@ -46,6 +53,7 @@ def hold(request: ConsoleRequest) -> HttpResponse:
     """Keeps an offer's capacity; the answer is the tenant's list of holds."""
     visit = request.visit
     form = OfferForm(request.POST)
+    said: list[DomainError] = []
     if form.is_valid():
         made = attempt(
             form,
@@ -56,6 +64,7 @@ def hold(request: ConsoleRequest) -> HttpResponse:
                 at=visit.at,
                 actor=visit.actor,
             ),
+            refused=said.append,
         )
         if made is not None:
             messages.success(
@@ -64,6 +73,43 @@ def hold(request: ConsoleRequest) -> HttpResponse:
                 if made.decide_by
                 else _("Held. Confirm before the time is up."),
             )
+            return redirect("rented")
+    context = {"back": "search", "instead": _instead(said)}
+    return render(request, "console/hold_refused.html", context, form=form)
+
+
+def _instead(said: list[DomainError]) -> list[tuple[dict[str, Any], Listing]]:
+    """What a refused hold may be replaced by, each with its listing."""
+    found = [offer for error in said for offer in error.fields().get("offers", ())]
+    rows = Listing.objects.on_sale().select_related("pool__fabric__centre", "pool__chip")
+    listings = {
+        row.public_id: row
+        for row in rows.filter(public_id__in=[offer["listing"] for offer in found])
+    }
+    return [(offer, listings[offer["listing"]]) for offer in found if offer["listing"] in listings]
+
+
+@page(scope="reservations:write", party="tenant", changes=True, posts_only=True)
+def hold_basket(request: ConsoleRequest) -> HttpResponse:
+    """Keeps the offers that were ticked, all of them or none."""
+    visit = request.visit
+    form = BasketForm(request.POST)
+    if form.is_valid():
+        made = attempt(
+            form,
+            lambda: baskets.hold(
+                offer_tokens=form.cleaned_data["offers"] or [],
+                project_id=None,
+                at=visit.at,
+                actor=visit.actor,
+            ),
+            instead={
+                "validation_failed": _("Tick the offers to be held together, %(n)s at most.")
+                % {"n": MOST_OFFERS}
+            },
+        )
+        if made is not None:
+            messages.success(request, _("Held together. Confirm before the time is up."))
             return redirect("rented")
     return render(request, "console/refused.html", {"back": "search"}, form=form)
 

@@ -12,12 +12,15 @@ from billing.web import (
     overview,
     receipts,
     settlements,
+    trials,
     wallet,
 )
 
 urlpatterns = [
     path("overview/", overview.index, name="overview"),
+    path("search/trial/<str:listing_id>/", trials.start, name="trial"),
     path("reservations/hold/", checkout.hold, name="hold"),
+    path("baskets/hold/", checkout.hold_basket, name="basket_hold"),
     path(
         "reservations/<str:reservation_id>/confirm/", checkout.confirm, name="reservation_confirm"
     ),
@@ -30,6 +33,7 @@ urlpatterns = [
     path("leases/<str:lease_id>/charges.csv", leases.charges_csv, name="lease_charges_csv"),
     path("leases/<str:lease_id>/change/<str:kind>/", changes.ask, name="lease_change"),
     path("leases/<str:lease_id>/propose/", changes.propose, name="lease_propose"),
+    path("leases/<str:lease_id>/convert/", trials.go_on, name="lease_convert"),
     path("leases/quotes/<str:quote_id>/", changes.quote, name="quote"),
     path("leases/amendments/<str:amendment_id>/", changes.amendment, name="amendment"),
     path("leases/amendments/<str:amendment_id>/sign/", changes.sign, name="amendment_sign"),

@@ -17,6 +17,7 @@ from marketplace.search_map.map import SearchMap
 logger = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 5.0  # without a search for so long, nobody keeps the map fresh
+_WORTH_A_GLANCE_SECONDS = 60.0
 
 
 class _Kept:
@@ -50,9 +51,16 @@ def current(at: datetime) -> SearchMap:
 
 
 def glance(at: datetime) -> SearchMap:
-    """The map for a reader in the middle of a transaction: the process's where it is fresh,
-    else one brought up to date from it for this reader alone."""
-    return _fresh() or refresh(_Kept.pair[1], at)
+    """The map for a reader in the middle of a transaction, who cannot wait: the process's as it
+    stands, or none where it is older than a minute. From now on a thread keeps it fresh.
+
+    Where no map is ever kept one is made, for this reader alone.
+    """
+    if settings.SEARCH_MAP_SECONDS <= 0:
+        return refresh(EMPTY, at)
+    _follow()
+    made, kept = _Kept.pair
+    return kept if time.monotonic() - made < _WORTH_A_GLANCE_SECONDS else EMPTY
 
 
 def keep(map_: SearchMap) -> None:

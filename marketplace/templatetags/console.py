@@ -176,6 +176,12 @@ def reason(text: str) -> str:
 
 
 @register.filter
+def ratio(value: str | float) -> str:
+    """1.50 as 1.5:1"""
+    return f"{float(value):g}:1"
+
+
+@register.filter
 def bps(value: int) -> str:
     return f"{value / 100:g}%"
 

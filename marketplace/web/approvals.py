@@ -131,7 +131,9 @@ def approve(request: ConsoleRequest, reservation_id: str) -> HttpResponse:
                 else _("Noted. Other members have to approve it too."),
             )
             return redirect("approvals")
-    return render(request, "console/refused.html", {"back": "approvals"}, form=form)
+    sentence = _("Give the number of the document that allows the deal, up to 80 characters.")
+    context = {"back": "approvals", "sentence": sentence}
+    return render(request, "console/refused.html", context, form=form)
 
 
 @page(scope="members:write", party="provider", changes=True)

@@ -11,7 +11,8 @@ from django.http import HttpResponse
 
 from inventory.models import JournalEntry
 from marketplace import policy
-from marketplace.models import Basket, Lease, Reservation
+from marketplace.amendments import Side
+from marketplace.models import Amendment, Basket, Lease, Reservation
 from marketplace.web.entry import ConsoleRequest, page, render
 from marketplace.web.paging import paged
 
@@ -45,6 +46,19 @@ def with_lease(rows: QuerySet[Reservation]) -> QuerySet[Reservation]:
     return rows.select_related(*_MACHINES, "lease__price", "lease__terms")
 
 
+def _to_sign(request: ConsoleRequest, side: Side) -> QuerySet[Amendment]:
+    """What the other side of a lease has proposed and waits for, the nearest deadline first."""
+    visit = request.visit
+    own = (
+        {"tenant": visit.organisation} if side == Side.TENANT else {"provider": visit.organisation}
+    )
+    rows = Amendment.objects.visible_to(visit.actor).filter(
+        **own, state=Amendment.State.PROPOSED, expires_at__gt=visit.at
+    )
+    machines = tuple(f"lease__{path}" for path in _MACHINES)
+    return rows.exclude(proposed_by=side).select_related(*machines).order_by("expires_at")[:_GONE]
+
+
 def _held(request: ConsoleRequest) -> QuerySet[Reservation]:
     rows = Reservation.objects.visible_to(request.visit.actor)
     rows = rows.filter(state=Reservation.State.HELD, expires_at__gt=request.visit.at)
@@ -57,6 +71,7 @@ def sold(request: ConsoleRequest) -> HttpResponse:
     visit = request.visit
     leases = leases_of(request).filter(provider=visit.organisation)
     context = {
+        "to_sign": _to_sign(request, Side.PROVIDER),
         "held": _held(request).filter(provider=visit.organisation)[:100],
         "starts": leases.filter(
             state=Lease.State.SCHEDULED, period__startswith__gt=visit.at
@@ -82,6 +97,7 @@ def rented(request: ConsoleRequest) -> HttpResponse:
             cards=Coalesce(Sum(F("unit_count") * F("allocation__pool__unit_cards")), 0),
         ),
         "next_start": scheduled.order_by("period__startswith", "pk").first(),
+        "to_sign": _to_sign(request, Side.TENANT),
         "held": _held(request).filter(tenant=organisation, basket=None)[:100],
         "baskets": _baskets(request),
         "gone": _gone(request),

@@ -156,11 +156,16 @@ def find(rows: QuerySet[M], public_id: str) -> M:
 
 
 def attempt(
-    form: Form, act: Callable[[], T], *, instead: Mapping[str, object] | None = None
+    form: Form,
+    act: Callable[[], T],
+    *,
+    instead: Mapping[str, object] | None = None,
+    refused: Callable[[DomainError], object] | None = None,
 ) -> T | None:
     """What the verb returned, or None: then nothing happened and the form says why.
 
-    `instead` has the page's own words for some codes of refusals.
+    `instead` has the page's own words for some codes of refusals; `refused` is told of one
+    whose particulars the page shows.
     """
     try:
         with transaction.atomic():
@@ -169,6 +174,8 @@ def attempt(
         raise Http404 from error
     except DomainError as error:
         form.add_error(None, str((instead or {}).get(error.code) or refusals.explain(error)))
+        if refused is not None:
+            refused(error)
     return None
 
 

@@ -126,11 +126,12 @@ class ListingForm(PriceForm, TermsForm):
     )  # fmt: skip
     field_order = [
         "pool", "unit_count", "start", "end", "basis", "amount", "schedule", "deposit_percent",
-        "minimum_hours", "minimum_units", "cancellation", "leaving", "withdrawal", "mode",
+        "minimum_hours", "minimum_units", "cancellation", "mode",
     ]  # fmt: skip
     MORE = (
-        "decide_hours", "hours_off", "cards_off", "hour_step", "maximum_hours", "unit_step",
-        "maximum_units", "trial_units", "trial_hours", "trial_amount", "trial_convertible",
+        "decide_hours", "leaving", "withdrawal", "hours_off", "cards_off", "hour_step",
+        "maximum_hours", "unit_step", "maximum_units", "trial_units", "trial_hours",
+        "trial_amount", "trial_convertible",
     )  # fmt: skip
 
     def __init__(self, *args: Any, pools: QuerySet[Pool], **kwargs: Any) -> None:

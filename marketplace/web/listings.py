@@ -18,10 +18,11 @@ from inventory.models import Node, Pool
 from inventory.periods import EARLIEST, LATEST, Period, ceil_hour
 from marketplace import listings as verbs
 from marketplace.models import Listing, PriceVersion
-from marketplace.web import deals, gaps, pools, refusals, term_schedules
+from marketplace.web import deals, gaps, pools, refusals
 from marketplace.web.entry import ConsoleRequest, attempt, find, need, page, render
 from marketplace.web.listing_forms import ListingForm, RepriceForm, local_midnight, outlook
 from marketplace.web.paging import paged
+from marketplace.web.terms_forms import CANCELLATIONS
 
 
 def own(request: ConsoleRequest) -> QuerySet[Listing]:
@@ -158,10 +159,7 @@ def _review(form: ListingForm, look: Any) -> dict[str, Any]:
         "data": data,
         "price": form.price(),
         "schedule": dict(form.fields["schedule"].choices)[data["schedule"]],  # type: ignore[attr-defined]
-        "schedules": [
-            (form.fields[kind].label, presets[data[kind] or term_schedules.STANDARD].words)
-            for kind, presets in term_schedules.ALL.items()
-        ],
+        "cancellation": CANCELLATIONS[data["cancellation"]][0],
         "by_approval": data["mode"] == Listing.Mode.APPROVAL,
         "mode": dict(form.fields["mode"].choices)[data["mode"] or "instant"],  # type: ignore[attr-defined]
         "terms": form.terms(),

@@ -50,8 +50,8 @@ _KINDS = {
 class QuotaForm(ConsoleForm):
     """Who is capped, in what, and at how much."""
 
-    subject = forms.ChoiceField(label=gettext_lazy("Who"))
-    kind = forms.ChoiceField(label=gettext_lazy("What"))
+    subject = forms.ChoiceField(label=gettext_lazy("Applies to"))
+    kind = forms.ChoiceField(label=gettext_lazy("Capped"))
     currency = forms.ChoiceField(
         label=gettext_lazy("Currency"), choices=CURRENCIES, help_text=gettext_lazy("Of spend")
     )

@@ -120,6 +120,7 @@ DETAILS = (
     _("%(allocation)s is %(state)s, which no lease can follow"),
     _("a lease cannot go from %(current)s to %(target)s"),
     _("A confirmed one is given back with its lease"),
+    _("A lease lasts as long as the steps of its terms allow"),
     _("A lease lasts whole hours and grows by later ends"),
     _("The new end lies ahead, within the lease"),
     _("A lease is cut short at a full hour (UTC)"),

@@ -92,6 +92,17 @@ def _notice_too_short(fields: Fields) -> str:
     ) % {"n": f"{int(least):,}"}
 
 
+def _no_such_trial(fields: Fields) -> str:
+    units, length = int(fields["trial_units"]), int(fields["trial_hours"])
+    if not units:
+        return ""
+    return ngettext(
+        "A trial here has %(units)s unit for %(hours)s hours at most. Ask for less.",
+        "A trial here has %(units)s units for %(hours)s hours at most. Ask for less.",
+        units,
+    ) % {"units": f"{units:,}", "hours": f"{length:,}"}
+
+
 def _not_offered(fields: Fields) -> str:
     return {
         "in_the_past": _("The period is over already. Choose one that ends later."),
@@ -286,11 +297,15 @@ _TELLERS: dict[str, Callable[[Fields], str]] = {
     "nodes_needed": _says(
         lambda: _("It runs already: name the nodes that it uses, by serial number or host name.")
     ),
+    "amendment_open": _says(
+        lambda: _("Another change of this lease waits for an answer: answer it, or take it back.")
+    ),
     "file_unreadable": _file_unreadable,
     "lease_too_long": _lease_too_long,
     "notice_too_short": _notice_too_short,
     "needs_new_price": _needs_new_price,
     "capacity_taken": _capacity_taken,
+    "no_such_trial": _no_such_trial,
     "not_offered": _not_offered,
     "no_node_free": _no_node_free,
     "node_in_use": _node_in_use,

@@ -16,12 +16,13 @@ from django.utils.translation import gettext_lazy as _
 from inventory.errors import DomainError
 from inventory.models import Chip, HubNode, OwnerKind
 from inventory.periods import ceil_hour
-from marketplace import offers
-from marketplace.models import PriceVersion
-from marketplace.offers import CalendarDay, Offer, OfferRequest, RangeTooLarge
+from marketplace import listings, offers, trials
+from marketplace.models import PriceVersion, TermsVersion
+from marketplace.offers import CalendarDay, Offer, OfferRequest, OfferResults, RangeTooLarge
 from marketplace.web import refusals
 from marketplace.web.entry import ConsoleRequest, Visit, page, render
 from marketplace.web.forms import ConsoleForm, ZonedDateTimeField, count_field
+from marketplace.web.money_fields import PriceField
 from marketplace.web.search_words import CHANGES, MARKS, REASONS, SOFTWARE
 
 CALENDAR_DAYS = 31  # so many days with a start are shown
@@ -37,6 +38,8 @@ class Shown:
     marks: tuple[str, ...]
     software: tuple[tuple[str, str], ...]
     changed: str  # what of the search it does not meet
+    terms: TermsVersion | None  # as of now; the hold takes those of the offer
+    may_try: bool  # the visitor's organisation, by these terms
 
 
 class SearchForm(ConsoleForm):
@@ -75,6 +78,11 @@ class MoreForm(ConsoleForm):
     owner = forms.ChoiceField(
         label=_("Owner"), required=False, choices=[("", _("any")), *OwnerKind.choices]
     )
+    dearest = PriceField(
+        label=_("Price per card-hour, CNY at most"),
+        required=False,
+        help_text=_("Tax included, over the whole lease"),
+    )
     memory = forms.IntegerField(
         label=_("Memory per card, GiB at least"), min_value=1, max_value=10_000, required=False
     )
@@ -108,6 +116,7 @@ def wanted(form: SearchForm, more: MoreForm) -> OfferRequest:
         chips=(data["chip"],) if data["chip"] else (),
         hubs=(data["hub"],) if data["hub"] else (),
         owners=(beside["owner"],) if beside["owner"] else (),
+        max_card_hour_micro=beside["dearest"],
         minimum_memory_gib=beside["memory"],
         minimum_interconnect_gbps=beside["bandwidth"],
         driver=beside["driver"],
@@ -133,14 +142,16 @@ def index(request: ConsoleRequest) -> HttpResponse:
         except DomainError as error:
             form.add_error(None, refusals.explain(error))
         else:
+            rules = _rules(found, visit)
             context |= {
                 "found": found,
-                "offers": [_shown(offer, form.chips) for offer in found.offers],
+                "offers": [_shown(offer, form.chips, rules) for offer in found.offers],
+                "several": len(found.offers) > 1,
                 "rejections": [
                     (REASONS.get(row.code, row.code), row.listing_count) for row in found.rejections
                 ],
                 "alternatives": [
-                    _shown(row.offer, form.chips, row.changed) for row in found.alternatives
+                    _shown(row.offer, form.chips, rules, row.changed) for row in found.alternatives
                 ],
                 "days": _days(request_, visit) if found.offers else [],
                 "curl": as_curl(request_, request.build_absolute_uri("/api/v1/offers/search")),
@@ -162,7 +173,21 @@ def _days(request_: OfferRequest, visit: Visit) -> Sequence[CalendarDay]:
     return found.days[:CALENDAR_DAYS]
 
 
-def _shown(offer: Offer, chips: dict[str, str], changed: Sequence[str] = ()) -> Shown:
+def _rules(found: OfferResults, visit: Visit) -> tuple[dict[str, TermsVersion], set[str]]:
+    """The terms of the listings shown, and those that the visitor's organisation may try."""
+    rows = [*found.offers, *(row.offer for row in found.alternatives)]
+    terms = listings.terms_by_listing({offer.listing_id for offer in rows})
+    if not visit.actor.may("reservations:write"):
+        return terms, set()
+    return terms, trials.open_to(tenant_id=visit.organisation.pk, terms=terms.values())
+
+
+def _shown(
+    offer: Offer,
+    chips: dict[str, str],
+    rules: tuple[dict[str, TermsVersion], set[str]],
+    changed: Sequence[str] = (),
+) -> Shown:
     words = {"driver": _("Driver"), "runtime": _("CUDA or CANN"), "framework": _("Framework")}
     return Shown(
         offer=offer,
@@ -174,6 +199,8 @@ def _shown(offer: Offer, chips: dict[str, str], changed: Sequence[str] = ()) -> 
             for name, version in offer.software.items()
         ),
         changed=", ".join(str(CHANGES.get(name, name)) for name in changed),
+        terms=rules[0].get(offer.listing_id),
+        may_try=offer.listing_id in rules[1],
     )
 
 
@@ -190,8 +217,8 @@ def as_curl(wanted: OfferRequest, url: str) -> str:
 
 _SAID = (
     "cards", "hours", "minimum_hours", "maximum_hours", "earliest_start", "latest_end", "chips",
-    "hubs", "owners", "minimum_memory_gib", "minimum_interconnect_gbps", "driver", "runtime",
-    "framework",
+    "hubs", "owners", "max_card_hour_micro", "minimum_memory_gib",
+    "minimum_interconnect_gbps", "driver", "runtime", "framework",
 )  # fmt: skip
 
 

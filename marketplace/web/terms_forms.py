@@ -16,16 +16,33 @@ from django.utils.translation import gettext_lazy as _
 from marketplace import discounts, money_text
 from marketplace.asking import FIVE_YEARS_HOURS, THIRTY_DAYS_HOURS, TermsInput
 from marketplace.models import TermsVersion
-from marketplace.web import term_schedules as schedules
 from marketplace.web.forms import ConsoleForm, count_field
 from marketplace.web.money_fields import PriceField
 
+# Schedules of cancellation a provider can choose from: [hours before the start, refunded bps].
+CANCELLATIONS: dict[str, tuple[Any, list[list[int]]]] = {
+    "standard": (
+        _("Standard: all back 7 days before, half 3 days, a fifth 1 day"),
+        [[168, 10_000], [72, 5_000], [24, 2_000]],
+    ),
+    "free": (_("Flexible: all back until the start"), [[0, 10_000]]),
+    "strict": (
+        _("Strict: all back 30 days before, half 7 days"),
+        [[720, 10_000], [168, 5_000]],
+    ),
+    "none": (_("Nothing back"), []),
+}
+_USUAL = TermsInput()
+_OWN = "own"  # a schedule that was given over the API
 _AS_THEY_ARE = (
     "minimum_hours", "hour_step", "minimum_units", "unit_step", "maximum_units", "decide_hours",
     "trial_units", "trial_hours", "trial_convertible",
 )  # fmt: skip
 _BETWEEN = re.compile(r"[,;、\n]+")
 _TIER = re.compile(r"\s*([0-9]{1,9})\s*[:=]\s*([0-9]{1,2}(?:\.[0-9]{1,2})?)\s*%?\s*")
+
+
+_STEP = re.compile(r"\s*([0-9]{1,6})\s*[:=]\s*([0-9]{1,3}(?:\.[0-9]{1,2})?)\s*%?\s*")
 
 
 class TiersField(forms.CharField):
@@ -52,6 +69,30 @@ class TiersField(forms.CharField):
         return tuple(found)
 
 
+class StepsField(forms.CharField):
+    """A schedule as `720: 90, 168: 70`: with so many hours to go or more, so many percent."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=300, required=False, **kwargs)
+
+    def clean(self, value: Any) -> Any:
+        text = unicodedata.normalize("NFKC", str(super().clean(value) or ""))
+        found = []
+        for piece in filter(str.strip, _BETWEEN.split(text)):
+            match = _STEP.fullmatch(piece)
+            if match is None or Decimal(match[2]) > 100:
+                raise ValidationError(
+                    gettext("Write pairs such as 720: 90, 168: 70 (hours: percent, up to 100).")
+                )
+            found.append([int(match[1]), int(Decimal(match[2]) * 100)])
+        return found
+
+
+def steps_text(steps: Iterable[Sequence[int]]) -> str:
+    """A schedule as a person writes it."""
+    return ", ".join(f"{hours}: {bps / 100:g}" for hours, bps in steps)
+
+
 def tiers_text(stored: Iterable[Sequence[Any]], kind: str) -> str:
     """Tiers of a kind as a person writes them."""
     return ", ".join(
@@ -67,16 +108,24 @@ class TermsForm(ConsoleForm):
     )
     minimum_units = count_field(label=_("Smallest lease, units"), initial=1)
     cancellation = forms.ChoiceField(
-        label=_("Cancellation"), choices=schedules.choices("cancellation")
+        label=_("Cancellation"),
+        choices=[(key, words) for key, (words, _s) in CANCELLATIONS.items()],
     )
-    leaving = forms.ChoiceField(
-        label=_("A tenant who leaves early"), choices=schedules.choices("leaving"),
-        required=False, initial=schedules.STANDARD,
+    leaving = StepsField(
+        label=_("Leaving early, hours: percent back"), initial=steps_text(_USUAL.leaving),
+        help_text=_(
+            "Hours between leaving and the new end, and the share of the rest that comes back."
+            " Empty: nothing does"
+        ),
     )  # fmt: skip
-    withdrawal = forms.ChoiceField(
-        label=_("Your compensation where you withdraw"), choices=schedules.choices("withdrawal"),
-        required=False, initial=schedules.STANDARD,
-    )  # fmt: skip
+    withdrawal = StepsField(
+        label=_("Your withdrawal, hours: percent paid"),
+        initial=steps_text(_USUAL.withdrawal),
+        help_text=_(
+            "Hours of notice, and what you pay the tenant of the rest's price. Empty: you cannot"
+            " take a lease back"
+        ),
+    )
     hour_step = forms.IntegerField(
         label=_("Step of length, hours"), min_value=1, max_value=FIVE_YEARS_HOURS, initial=1,
         required=False, help_text=_("Lengths are the shortest and whole steps more"),
@@ -111,17 +160,8 @@ class TermsForm(ConsoleForm):
         label=_("A trial may become a lease on the same nodes"), required=False
     )
 
-    start_grid_seconds = 3600
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.own: dict[str, schedules.Steps] = {}
-
-    def steps(self, kind: str) -> schedules.Steps:
-        """The steps that were chosen; a field that was not sent stays as it stood."""
-        initial = self.get_initial_for_field(self.fields[kind], kind)
-        word = self.cleaned_data[kind] or initial
-        return self.own[kind] if word == schedules.OWN else schedules.ALL[kind][word].steps
+    grid_seconds = _USUAL.start_grid_seconds
+    schedules: dict[str, Any] = {key: steps for key, (_w, steps) in CANCELLATIONS.items()}
 
     def clean(self) -> dict[str, Any]:
         data = dict(super().clean() or self.cleaned_data)
@@ -142,8 +182,10 @@ class TermsForm(ConsoleForm):
             minimum_units=data["minimum_units"],
             unit_step=data["unit_step"] or 1,
             maximum_units=data["maximum_units"],
-            start_grid_seconds=self.start_grid_seconds,
-            **{kind: self.steps(kind) for kind in schedules.ALL},
+            start_grid_seconds=self.grid_seconds,
+            cancellation=self.schedules[data["cancellation"]],
+            leaving=data["leaving"],
+            withdrawal=data["withdrawal"],
             decide_hours=data["decide_hours"] or 24,
             trial_units=data["trial_units"] or 0,
             trial_hours=data["trial_hours"] or 0,
@@ -165,23 +207,23 @@ class NewTermsForm(TermsForm):
         initial |= {
             "maximum_hours": None if longest == FIVE_YEARS_HOURS else longest,
             "trial_amount": money_text.format_price(newest.trial_amount_micro),
+            "cancellation": next(
+                (key for key, (_w, steps) in CANCELLATIONS.items() if steps == newest.cancellation),
+                _OWN,
+            ),
+            "leaving": steps_text(newest.leaving),
+            "withdrawal": steps_text(newest.withdrawal),
             "version": newest.version,
         }
-        initial |= {kind: schedules.named(kind, getattr(newest, kind)) for kind in schedules.ALL}
         form = cls(data, initial=initial)
-        form.start_grid_seconds = newest.start_grid_seconds
-        for kind in schedules.ALL:
-            if initial[kind] == schedules.OWN:
-                form.keep(kind, getattr(newest, kind))
-        return form
-
-    def keep(self, kind: str, steps: schedules.Steps) -> None:
-        """A schedule that none of the words name may stay as it is."""
-        self.own[kind] = steps
-        field = self.fields[kind]
+        form.grid_seconds = newest.start_grid_seconds
+        form.schedules = {**form.schedules, _OWN: newest.cancellation}
+        field = form.fields["cancellation"]
         assert isinstance(field, forms.ChoiceField)
-        words = schedules.own_words(kind, steps)
-        field.choices = [(schedules.OWN, words), *schedules.choices(kind)]
+        if initial["cancellation"] == _OWN:
+            standard = [(key, words) for key, (words, _steps) in CANCELLATIONS.items()]
+            field.choices = [(_OWN, gettext("As it is now")), *standard]
+        return form
 
     def is_up_to_date(self, newest: TermsVersion) -> bool:
         """Whether nobody has set other terms since the form was shown; else it says so."""

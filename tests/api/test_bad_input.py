@@ -129,6 +129,31 @@ def bad_values(part: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "numbers", [1, 2]
 
 
+EDGES_OF_TIME = (
+    "2000-01-01T00:00:00Z", "2199-12-31T23:00:00Z", "2200-01-01T00:00:00Z",
+    "2199-12-31T23:59:59.999999Z", "2027-03-01T07:59:59.999999+23:59",
+)  # fmt: skip
+
+
+def edge_bodies(shape: dict[str, Any], good: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The good body with one value at an edge of what its field takes, and with all there."""
+    found: dict[str, list[Any]] = {}
+    for name, part in shape["properties"].items():
+        within = resolved(part)
+        if within.get("type") == "integer":
+            found[name] = [within["minimum"], within["maximum"]]
+        elif within.get("format") == "date-time":
+            found[name] = list(EDGES_OF_TIME)
+        elif "properties" in within and isinstance(good.get(name), dict):
+            found[name] = [body for _, body in edge_bodies(within, good[name])]
+    for name, values in found.items():
+        for value in values:
+            yield f"{name}: {value}", {**good, name: value}
+    for pick in (0, -1):
+        together = {name: values[pick] for name, values in found.items() if name in good}
+        yield f"all at edge {pick}", {**good, **together}
+
+
 def check(reply: Reply, label: str) -> None:
     assert 400 <= reply.status < 500, (label, reply)
     assert reply.headers["Content-Type"] == "application/problem+json", label
@@ -153,6 +178,15 @@ def test_one_wrong_thing_is_refused_and_changes_nothing(market: Market, path: st
         assert reply.status == 422, (label, reply)
 
     assert everything() == before
+
+
+@pytest.mark.parametrize("path", WITH_BODY)
+def test_the_edges_of_what_fields_take_are_answered(market: Market, path: str) -> None:
+    api, address, good = prepared(market, path)
+
+    for label, body in edge_bodies(shape_of(path), good):
+        reply = api.post(address, body)
+        assert reply.status < 500, (label, reply)
 
 
 @pytest.mark.parametrize("path", WITH_BODY)

@@ -9,6 +9,7 @@ from django.db import connection
 
 from billing import baskets, checkout, closing, ledger, payments, rating, settlement, verification
 from billing.models import Settlement
+from inventory.actors import Actor
 from inventory.models import Allocation, MeteringCursor, Organisation, User
 from inventory.periods import HOUR, Period, ceil_hour, floor_hour
 from inventory.transitions import advance
@@ -50,14 +51,18 @@ def top_up(tenant: Organisation, amount_minor: int, reference: str = "B-1") -> N
 
 
 def hold(
-    listing: Listing, *, tenant: Organisation | None = None, at: datetime = T0, **shape: Any
+    listing: Listing,
+    *,
+    tenant: Organisation | None = None,
+    actor: Actor | None = None,
+    at: datetime = T0,
+    **shape: Any,
 ) -> Reservation:
-    tenant = tenant or world.tenant()
     return checkout.hold(
         offer_token=offers.sign(scene.offer(listing, **shape)),
         project_id=None,
         at=at,
-        actor=world.actor(tenant),
+        actor=actor or world.actor(tenant or world.tenant()),
     )
 
 

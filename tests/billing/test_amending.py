@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from billing import amending, ledger
 from billing.amending import Proposal
@@ -184,6 +185,18 @@ def test_added_units_are_a_child_lease_of_their_own() -> None:
     lease.refresh_from_db()
     assert (lease.unit_count, lease.gross_minor) == (1, 10 * HOUR)
     assert not books.differences()
+
+
+def test_the_wallet_of_added_units_is_locked_before_their_pool() -> None:
+    amendment = propose(running(units=1), added_units=2, added_from=T0 + hours(14))
+
+    with CaptureQueriesContext(connection) as seen:
+        sign(amendment)
+
+    said = [query["sql"] for query in seen]
+    wallet = max(n for n, sql in enumerate(said) if "ledger_lock(" in sql)
+    pool = min(n for n, sql in enumerate(said) if "capacity_claim" in sql)
+    assert wallet < pool
 
 
 @pytest.mark.parametrize(

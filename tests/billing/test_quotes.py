@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
-from billing import closing, ledger, quotes, rating
+from billing import changes, closing, ledger, quotes, rating
 from billing.models import Charge, LedgerTransaction, Quote
 from inventory import capacity
 from inventory.errors import Invalid, NotFound
-from inventory.models import Allocation, Claim, JournalEntry
+from inventory.models import Allocation, JournalEntry
 from inventory.periods import Period
 from inventory.transitions import IllegalTransition
 from marketplace import amendments, extensions, policy, quotas
@@ -146,29 +146,6 @@ def test_what_was_sold_after_the_quote_refuses_the_extension_whole() -> None:
     quote.refresh_from_db()
     assert quote.accepted_at is None
     assert not Amendment.objects.exists()
-
-
-def test_an_extension_crosses_into_the_adjoining_block_at_the_same_price() -> None:
-    pool = world.pool()
-    lease = running(scene.listing(pool, sellable=period(0, 24)))
-    other = scene.listing(pool, sellable=period(24, 100))
-
-    accept(ask(lease, "extend", 40, at=T0 + hours(12)))
-
-    claims = Claim.objects.filter(allocation_id=lease.allocation_id).order_by("pk")
-    assert [claim.block_id for claim in claims] == [lease.listing.block_id, other.block_id]
-    lease.refresh_from_db()
-    assert lease.gross_minor == 30 * HOUR
-    assert not books.differences()
-
-
-def test_an_adjoining_block_at_another_price_needs_a_new_price() -> None:
-    pool = world.pool()
-    lease = running(scene.listing(pool, sellable=period(0, 24)))
-    scene.listing(pool, sellable=period(24, 100), amount=7)
-
-    with refused(extensions.NeedsNewPrice):
-        ask(lease, "extend", 40, at=T0 + hours(12))
 
 
 @pytest.mark.parametrize(
@@ -341,6 +318,24 @@ def test_a_withdrawal_refunds_the_rest_whole_and_pays_compensation(end, bps) -> 
     entry = JournalEntry.objects.get(event="amendment.signed")
     assert (entry.provider_id, entry.tenant_id) == (lease.provider_id, lease.tenant_id)
     assert entry.reason == "plans changed"
+    assert not books.differences()
+
+
+def test_a_compensation_that_the_provider_cannot_owe_is_not_paid_in_its_place(settings) -> None:
+    lease = running(until=1000)
+    quote = ask(lease, "withdraw", 200, at=T0 + hours(12))
+    compensation = 800 * HOUR * 3 // 10
+    settings.PROVIDER_DEBT_MINOR = compensation - 7
+    unchanged, left = row_of(lease), books.available()
+
+    with pytest.raises(changes.CompensationUncovered) as refusal, transaction.atomic():
+        accept(quote)
+
+    assert refusal.value.fields()["missing_minor"] == 7
+    assert (row_of(lease), books.available()) == (unchanged, left)
+    settings.PROVIDER_DEBT_MINOR = compensation
+    accept(quote)
+    assert ledger.posted(ledger.provider_accrued(lease.provider, "CNY")) == -compensation
     assert not books.differences()
 
 

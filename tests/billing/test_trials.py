@@ -36,9 +36,9 @@ PRICED = TermsInput(
 )
 
 
-def listing(terms: TermsInput = TERMS, nodes: int = 4) -> Listing:
+def listing(terms: TermsInput = TERMS, nodes: int = 4, **shape: Any) -> Listing:
     pool = delivery.pool(nodes=nodes, options={"provision_seconds": 5, "release_seconds": 5})
-    return scene.listing(pool, units=nodes, sellable=period(-24, 2000), terms=terms)
+    return scene.listing(pool, units=nodes, sellable=period(-24, 2000), terms=terms, **shape)
 
 
 def hold(
@@ -269,6 +269,7 @@ def test_a_trial_that_ends_sooner_gives_back_what_it_did_not_use() -> None:
     books.top_up(world.tenant(), 10**7)
     trial = running(listing(PRICED))
     child = convert(trial, length=10, from_at=T0 + hours(15))
+    assert not books.differences()
 
     delivery.run(T0 + hours(15), T0 + hours(16), every=60)
     leases.follow(lease_id=trial.pk, at=T0 + hours(16))

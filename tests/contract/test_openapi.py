@@ -97,6 +97,8 @@ def _good(market: Market, operation: Any) -> tuple[Api, str | None, Any]:
     row = OBJECTS[collection](market) if "{public_id}" in path else None
     if path.endswith("/conversion-quote"):
         row = running_trial(market)
+    if path.endswith("/on-sale"):
+        market.listing()
     return api, row, "serial\nSN-1\n" if operation.method == "post" else None
 
 

@@ -216,3 +216,17 @@ def test_a_locked_pool_keeps_nobody_from_searching() -> None:
     assert during.free.tolist() == [4, -1]
     assert after.free.tolist() == [4, 3, 4, -1]
     assert period(0, 2000).start + hours(10) == search_map.instant(int(after.start[1]))
+
+
+def test_a_glance_waits_for_no_map_and_has_one_made(settings) -> None:
+    settings.SEARCH_MAP_SECONDS = 0.2
+    at = datetime.now(UTC)
+    with transaction.atomic():
+        pool = world.pool()
+        scene.listing(pool, sellable=Period(at, at + timedelta(days=9)), at=at)
+
+    with transaction.atomic(), CaptureQueriesContext(connection) as spent:
+        first = search_map.glance(at)
+
+    assert (len(spent), len(first.stalls)) == (0, 0)
+    assert eventually(lambda: len(search_map.glance(at).stalls) == 1)

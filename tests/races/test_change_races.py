@@ -109,7 +109,7 @@ def test_control_both_find_the_last_unit_free_where_nothing_is_locked() -> None:
     both_read = threading.Barrier(2)
 
     def extension_fits() -> bool:
-        found = extensions.reach(lease=lease, end=T0 + hours(120), at=T0)
+        found = extensions.reach(lease=lease, end=T0 + hours(120), at=T0, by_terms=True)
         both_read.wait(timeout=30)
         return found.latest_end >= T0 + hours(120)
 

@@ -321,29 +321,3 @@ def test_the_pages_are_whole_in_chinese(market: Market) -> None:
     assert "1 个单元，24 小时，单价 ¥0.00" in shown
     assert "逾期未决定则自动释放" in mine
     assert "供给方尚未批准" in refused
-
-
-def test_new_terms_keep_the_schedules_set_over_the_api_until_others_are_chosen(
-    market: Market,
-) -> None:
-    listing = market.listing(
-        terms=TermsInput(leaving=((48, 1_250),), withdrawal=(), start_grid_seconds=1800)
-    )
-    address = reverse("listing_terms", args=[listing.public_id])
-    client = market.client(market.provider)
-    found = terms_form(market, listing)
-    assert (found["leaving"], found["withdrawal"]) == ("own", "none")
-    assert "As it is now (48 h ahead: 12.5%)" in text(client.get(address))
-
-    assert client.post(address, keyed(**{**found, "hour_step": "2"})).status_code == 302
-    kept = listing.terms.latest("version")
-    chosen = {**terms_form(market, listing), "leaving": "free", "withdrawal": "long"}
-    assert client.post(address, keyed(**chosen)).status_code == 302
-
-    newest = listing.terms.latest("version")
-    assert (kept.leaving, kept.withdrawal, kept.start_grid_seconds) == ([[48, 1_250]], [], 1800)
-    assert (newest.version, newest.leaving) == (3, [[0, 10_000]])
-    assert newest.withdrawal == [[2160, 1_000], [720, 3_000]]
-    shown = text(client.get(reverse("listing", args=[listing.public_id])))
-    assert "Withdrawn with 2160 h of notice" in shown
-    assert "Left early 0 h ahead" in shown

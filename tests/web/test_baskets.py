@@ -64,3 +64,43 @@ def test_nobody_else_finds_it(market: Market, basket: Basket, name: str) -> None
 
     basket.refresh_from_db()
     assert (reply.status_code, basket.state) == (404, "held")
+
+
+def test_ticked_offers_are_held_together(market: Market) -> None:
+    market.fund()
+    offer = market.offer(market.listing())
+
+    reply = market.client(market.tenant).post(
+        reverse("basket_hold"), keyed(offers=[offer.token, offer.token])
+    )
+
+    held = Basket.objects.get()
+    assert (reply.status_code, reply["Location"]) == (302, reverse("rented"))
+    assert (held.state, held.reservations.count()) == ("held", 2)
+
+
+def test_none_ticked_holds_nothing_and_says_what_to_do(market: Market) -> None:
+    market.fund()
+
+    reply = market.client(market.tenant).post(reverse("basket_hold"), keyed())
+
+    assert reply.status_code == 422
+    assert "Tick the offers" in reply.content.decode()
+    assert not Basket.objects.exists()
+
+
+def test_a_hold_that_comes_too_late_shows_what_can_be_had_instead(market: Market) -> None:
+    market.fund(50_000_000)
+    offer = market.offer(market.listing(units=1))
+    client = market.client(market.tenant)
+    client.post(reverse("hold"), keyed(offer_token=offer.token))
+
+    late = client.post(reverse("hold"), keyed(offer_token=offer.token))
+
+    text = late.content.decode()
+    assert late.status_code == 422
+    assert "What can be had instead" in text
+    other = late.context["instead"][0][0]
+    assert other["start_at"] > offer.start_at
+    done = client.post(reverse("hold"), keyed(offer_token=other["token"]))
+    assert (done.status_code, done["Location"]) == (302, reverse("rented"))

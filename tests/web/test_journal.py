@@ -30,10 +30,12 @@ def test_every_event_has_words() -> None:
         for event in _EVENT.findall(Path(path).read_text(encoding="utf-8"))
     }
     states = {
+        "allocation.scheduled",
         "bankreceipt.rejected",
         "block.open",
         "lease.scheduled",
         "reservation.cancelled",
+        "reservation.confirmed",
         "reservation.held",
     }
 

@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.urls import reverse
 
+from billing import checkout
 from billing.models import Quote
 from inventory.periods import Period
 from marketplace.models import Amendment, Lease
+from tests import world
 from tests.billing import books
 from tests.web.conftest import Market, keyed
 
@@ -50,7 +52,7 @@ def test_a_tenant_extends_on_two_pages(leased) -> None:
     lease.refresh_from_db()
     assert Period.of(lease.period).hours == 34
     text = client.get(done["Location"]).content.decode()
-    assert "extended by the terms" in text
+    assert "Extended by the terms" in text
     assert "Nodes wiped by" in text
     assert not books.differences()
 
@@ -164,3 +166,34 @@ def test_a_provider_withdraws_with_notice_and_a_reason(leased) -> None:
     assert "168 hours of notice or more: 30%" in shown
     assert silent.status_code == short.status_code == 422
     assert "at least 168 hours of notice" in short.content.decode()
+
+
+def test_what_waits_for_a_signature_is_on_the_other_sides_page(leased) -> None:
+    market, lease = leased
+    tenant, provider = market.client(market.tenant), market.client(market.provider)
+    tenant.post(
+        address("lease_propose", lease.public_id),
+        keyed(end=wall(lease, -2), refund_percent="80", reason="done sooner"),
+    )
+    amendment = Amendment.objects.get()
+
+    theirs, own = provider.get(reverse("deals")), tenant.get(reverse("rented"))
+
+    assert list(theirs.context["to_sign"]) == [amendment]
+    assert address("amendment", amendment.public_id) in theirs.content.decode()
+    assert list(own.context["to_sign"]) == []
+
+
+def test_the_page_of_a_lease_that_is_over_says_that_nothing_is_to_be_extended(leased) -> None:
+    market, lease = leased
+    checkout.cancel(
+        reservation_public_id=lease.reservation.public_id,
+        at=lease.created_at,
+        actor=world.actor(lease.tenant),
+        reason="no need",
+    )
+
+    page = market.client(market.tenant).get(address("lease_change", lease.public_id, "extend"))
+
+    assert page.status_code == 200
+    assert "cannot be extended as things stand" in page.content.decode()

@@ -11,6 +11,7 @@ from django.urls import reverse
 from inventory import capacity
 from inventory.models import JournalEntry
 from inventory.periods import Period, ceil_hour
+from marketplace.asking import TermsInput
 from marketplace.models import Listing, PriceVersion
 from tests import world
 from tests.web.conftest import Market, keyed
@@ -231,3 +232,40 @@ def test_a_price_set_against_nothing_is_asked_again(market: Market, version: str
     assert reply.status_code == 422
     assert "The price was changed meanwhile" in reply.content.decode()
     assert listing.prices.count() == 1
+
+
+def test_new_terms_keep_what_the_form_does_not_name(market: Market) -> None:
+    own = TermsInput(start_grid_seconds=86_400, leaving=((48, 6_000),), withdrawal=())
+    listing = market.listing(terms=own)
+    client = market.client(market.provider)
+    page = reverse("listing_terms", args=[listing.public_id])
+    form = client.get(page).context["form"]
+    shown = {name: form[name].value() for name in form.fields if form[name].value() is not None}
+
+    client.post(page, keyed(**{**shown, "minimum_hours": 3, "trial_convertible": ""}))
+
+    newest = listing.terms.latest("version")
+    assert newest.minimum_hours == 3
+    assert newest.start_grid_seconds == 86_400
+    assert (newest.leaving, newest.withdrawal) == ([[48, 6_000]], [])
+
+
+def test_schedules_of_leaving_and_withdrawal_are_written_as_pairs(market: Market) -> None:
+    listing = market.listing()
+    client = market.client(market.provider)
+    page = reverse("listing_terms", args=[listing.public_id])
+    form = client.get(page).context["form"]
+    shown = {name: form[name].value() for name in form.fields if form[name].value() is not None}
+    shown |= {"trial_convertible": "", "withdrawal": "240：5%，120：12.5"}
+
+    wrong = client.post(page, keyed(**{**shown, "leaving": "soon"}))
+    done = client.post(page, keyed(**{**shown, "leaving": "240: 80, 0: 20"}))
+
+    newest = listing.terms.latest("version")
+    assert wrong.status_code == 422
+    assert "Write pairs such as" in wrong.content.decode()
+    assert done.status_code == 302
+    assert newest.leaving == [[240, 8_000], [0, 2_000]]
+    assert newest.withdrawal == [[240, 500], [120, 1_250]]
+    text = client.get(reverse("listing", args=[listing.public_id])).content.decode()
+    assert "from 240 h ahead 80% · else 20%" in text
