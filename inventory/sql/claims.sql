@@ -45,7 +45,8 @@ BEGIN
 END $$;
 
 -- An allocation is held, with one claim per block. A refusal is a row, not an error, and
--- writes nothing, so that it costs no rollback inside the caller's transaction.
+-- writes nothing, so that it costs no rollback inside the caller's transaction. It keeps no lock
+-- either: what the caller does about a refusal keeps nobody waiting.
 --
 -- The busiest verb, so in few statements: it takes the lock itself, and one block, which is
 -- nearly always all, is read with its pool. It waits for less than the other verbs do: who
@@ -69,59 +70,68 @@ DECLARE
     alc bigint;
     clm bigint;
     version record;
+    refusal jsonb;
 BEGIN
-    SELECT pool_id INTO STRICT locked FROM inventory_poollock WHERE pool_id = p_pool FOR UPDATE;
-    IF NOT p_replay AND p_at > clock_timestamp() + interval '5 seconds' THEN
-        PERFORM capacity_refuse('clock_ahead', '{}');
-    END IF;
+    BEGIN
+        SELECT pool_id INTO STRICT locked FROM inventory_poollock WHERE pool_id = p_pool FOR UPDATE;
+        IF NOT p_replay AND p_at > clock_timestamp() + interval '5 seconds' THEN
+            PERFORM capacity_refuse('clock_ahead', '{}');
+        END IF;
 
-    SELECT p.state, p.provider_id, p.lead_seconds, p.turnaround_seconds, w.wide,
-           greatest(v.clock, p_at) AS clk, b.unit_count,
-           EXISTS (SELECT FROM inventory_node n WHERE n.pool_id = p_pool AND n.state = 'broken'
-                   OFFSET p.spare_count) AS failing,
-           CASE
-               WHEN b.id IS NULL THEN 'no_such_block'
-               WHEN b.state <> 'open' THEN 'block_closed'
-               WHEN NOT p_period <@ b.sellable THEN 'outside_the_sellable_window'
-               WHEN NOT w.wide <@ b.period THEN 'no_room_for_lead_and_turnaround'
-           END AS problem
-    INTO STRICT pool
-    FROM inventory_pool p
-    JOIN inventory_poolversion v ON v.pool_id = p.id
-    CROSS JOIN LATERAL (
-        SELECT tstzrange(lower(p_period) - make_interval(secs => p.lead_seconds),
-                         upper(p_period) + make_interval(secs => p.turnaround_seconds)) AS wide
-    ) w
-    LEFT JOIN inventory_block b ON b.id = p_blocks[1] AND b.pool_id = p.id
-    WHERE p.id = p_pool;
-    IF pool.state <> 'active' THEN
-        RETURN jsonb_build_object('refused', 'not_offered', 'why', 'pool_' || pool.state);
-    END IF;
-    IF p_held_until <= pool.clk OR upper(p_period) <= pool.clk THEN
-        RETURN jsonb_build_object('refused', 'not_offered', 'why', 'in_the_past');
-    END IF;
-    IF cardinality(p_blocks) = 1 THEN
-        problem := pool.problem;
-        counts := ARRAY[pool.unit_count];
-        pieces := ARRAY[pool.wide];
-    ELSE
-        SELECT * INTO problem, blocks, counts, pieces
-        FROM capacity_pieces(p_pool, p_blocks, p_period, pool.wide);
-    END IF;
-    IF problem IS NOT NULL THEN
-        RETURN jsonb_build_object('refused', 'not_offered', 'why', problem);
-    END IF;
+        SELECT p.state, p.provider_id, p.lead_seconds, p.turnaround_seconds, w.wide,
+               greatest(v.clock, p_at) AS clk, b.unit_count,
+               EXISTS (SELECT FROM inventory_node n WHERE n.pool_id = p_pool AND n.state = 'broken'
+                       OFFSET p.spare_count) AS failing,
+               CASE
+                   WHEN b.id IS NULL THEN 'no_such_block'
+                   WHEN b.state <> 'open' THEN 'block_closed'
+                   WHEN NOT p_period <@ b.sellable THEN 'outside_the_sellable_window'
+                   WHEN NOT w.wide <@ b.period THEN 'no_room_for_lead_and_turnaround'
+               END AS problem
+        INTO STRICT pool
+        FROM inventory_pool p
+        JOIN inventory_poolversion v ON v.pool_id = p.id
+        CROSS JOIN LATERAL (
+            SELECT tstzrange(lower(p_period) - make_interval(secs => p.lead_seconds),
+                             upper(p_period) + make_interval(secs => p.turnaround_seconds)) AS wide
+        ) w
+        LEFT JOIN inventory_block b ON b.id = p_blocks[1] AND b.pool_id = p.id
+        WHERE p.id = p_pool;
+        IF pool.state <> 'active' THEN
+            refusal := jsonb_build_object('refused', 'not_offered', 'why', 'pool_' || pool.state);
+            RAISE EXCEPTION USING ERRCODE = 'CH002';
+        END IF;
+        IF p_held_until <= pool.clk OR upper(p_period) <= pool.clk THEN
+            refusal := jsonb_build_object('refused', 'not_offered', 'why', 'in_the_past');
+            RAISE EXCEPTION USING ERRCODE = 'CH002';
+        END IF;
+        IF cardinality(p_blocks) = 1 THEN
+            problem := pool.problem;
+            counts := ARRAY[pool.unit_count];
+            pieces := ARRAY[pool.wide];
+        ELSE
+            SELECT * INTO problem, blocks, counts, pieces
+            FROM capacity_pieces(p_pool, p_blocks, p_period, pool.wide);
+        END IF;
+        IF problem IS NOT NULL THEN
+            refusal := jsonb_build_object('refused', 'not_offered', 'why', problem);
+            RAISE EXCEPTION USING ERRCODE = 'CH002';
+        END IF;
 
-    FOR i IN 1 .. cardinality(blocks) LOOP
-        free := counts[i] - capacity_peak(blocks[i], pieces[i], pool.clk, NULL, counts[i] - p_units);
-        least_free := least(free, least_free);
-    END LOOP;
-    IF least_free >= p_units AND pool.failing THEN
-        least_free := least(least_free, capacity_failure_room(p_pool, pool.wide, pool.clk));
-    END IF;
-    IF least_free < p_units THEN
-        RETURN jsonb_build_object('refused', 'capacity_taken', 'free_units', greatest(least_free, 0));
-    END IF;
+        FOR i IN 1 .. cardinality(blocks) LOOP
+            free := counts[i] - capacity_peak(blocks[i], pieces[i], pool.clk, NULL, counts[i] - p_units);
+            least_free := least(free, least_free);
+        END LOOP;
+        IF least_free >= p_units AND pool.failing THEN
+            least_free := least(least_free, capacity_failure_room(p_pool, pool.wide, pool.clk));
+        END IF;
+        IF least_free < p_units THEN
+            refusal := jsonb_build_object('refused', 'capacity_taken', 'free_units', greatest(least_free, 0));
+            RAISE EXCEPTION USING ERRCODE = 'CH002';
+        END IF;
+    EXCEPTION WHEN SQLSTATE 'CH002' THEN
+        RETURN refusal;
+    END;
 
     INSERT INTO inventory_allocation
         (public_id, pool_id, kind, provider_id, tenant_id, unit_count, period, blocking,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from inventory import capacity, verification
 from inventory.capacity import CapacityTaken
@@ -48,3 +48,17 @@ def test_one_of_two_hundred_wins() -> None:
     assert kinds == {Allocation: 1, CapacityTaken: CALLERS - 1}
     assert Claim.objects.filter(state="held").count() == 1
     assert verification.verify() == []
+
+
+def test_who_is_refused_keeps_nobody_waiting() -> None:
+    with capacity.replaying():
+        world.tenant()
+        block = open_block(world.pool(nodes=1), 1, 0, 24)
+        deal(block, units=1, start=0, end=12)
+        with transaction.atomic():
+            with pytest.raises(CapacityTaken):
+                hold(block, units=1, start=6, end=18)
+            # Still within the transaction of the refused hold.
+            (other,) = together(lambda: hold(block, units=1, start=12, end=24))
+
+    assert isinstance(other, Allocation)
