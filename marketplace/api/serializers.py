@@ -126,9 +126,6 @@ class LeaseOut(Shape):
     currency = serializers.CharField()
     gross_minor = serializers.IntegerField()
     due_minor = serializers.IntegerField(help_text="Paid ahead, refunds of changes taken off.")
-    parent = PublicId(  # type: ignore[assignment]  # a field here
-        "lse", source="parent.public_id", allow_null=True, default=None
-    )
     amendment = PublicId("amd", source="amendment.public_id", allow_null=True, default=None)
     warns_at = serializers.SerializerMethodField(help_text="Both sides are warned of the end.")
     torn_down_at = serializers.SerializerMethodField(help_text="Access is shut.")
