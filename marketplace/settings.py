@@ -75,7 +75,13 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 # Databases: the runtime role serves, the owner migrates; both see the same database.
 # Statements that come again are prepared: to plan one takes PostgreSQL longer than to run it.
 _RUNTIME_POOL = {
-    "pool": {"min_size": 1, "max_size": env_int("DB_POOL_SIZE", 8), "timeout": 10},
+    "pool": {
+        "min_size": 1,
+        "max_size": env_int("DB_POOL_SIZE", 8),
+        "timeout": 10,
+        # The pool tries less and less often; given up sooner, the next request tries at once.
+        "reconnect_timeout": 5,
+    },
     "server_side_binding": True,
     "prepare_threshold": 5,
 }

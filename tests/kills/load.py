@@ -25,7 +25,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
 django.setup()
 
 from django.conf import settings  # noqa: E402
-from django.db import connection  # noqa: E402
+from django.db import OperationalError, connection  # noqa: E402
 
 from billing import checkout  # noqa: E402
 from billing import verification as books  # noqa: E402
@@ -126,6 +126,19 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
+def _connect_again() -> None:
+    """A new pool, once the database answers: it may have been stopped a moment ago."""
+    for _ in range(60):
+        connection.close()
+        connection.close_pool()  # type: ignore[attr-defined]
+        try:
+            connection.ensure_connection()
+        except OperationalError:
+            time.sleep(0.5)
+        else:
+            return
+
+
 def main(port: int, seconds: float) -> None:
     demands = [
         Demand(str(n), f"t{n}", Period(ZERO, ZERO + timedelta(hours=1)), 1) for n in range(3)
@@ -145,8 +158,7 @@ def main(port: int, seconds: float) -> None:
         customer.start()
     for customer in crowd:
         customer.join()
-    connection.close()
-    connection.close_pool()  # type: ignore[attr-defined]
+    _connect_again()
     last = Reservation.objects.filter(state="held").order_by("-expires_at").first()
     if last is not None:
         time.sleep(max(0, (last.expires_at - clock.now()).total_seconds()) + 0.1)

@@ -51,6 +51,7 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "user_id": "usr_" + "0" * 32,
         "key_id": "key_" + "0" * 32,
         "quota_id": "quo_" + "0" * 32,
+        "basket_id": "bsk_" + "0" * 32,
         "receipt_id": "rcp_" + "0" * 32,
         "settlement_id": "stl_" + "0" * 32,
         "quote_id": "cqt_" + "0" * 32,
