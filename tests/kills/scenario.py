@@ -54,12 +54,14 @@ def main(victim: str, seconds: float) -> int:
             return 1
 
         def restart_database() -> None:
+            nonlocal database
             # What `pg_ctl stop -m immediate` sends: no checkpoint, the log is replayed.
             database.process.send_signal(signal.SIGQUIT)
             database.process.wait()
             family.members.remove(database)
             if not postgres._listens(family):
                 raise RuntimeError("PostgreSQL did not come back")
+            database = family.members[-1]
 
         def kill(name: str, start: Callable[[], Member]) -> None:
             member = running[name]
