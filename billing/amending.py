@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 
 from billing import changes, checkout
 from billing.models import LeaseTally
 from inventory import identifiers, transactions
 from inventory.actors import Actor
-from inventory.errors import DomainError, Invalid, NotFound
+from inventory.errors import DomainError, Invalid
 from inventory.models import Organisation
 from inventory.periods import Period
 from marketplace import additions, amendments, extensions, leases, money, policy, repricings
@@ -251,11 +250,6 @@ def _add(
 
 
 def _lock_visible(public_id: str, actor: Actor) -> Lease:
-    try:
-        found = Lease.objects.visible_to(actor).filter(public_id=public_id).first()
-    except ValidationError:
-        found = None
-    if found is None:
-        raise NotFound("No such lease")
+    found = identifiers.find(Lease.objects.visible_to(actor), public_id, "No such lease")
     amendments.side_of(found, actor)
     return leases.lock(found.pk)

@@ -188,9 +188,7 @@ def quote_cancel(*, reservation_public_id: str, at: datetime, actor: Actor) -> C
     Raises NotFound, CancelWindowClosed, IllegalTransition where it is over already.
     """
     rows = Reservation.objects.visible_to(actor).select_related("lease__price", "lease__terms")
-    reservation = rows.filter(public_id=reservation_public_id).first()
-    if reservation is None:
-        raise NotFound("No such reservation")
+    reservation = identifiers.find(rows, reservation_public_id, "No such reservation")
     return _cancel_quote(reservation, at)
 
 

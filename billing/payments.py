@@ -7,13 +7,12 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from billing import ledger
 from billing.ledger import Kind
 from billing.models import BankReceipt
-from inventory import journal, transitions
+from inventory import identifiers, journal, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, Invalid, NotFound
 from inventory.models import Organisation, User
@@ -213,10 +212,7 @@ def clear_receivable(
 
 def _lock(public_id: str) -> BankReceipt:
     rows = BankReceipt.objects.select_for_update(of=("self",), no_key=True)
-    try:
-        return rows.select_related("tenant").get(public_id=public_id)
-    except (BankReceipt.DoesNotExist, ValidationError):
-        raise NotFound("No such receipt") from None
+    return identifiers.find(rows.select_related("tenant"), public_id, "No such receipt")
 
 
 def _decide(

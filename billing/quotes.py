@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 
 from billing import changes, checkout, closing
 from billing.changes import Locked
 from billing.models import LeaseTally, Quote
-from inventory import transactions, transitions
+from inventory import identifiers, transactions, transitions
 from inventory.actors import Actor
-from inventory.errors import DomainError, Invalid, NotFound
+from inventory.errors import DomainError, Invalid
 from inventory.periods import Period
 from marketplace import amendments, extensions, leases, policy, reservations
 from marketplace.amendments import Side
@@ -260,23 +259,12 @@ def _visible(public_id: str, actor: Actor) -> Lease:
     rows = Lease.objects.visible_to(actor).select_related(
         "price", "terms", "tenant", "provider", "allocation__pool"
     )
-    try:
-        lease = rows.filter(public_id=public_id).first()
-    except ValidationError:
-        lease = None
-    if lease is None:
-        raise NotFound("No such lease")
-    return lease
+    return identifiers.find(rows, public_id, "No such lease")
 
 
 def _find(public_id: str, actor: Actor) -> Quote:
-    try:
-        quote = Quote.objects.visible_to(actor).filter(public_id=public_id).first()
-    except ValidationError:
-        quote = None
-    if quote is None or quote.asked_by_id != actor.organisation_id:
-        raise NotFound("No such quote")
-    return quote
+    own = Quote.objects.visible_to(actor).filter(asked_by_id=actor.organisation_id)
+    return identifiers.find(own, public_id, "No such quote")
 
 
 def _require_open(quote: Quote, lease: Lease, at: datetime) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.core.exceptions import ValidationError
-
 from billing import checkout
 from billing.models import LeaseTally
 from inventory import identifiers, transactions
@@ -57,10 +55,7 @@ def quote_conversion(
     Raises NotFound, and what `trials.conversion` raises.
     """
     rows = Lease.objects.visible_to(actor).filter(tenant_id=actor.organisation_id)
-    try:
-        trial = rows.get(public_id=lease_public_id)
-    except (Lease.DoesNotExist, ValidationError):
-        raise NotFound("No such lease") from None
+    trial = identifiers.find(rows, lease_public_id, "No such lease")
     return trials.conversion(trial=trial, hours=hours, from_at=from_at, at=at)
 
 

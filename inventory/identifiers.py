@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import models
 from uuid_utils.compat import uuid7
 
+from inventory.errors import NotFound
+
+M = TypeVar("M", bound=models.Model)
 _SHAPE = re.compile(r"^([a-z]{3,4})_([0-9a-f]{32})$")
 
 
 def new(prefix: str) -> str:
     """A fresh id, ordered by creation (RFC 9562, version 7)."""
     return f"{prefix}_{uuid7().hex}"
+
+
+def find(rows: models.QuerySet[M], key: int | str, missing: str = "") -> M:
+    """The row of that number or public id among these; a malformed id is no row's.
+
+    Raises NotFound, saying what is missing.
+    """
+    try:
+        row = rows.filter(**{"pk" if isinstance(key, int) else "public_id": key}).first()
+    except ValidationError:
+        row = None
+    if row is None:
+        raise NotFound(missing)
+    return row
 
 
 if TYPE_CHECKING:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from inventory import actors, capacity, journal, transactions, transitions
+from inventory import actors, capacity, identifiers, journal, transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, NotFound
 from inventory.periods import Period, floor_hour
@@ -164,21 +163,13 @@ def check_earlier_end(*, lease: Lease, end: datetime, at: datetime, whole: bool 
 def lock(public_id: str) -> Amendment:
     """The amendment by its public id, locked. Raises NotFound."""
     rows = Amendment.objects.select_for_update(of=("self",), no_key=True)
-    try:
-        return rows.get(public_id=public_id)
-    except (Amendment.DoesNotExist, ValidationError):
-        raise NotFound("No such amendment") from None
+    return identifiers.find(rows, public_id, "No such amendment")
 
 
 def find(public_id: str, actor: Actor) -> Amendment:
     """The amendment as its sides see it, unlocked. Raises NotFound."""
-    try:
-        row = Amendment.objects.visible_to(actor).filter(public_id=public_id).first()
-    except ValidationError:
-        row = None
-    if row is None:
-        raise NotFound("No such amendment")
-    return row
+    rows = Amendment.objects.visible_to(actor)
+    return identifiers.find(rows, public_id, "No such amendment")
 
 
 def by_terms(

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 
-from inventory import capacity, journal, transactions, transitions
+from inventory import capacity, identifiers, journal, transactions, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, Invalid, NotFound
 from inventory.models import ApiKey, Membership, Organisation, User
@@ -267,11 +266,10 @@ def is_undecided(reservation: Reservation) -> bool:
 
 def lock(public_id: str, actor: Actor) -> Reservation:
     """The provider's own reservation, locked. Raises NotFound, also where it is another's."""
-    rows = Reservation.objects.select_for_update(of=("self",), no_key=True)
-    try:
-        row = rows.select_related("provider", "tenant", "allocation__pool").get(public_id=public_id)
-    except (Reservation.DoesNotExist, ValidationError):
-        raise NotFound("No such reservation") from None
+    rows = Reservation.objects.select_for_update(of=("self",), no_key=True).select_related(
+        "provider", "tenant", "allocation__pool"
+    )
+    row = identifiers.find(rows, public_id, "No such reservation")
     if row.provider_id != actor.organisation_id:
         raise NotFound("No such reservation")
     return row

@@ -7,11 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
-from django.core.exceptions import ValidationError
-
 from inventory import actors, identifiers, journal, transactions, transitions
 from inventory.actors import Actor
-from inventory.errors import DomainError, Invalid, NotFound
+from inventory.errors import DomainError, Invalid
 from inventory.models import Organisation
 from marketplace import money, policy, reservations
 from marketplace.models import Basket, Lease, Listing, Reservation
@@ -49,10 +47,7 @@ def naming(index: int) -> Iterator[None]:
 def lock(key: int | str) -> Basket:
     """The basket by its number or public id, locked. Raises NotFound."""
     rows = Basket.objects.select_for_update(of=("self",), no_key=True)
-    try:
-        return rows.get(pk=key) if isinstance(key, int) else rows.get(public_id=key)
-    except (Basket.DoesNotExist, ValidationError):
-        raise NotFound("No such basket") from None
+    return identifiers.find(rows, key, "No such basket")
 
 
 def lock_reservations(basket: Basket) -> list[Reservation]:

@@ -6,12 +6,11 @@ import logging
 from datetime import datetime
 from itertools import pairwise
 
-from django.core.exceptions import ValidationError
 from django.db.models import Q
 
-from inventory import actors, capacity, journal, transactions, transitions
+from inventory import actors, capacity, identifiers, journal, transactions, transitions
 from inventory.actors import Actor
-from inventory.errors import DomainError, NotFound
+from inventory.errors import DomainError
 from inventory.models import Allocation
 from inventory.periods import Period
 from marketplace import money
@@ -47,10 +46,7 @@ class CancelWindowClosed(DomainError):
 def lock(key: int | str) -> Lease:
     """The lease by its number or public id, locked. Raises NotFound."""
     rows = Lease.objects.select_for_update(of=("self",), no_key=True)
-    try:
-        return rows.get(pk=key) if isinstance(key, int) else rows.get(public_id=key)
-    except (Lease.DoesNotExist, ValidationError):
-        raise NotFound("No such lease") from None
+    return identifiers.find(rows, key, "No such lease")
 
 
 def quote_cancel(*, lease: Lease, at: datetime) -> Cancellation:

@@ -8,11 +8,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Max
 
-from inventory import actors, capacity, journal, transitions
+from inventory import actors, capacity, identifiers, journal, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid, NotFound
 from inventory.models import Block, Pool, Verification
@@ -274,10 +273,7 @@ def lock(key: int | str, actor: Actor) -> Listing:
     rows = Listing.objects.select_related("pool", "provider").select_for_update(
         of=("self",), no_key=True
     )
-    try:
-        listing = rows.get(pk=key) if isinstance(key, int) else rows.get(public_id=key)
-    except (Listing.DoesNotExist, ValidationError):
-        raise NotFound("No such listing") from None
+    listing = identifiers.find(rows, key, "No such listing")
     if not _owns(actor, listing.provider_id):
         raise NotFound("No such listing")
     return listing

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
-from inventory import journal
+from inventory import identifiers, journal
 from inventory.actors import Actor
 from inventory.errors import Forbidden, Invalid, NotFound
 from inventory.models import ApiKey, Organisation, Project
@@ -95,12 +94,8 @@ def remove(*, quota_public_id: str, at: datetime, actor: Actor, reason: str = ""
     Raises NotFound, also where it was removed before; Forbidden where the other side set it.
     """
     with transaction.atomic():
-        try:
-            row = Quota.objects.visible_to(actor).filter(public_id=quota_public_id).first()
-        except ValidationError:
-            row = None
-        if row is None:
-            raise NotFound("No such quota")
+        rows = Quota.objects.visible_to(actor)
+        row = identifiers.find(rows, quota_public_id, "No such quota")
         organisation = _lock_organisation(row.organisation_id, actor)
         quota = Quota.objects.filter(pk=row.pk).first()
         if quota is None:

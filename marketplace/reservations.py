@@ -7,7 +7,6 @@ from datetime import datetime
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
-from django.core.exceptions import ValidationError
 
 from inventory import actors, capacity, identifiers, journal, transactions, transitions
 from inventory.actors import Actor
@@ -66,10 +65,7 @@ def lock(key: int | str) -> Reservation:
     rows = Reservation.objects.select_for_update(of=("self",), no_key=True).select_related(
         "provider", "tenant", "listing", "allocation__pool"
     )
-    try:
-        return rows.get(pk=key) if isinstance(key, int) else rows.get(public_id=key)
-    except (Reservation.DoesNotExist, ValidationError):
-        raise NotFound("No such reservation") from None
+    return identifiers.find(rows, key, "No such reservation")
 
 
 def lock_of(lease_id: int) -> Reservation:

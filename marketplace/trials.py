@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 
-from inventory import capacity, journal, transitions
+from inventory import capacity, identifiers, journal, transitions
 from inventory.actors import Actor
-from inventory.errors import DomainError, Invalid, NotFound
+from inventory.errors import DomainError, Invalid
 from inventory.models import Allocation, Organisation
 from inventory.periods import HOUR, Period, floor_hour
 from marketplace import discounts, money, policy, prospects, reservations
@@ -256,10 +256,7 @@ def _confirmed(
 
 def _on_sale(public_id: str) -> Listing:
     rows = Listing.objects.on_sale().select_related("provider", "pool__chip", "block")
-    listing = rows.filter(public_id=public_id).first()
-    if listing is None:
-        raise NotFound("No such listing")
-    return listing
+    return identifiers.find(rows, public_id, "No such listing")
 
 
 def _newest(listing: Listing) -> tuple[TermsVersion, PriceVersion]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from django.core.exceptions import ValidationError
 from django.db import models
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from inventory import identifiers
 from inventory.actors import Actor
 from inventory.api.fields import StrictSerializer
-from inventory.errors import NotFound
 
 M = TypeVar("M", bound=models.Model)
 
@@ -68,10 +67,4 @@ def query(request: Request, shape: type[serializers.Serializer[Any]]) -> dict[st
 
 def find(rows: models.QuerySet[M], public_id: str) -> M:
     """The row of that public id among those the caller may see. Raises NotFound."""
-    try:
-        row = rows.filter(public_id=public_id).first()
-    except ValidationError:
-        row = None
-    if row is None:
-        raise NotFound()
-    return row
+    return identifiers.find(rows, public_id)

@@ -20,7 +20,7 @@ from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from inventory import organisations
+from inventory import identifiers, organisations
 from inventory.actors import Actor
 from inventory.errors import DomainError, NotFound
 from inventory.models import Membership, Organisation, User
@@ -147,12 +147,9 @@ def need(request: ConsoleRequest, scope: str) -> None:
 def find(rows: QuerySet[M], public_id: str) -> M:
     """The row of that public id among those visible; no such row and no such id are the same."""
     try:
-        row = rows.filter(public_id=public_id).first()
-    except ValidationError:
-        row = None
-    if row is None:
-        raise Http404
-    return row
+        return identifiers.find(rows, public_id)
+    except NotFound as error:
+        raise Http404 from error
 
 
 def attempt(
