@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 
-from billing import changes, checkout
+from billing import changes, checkout, closing
 from billing.models import LeaseTally
 from inventory import identifiers, transactions
 from inventory.actors import Actor
@@ -35,6 +36,16 @@ class Proposal:
     price_from: datetime | None = None  # until a later price that is agreed already
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a proposal comes to for the lease as it stands."""
+
+    end: datetime
+    change: Change
+    latest: datetime  # signed later it could no longer be done
+    columns: dict[str, Any]  # what else an amendment of its kind says
+
+
 def propose(
     *,
     lease_public_id: str,
@@ -57,64 +68,17 @@ def propose(
         lease = _lock_visible(lease_public_id, actor)
         amendments.require_running(lease)
         kind = _kind(proposal)
-        expires_at = at + timedelta(hours=hours)
-        if kind == Kind.UNITS:
-            assert proposal.added_units is not None
-            assert proposal.added_from is not None
-            quote = additions.quote(
-                lease=lease, units=proposal.added_units, start=proposal.added_from, at=at
-            )
-            return amendments.propose(
-                lease=lease,
-                kind=kind,
-                end=Period.of(lease.period).end,
-                change=_unchanged(lease),
-                at=at,
-                expires_at=min(expires_at, proposal.added_from),
-                actor=actor,
-                reason=reason,
-                added_units=proposal.added_units,
-                added_from_at=proposal.added_from,
-                added_gross_minor=quote.gross_minor,
-                added_due_minor=quote.due_minor,
-            )
-        left_minor = LeaseTally.objects.get(lease=lease).deposit_left_minor
-        if kind == Kind.PRICE:
-            assert proposal.price is not None
-            assert proposal.price_from is not None
-            repricing = repricings.asked(
-                lease=lease,
-                price=proposal.price,
-                from_at=proposal.price_from,
-                deposit_left_minor=left_minor,
-                at=at,
-            )
-            return amendments.propose(
-                lease=lease,
-                kind=kind,
-                end=Period.of(lease.period).end,
-                change=repricing.change,
-                at=at,
-                expires_at=min(expires_at, proposal.price_from),
-                actor=actor,
-                reason=reason,
-                **repricing.columns,
-            )
-        assert proposal.end is not None
-        change = _another_end(lease, proposal.end, proposal.refund_bps, left_minor, at)
-        if proposal.end > Period.of(lease.period).end:
-            extensions.blocks_for(lease=lease, end=proposal.end, at=at, by_terms=False)
-        # Signed later than either end, it could no longer be done.
-        latest = min(Period.of(lease.period).end, proposal.end)
+        asked = _asked(lease, kind, proposal, at)
         return amendments.propose(
             lease=lease,
             kind=kind,
-            end=proposal.end,
-            change=change,
+            end=asked.end,
+            change=asked.change,
             at=at,
-            expires_at=min(expires_at, latest),
+            expires_at=min(at + timedelta(hours=hours), asked.latest),
             actor=actor,
             reason=reason,
+            **asked.columns,
         )
 
 
@@ -144,7 +108,7 @@ def sign(*, amendment_public_id: str, at: datetime, actor: Actor) -> Amendment:
             amendments.sign(amendment=amendment, at=at, actor=actor, changed=("child",))
             leases.amend(lease=lease, amendment=amendment)
             return amendment
-        tally = changes.tally_of(lease)
+        tally = closing.tally_of(lease)
         end = Period.of(amendment.period).end
         repricing = _require_as_proposed(amendment, lease, tally.deposit_left_minor, at)
         block_ids = (
@@ -167,6 +131,40 @@ def sign(*, amendment_public_id: str, at: datetime, actor: Actor) -> Amendment:
             actor=actor,
         )
     return amendment
+
+
+def _asked(lease: Lease, kind: Kind, proposal: Proposal, at: datetime) -> _Asked:
+    own_end = Period.of(lease.period).end
+    if kind == Kind.UNITS:
+        assert proposal.added_units is not None
+        assert proposal.added_from is not None
+        quote = additions.quote(
+            lease=lease, units=proposal.added_units, start=proposal.added_from, at=at
+        )
+        added = {
+            "added_units": proposal.added_units,
+            "added_from_at": proposal.added_from,
+            "added_gross_minor": quote.gross_minor,
+            "added_due_minor": quote.due_minor,
+        }
+        return _Asked(own_end, _unchanged(lease), proposal.added_from, added)
+    left_minor = LeaseTally.objects.get(lease=lease).deposit_left_minor
+    if kind == Kind.PRICE:
+        assert proposal.price is not None
+        assert proposal.price_from is not None
+        repricing = repricings.asked(
+            lease=lease,
+            price=proposal.price,
+            from_at=proposal.price_from,
+            deposit_left_minor=left_minor,
+            at=at,
+        )
+        return _Asked(own_end, repricing.change, proposal.price_from, repricing.columns)
+    assert proposal.end is not None
+    change = _another_end(lease, proposal.end, proposal.refund_bps, left_minor, at)
+    if proposal.end > own_end:
+        extensions.blocks_for(lease=lease, end=proposal.end, at=at, by_terms=False)
+    return _Asked(proposal.end, change, min(own_end, proposal.end), {})
 
 
 def _kind(proposal: Proposal) -> Kind:

@@ -8,11 +8,11 @@ from datetime import datetime
 
 from django.db import transaction
 
-from billing import checkout, ledger, payments
+from billing import checkout
 from billing.models import LeaseTally
 from inventory import actors, identifiers, transactions
 from inventory.actors import Actor
-from inventory.errors import DomainError, Invalid, NotFound
+from inventory.errors import DomainError, Invalid
 from marketplace import baskets, offers, policy, prospects, reservations
 from marketplace.models import Basket
 
@@ -54,14 +54,14 @@ def hold(
         terms = parts[0].hold_terms(lapsed_count=standing.lapsed_count, at=at)
         deposit = terms.deposit_minor(sum(p.quote.gross_minor for p in parts))
         public_id = identifiers.new("bsk")
-        if deposit:
-            ledger.place_hold(
-                key=_hold_key(public_id),
-                account=ledger.wallet(tenant, parts[0].quote.currency),
-                amount_minor=deposit,
-                expires_at=min(part.expires_at for part in parts),
-                at=at,
-            )
+        checkout.keep_aside(
+            tenant,
+            currency=parts[0].quote.currency,
+            deposit_minor=deposit,
+            public_id=public_id,
+            expires_at=min(part.expires_at for part in parts),
+            at=at,
+        )
         return baskets.place(
             basket_public_id=public_id,
             prospects=parts,
@@ -88,8 +88,7 @@ def confirm(*, basket_public_id: str, at: datetime, actor: Actor) -> Basket:
         policy.require_verified(basket.tenant)
         if basket.state == State.HELD:  # any other is refused by baskets.confirm
             checkout.lock_purse(basket.tenant, basket.currency)
-            if basket.hold_deposit_minor:
-                ledger.release_hold(key=_hold_key(basket.public_id), at=at)
+            checkout.release_hold(basket, at)
             checkout.fund(
                 basket.tenant,
                 currency=basket.currency,
@@ -115,7 +114,7 @@ def cancel(*, basket_public_id: str, at: datetime, actor: Actor, reason: str) ->
         basket = _lock_visible(basket_public_id, actor)
         rows = baskets.lock_reservations(basket)
         if basket.state == State.HELD:
-            _give_hold_back(basket, at=at, actor=actor)
+            checkout.give_hold_back(basket, at=at, actor=actor)
         return baskets.cancel(basket=basket, rows=rows, at=at, actor=actor, reason=reason)
 
 
@@ -132,7 +131,7 @@ def expire_due(*, at: datetime, limit: int) -> int:
                 if basket.state != State.HELD:  # confirmed or cancelled meanwhile
                     continue
                 rows = baskets.lock_reservations(basket)
-                _give_hold_back(basket, at=at, actor=ACTOR)
+                checkout.give_hold_back(basket, at=at, actor=ACTOR)
                 baskets.expire(basket=basket, rows=rows, at=at)
         except DomainError as error:
             logger.warning("basket %s does not lapse: %s", pk, error)
@@ -143,27 +142,5 @@ def expire_due(*, at: datetime, limit: int) -> int:
 
 def _lock_visible(public_id: str, actor: Actor) -> Basket:
     basket = baskets.lock(public_id)
-    if actor.kind != "system" and basket.tenant_id != actor.organisation_id:
-        raise NotFound("No such basket")
-    if actor.project_id is not None and basket.project_id != actor.project_id:
-        raise NotFound("No such basket")
+    checkout.require_own(basket, actor)
     return basket
-
-
-def _hold_key(basket_public_id: str) -> str:
-    return f"hold:{basket_public_id}"
-
-
-def _give_hold_back(basket: Basket, *, at: datetime, actor: Actor) -> None:
-    """What was kept aside for the hold is the tenant's again, and pays what it owes first."""
-    if not basket.hold_deposit_minor:
-        return
-    ledger.release_hold(key=_hold_key(basket.public_id), at=at)
-    payments.clear_receivable(
-        basket.tenant,
-        currency=basket.currency,
-        up_to_minor=basket.hold_deposit_minor,
-        cause=f"hold:{basket.public_id}",
-        at=at,
-        actor=actor,
-    )

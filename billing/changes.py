@@ -31,11 +31,6 @@ class CompensationUncovered(DomainError):
     title = "The provider's earnings do not cover this compensation"
 
 
-def tally_of(lease: Lease) -> LeaseTally:
-    """The lease's tally, locked: nothing is charged while its deposit is divided."""
-    return LeaseTally.objects.select_for_update(no_key=True).get(lease=lease)
-
-
 @dataclass(frozen=True, slots=True)
 class Locked:
     """A lease with its deal, locked for a change, in the global order."""
@@ -137,13 +132,13 @@ def move(
             actor=actor,
         )
     if change.kept.gross_minor:
-        kept = _charge(lease, Charge.Kind.LEAVING, change.kept, transaction_id, at)
+        kept = charge(lease, Charge.Kind.LEAVING, change.kept, transaction_id, at)
         kept.deposit_minor = change.kept.gross_minor
         kept.save(force_insert=True)
     if change.compensation_minor:
         # A price paid back rather than a supply: it bears no VAT, and the market takes no part.
         paid = Amounts(-change.compensation_minor, 0, 0, -change.compensation_minor)
-        compensation = _charge(lease, Charge.Kind.COMPENSATION, paid, transaction_id, at)
+        compensation = charge(lease, Charge.Kind.COMPENSATION, paid, transaction_id, at)
         compensation.wallet_minor = -change.compensation_minor
         compensation.save(force_insert=True)
     tally.deposit_left_minor += change.pay_minor - change.refund_minor - change.kept.gross_minor
@@ -225,9 +220,11 @@ def _returned(lease: Lease, change: Change) -> list[Entry]:
     ]
 
 
-def _charge(
+def charge(
     lease: Lease, kind: Charge.Kind, amounts: Amounts, transaction_id: int | None, at: datetime
 ) -> Charge:
+    """What a change of the lease leaves with its provider, fee and VAT: of no hour, not saved.
+    Where it is taken from is the caller's to say."""
     return Charge(
         lease=lease,
         provider_id=lease.provider_id,

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from billing import closing, ledger, payments
+from billing import changes, closing, ledger, payments
 from billing.ledger import Kind
 from billing.models import Charge, LeaseTally
 from billing.payments import DebtOpen
@@ -19,7 +19,7 @@ from inventory.capacity import CapacityTaken
 from inventory.errors import DomainError, NotFound
 from inventory.models import Organisation
 from marketplace import approvals, leases, offers, policy, prospects, reservations
-from marketplace.models import Lease, Listing, Reservation
+from marketplace.models import Basket, Lease, Listing, Reservation
 from marketplace.money import Amounts
 from marketplace.offers import Offer
 from marketplace.prospects import Prospect
@@ -106,14 +106,14 @@ def keep(
     standing = standing_of(tenant, project_id=project_id, at=at, actor=actor)
     terms = prospect.hold_terms(lapsed_count=standing.lapsed_count, at=at)
     deposit = terms.deposit_minor(quote.gross_minor)
-    if deposit:
-        ledger.place_hold(
-            key=_hold_key(public_id),
-            account=ledger.wallet(tenant, quote.currency),
-            amount_minor=deposit,
-            expires_at=prospect.expires_at,
-            at=at,
-        )
+    keep_aside(
+        tenant,
+        currency=quote.currency,
+        deposit_minor=deposit,
+        public_id=public_id,
+        expires_at=prospect.expires_at,
+        at=at,
+    )
     try:
         return reservations.place(
             reservation_public_id=public_id,
@@ -168,7 +168,7 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
         policy.require_verified(tenant)
         if reservation.state == State.HELD:  # any other is refused by reservations.confirm
             lock_purse(tenant, currency)
-            _release_hold(reservation, at)
+            release_hold(reservation, at)
             fund(
                 tenant,
                 currency=currency,
@@ -214,11 +214,11 @@ def cancel(
         reservations.require_single(reservation)
         if reservation.state != State.CONFIRMED:
             if reservation.state == State.HELD:
-                _give_hold_back(reservation, at=at, actor=actor)
+                give_hold_back(reservation, at=at, actor=actor)
             return reservations.cancel(reservation=reservation, at=at, actor=actor, reason=reason)
         lease = leases.lock(reservation.lease.pk)
         quote = _cancel_quote(reservation, as_of or at, lease)
-        tally = LeaseTally.objects.select_for_update(no_key=True).get(lease=lease)
+        tally = closing.tally_of(lease)
         _settle_cancelled(lease, tally, quote, at=at, actor=actor)
         closing.mark_closed(
             lease,
@@ -248,7 +248,7 @@ def reject(*, reservation_public_id: str, at: datetime, actor: Actor, reason: st
     with transactions.whole():
         reservation = approvals.lock(reservation_public_id, actor)
         approvals.reject(reservation=reservation, at=at, actor=actor, reason=reason)
-        _give_hold_back(reservation, at=at, actor=actor)
+        give_hold_back(reservation, at=at, actor=actor)
         return reservations.cancel(reservation=reservation, at=at, actor=actor, reason=reason)
 
 
@@ -264,7 +264,7 @@ def expire_due(*, at: datetime, limit: int) -> int:
                 reservation = reservations.lock(pk)
                 if reservation.state != State.HELD:  # confirmed or cancelled meanwhile
                     continue
-                _give_hold_back(reservation, at=at, actor=ACTOR)
+                give_hold_back(reservation, at=at, actor=ACTOR)
                 reservations.expire(reservation=reservation, at=at)
         except DomainError as error:
             logger.warning("reservation %s does not lapse: %s", pk, error)
@@ -281,11 +281,15 @@ def close_leases(*, at: datetime, limit: int) -> int:
 def _lock_visible(public_id: str, actor: Actor) -> Reservation:
     """The tenant's own reservation, locked; the provider's view of it is no right to act."""
     reservation = reservations.lock(public_id)
-    if actor.kind != "system" and reservation.tenant_id != actor.organisation_id:
-        raise NotFound("No such reservation")
-    if actor.project_id is not None and reservation.project_id != actor.project_id:
-        raise NotFound("No such reservation")
+    require_own(reservation, actor)
     return reservation
+
+
+def require_own(held: Reservation | Basket, actor: Actor) -> None:
+    """Raises NotFound where another tenant acts, or a key of another project."""
+    foreign = actor.kind != "system" and held.tenant_id != actor.organisation_id
+    if foreign or actor.project_id not in (None, held.project_id):
+        raise NotFound(f"No such {held._meta.model_name}")
 
 
 def require_tradable(listing: Listing, tenant: Organisation) -> None:
@@ -328,28 +332,49 @@ def fund(
         )
 
 
-def _hold_key(reservation_public_id: str) -> str:
-    return f"hold:{reservation_public_id}"
+def keep_aside(
+    tenant: Organisation,
+    *,
+    currency: str,
+    deposit_minor: int,
+    public_id: str,
+    expires_at: datetime,
+    at: datetime,
+) -> None:
+    """A hold's deposit, for the reservation or basket of that id. Raises InsufficientFunds."""
+    if deposit_minor:
+        ledger.place_hold(
+            key=_hold_key(public_id),
+            account=ledger.wallet(tenant, currency),
+            amount_minor=deposit_minor,
+            expires_at=expires_at,
+            at=at,
+        )
 
 
-def _release_hold(reservation: Reservation, at: datetime) -> None:
-    if reservation.hold_deposit_minor:
-        ledger.release_hold(key=_hold_key(reservation.public_id), at=at)
+def release_hold(held: Reservation | Basket, at: datetime) -> None:
+    """What was kept aside for a hold is free again: it goes into the deal."""
+    if held.hold_deposit_minor:
+        ledger.release_hold(key=_hold_key(held.public_id), at=at)
 
 
-def _give_hold_back(reservation: Reservation, *, at: datetime, actor: Actor) -> None:
-    """What was kept aside for the hold is the tenant's again, and pays what it owes first."""
-    if not reservation.hold_deposit_minor:
+def give_hold_back(held: Reservation | Basket, *, at: datetime, actor: Actor) -> None:
+    """What was kept aside for a hold is the tenant's again, and pays what it owes first."""
+    if not held.hold_deposit_minor:
         return
-    _release_hold(reservation, at)
+    release_hold(held, at)
     payments.clear_receivable(
-        reservation.tenant,
-        currency=reservation.currency,
-        up_to_minor=reservation.hold_deposit_minor,
-        cause=f"hold:{reservation.public_id}",
+        held.tenant,
+        currency=held.currency,
+        up_to_minor=held.hold_deposit_minor,
+        cause=_hold_key(held.public_id),
         at=at,
         actor=actor,
     )
+
+
+def _hold_key(public_id: str) -> str:
+    return f"hold:{public_id}"
 
 
 def _cancel_quote(
@@ -395,25 +420,8 @@ def _settle_cancelled(
             actor=actor,
         )
     if kept.gross_minor:
-        Charge.objects.create(
-            lease=lease,
-            provider_id=lease.provider_id,
-            tenant_id=lease.tenant_id,
-            price_id=lease.price_id,
-            kind=Charge.Kind.CANCELLATION,
-            allocation_id=lease.allocation_id,
-            hour=at,
-            card_seconds=0,
-            currency=currency,
-            gross_minor=kept.gross_minor,
-            vat_minor=kept.vat_minor,
-            fee_minor=kept.fee_minor,
-            provider_minor=kept.provider_minor,
-            deposit_minor=kept.gross_minor,
-            wallet_minor=0,
-            receivable_minor=0,
-            ledger_transaction_id=transaction_id,
-            created_at=at,
-        )
+        charge = changes.charge(lease, Charge.Kind.CANCELLATION, kept, transaction_id, at)
+        charge.deposit_minor = kept.gross_minor
+        charge.save(force_insert=True)
     tally.deposit_left_minor = 0
     tally.save(update_fields=["deposit_left_minor"])

@@ -62,7 +62,7 @@ def _close(lease_id: int, at: datetime) -> bool:
     lease = leases.lock(lease_id)
     if lease.closed_at is not None:
         return False
-    tally = LeaseTally.objects.select_for_update(no_key=True).get(lease=lease)
+    tally = tally_of(lease)
     rest = tally.deposit_left_minor
     if rest:
         _give_back(lease, rest, at)
@@ -81,6 +81,11 @@ def _close(lease_id: int, at: datetime) -> bool:
         )
     )
     return True
+
+
+def tally_of(lease: Lease) -> LeaseTally:
+    """The lease's tally, locked: nothing is charged while its deposit is divided."""
+    return LeaseTally.objects.select_for_update(no_key=True).get(lease=lease)
 
 
 def kept_minor(lease: Lease) -> int:

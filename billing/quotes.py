@@ -112,7 +112,7 @@ def accept(*, quote_public_id: str, at: datetime, actor: Actor) -> Quote:
         lease = deal.lease
         quote = Quote.objects.select_for_update(of=("self",), no_key=True).get(pk=found.pk)
         _require_open(quote, lease, at)
-        tally = changes.tally_of(lease)
+        tally = closing.tally_of(lease)
         try:
             now = _figures(
                 lease, Kind(quote.kind), _end(quote), tally.deposit_left_minor, quote.created_at, at

@@ -11,11 +11,10 @@ from inventory import actors, capacity, identifiers, journal, transactions, tran
 from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, NotFound
 from inventory.periods import Period, floor_hour
-from marketplace import changes, lease_prices
+from marketplace import changes, lease_prices, money
 from marketplace.changes import Change
-from marketplace.extensions import RUNNING
 from marketplace.models import Amendment, Lease, Reservation
-from marketplace.money import Price, Quote
+from marketplace.money import Price
 
 State = Amendment.State
 Kind = Amendment.Kind
@@ -83,7 +82,7 @@ def require_side(lease: Lease, actor: Actor, side: Side) -> None:
 
 def require_running(lease: Lease) -> None:
     """Raises IllegalTransition where the lease is over or its end is ordered."""
-    if lease.state not in RUNNING or lease.end_reason:
+    if not lease.is_running:
         raise transitions.IllegalTransition(f"{lease.public_id} is not running")
 
 
@@ -91,11 +90,6 @@ def require_growable(lease: Lease) -> None:
     """Raises TrialNotExtended: what a trial costs is for the trial alone."""
     if lease.kind == Reservation.Kind.TRIAL:
         raise TrialNotExtended
-
-
-def priced(lease: Lease, period: Period) -> Quote:
-    """The whole price of the lease over a period, each part at the price of its hours."""
-    return lease_prices.quote(lease=lease, period=period)
 
 
 def longer(*, lease: Lease, end: datetime) -> Change:
@@ -106,8 +100,8 @@ def longer(*, lease: Lease, end: datetime) -> Change:
     require_growable(lease)
     period = Period.of(lease.period)
     return changes.longer(
-        before=priced(lease, period),
-        after=priced(lease, Period(period.start, end)),
+        before=lease_prices.quote(lease=lease, period=period),
+        after=lease_prices.quote(lease=lease, period=Period(period.start, end)),
         due_minor=lease.due_minor,
     )
 
@@ -122,10 +116,11 @@ def shorter(
 ) -> Change:
     """What an earlier end comes to; an end at the start leaves nothing of the lease."""
     period = Period.of(lease.period)
+    kept = Period(period.start, end) if end > period.start else None
     return changes.shorter(
         price=Price.agreed(lease),
-        before=priced(lease, period),
-        after=priced(lease, Period(period.start, end)) if end > period.start else None,
+        before=lease_prices.quote(lease=lease, period=period),
+        after=lease_prices.quote(lease=lease, period=kept) if kept else None,
         due_minor=lease.due_minor,
         deposit_left_minor=deposit_left_minor,
         refund_bps=refund_bps,
@@ -135,12 +130,12 @@ def shorter(
 
 def leaving_bps(*, lease: Lease, end: datetime, at: datetime) -> int:
     """The share of the rest that comes back, left at `end` with notice from `at` on."""
-    return changes.step(lease.terms.leaving, end - at) or 0
+    return money.step(lease.terms.leaving, end - at) or 0
 
 
 def withdrawal_bps(*, lease: Lease, end: datetime, at: datetime) -> int:
     """The compensation for a withdrawal with effect from `end`. Raises NoticeTooShort."""
-    bps = changes.step(lease.terms.withdrawal, end - at)
+    bps = money.step(lease.terms.withdrawal, end - at)
     if bps is None:
         steps = lease.terms.withdrawal
         raise NoticeTooShort(least_hours=steps[-1][0] if steps else None)

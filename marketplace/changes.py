@@ -7,9 +7,7 @@ that time; with a deposit, the deposit's part for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from marketplace import money
 from marketplace.money import NOTHING, Amounts, Price, Quote
@@ -26,11 +24,6 @@ class Change:
     share_bps: int = 0  # of what was paid for the time taken away, refunded
     kept: Amounts = NOTHING  # deposit → provider, fee, VAT
     compensation_minor: int = 0  # provider → wallet
-
-
-def step(schedule: Sequence[Sequence[int]], notice: timedelta) -> int | None:
-    """The basis points of the first step that is still as many hours away; None after the last."""
-    return next((bps for hours, bps in schedule if notice >= timedelta(hours=hours)), None)
 
 
 def longer(*, before: Quote, after: Quote, due_minor: int) -> Change:

@@ -13,8 +13,6 @@ from marketplace import discounts
 from marketplace.models import Lease, Listing
 from marketplace.money import Price
 
-RUNNING = (Lease.State.SCHEDULED, Lease.State.DELIVERING, Lease.State.ACTIVE)
-
 
 class LeaseTooLong(DomainError):
     """The lease's terms allow no lease of that length."""

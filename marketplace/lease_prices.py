@@ -12,13 +12,10 @@ from django.db import transaction
 from inventory import journal, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid
-from inventory.models import Pool
 from inventory.periods import Period, floor_hour
 from marketplace import money, policy
 from marketplace.models import Amendment, Lease, LeasePrice, PriceVersion
 from marketplace.money import Price, Quote
-
-RUNNING = (Lease.State.SCHEDULED, Lease.State.DELIVERING, Lease.State.ACTIVE)
 
 
 class InvalidPriceHour(Invalid):
@@ -60,7 +57,7 @@ def check(*, lease: Lease, price: PriceVersion, from_at: datetime, at: datetime)
     have been rated. Raises InvalidPriceHour, PriceAlreadyAgreed, PriceOfAnotherKind, BelowFloor,
     FloorCurrency, IllegalTransition where the lease is over.
     """
-    if lease.state not in RUNNING or lease.end_reason:
+    if not lease.is_running:
         raise transitions.IllegalTransition(f"{lease.public_id} is not running")
     period = Period.of(lease.period)
     if from_at != floor_hour(from_at) or from_at <= at or not period.start < from_at < period.end:
@@ -70,7 +67,7 @@ def check(*, lease: Lease, price: PriceVersion, from_at: datetime, at: datetime)
     agreed = lease.price
     if (price.currency, price.schedule) != (agreed.currency, agreed.schedule):
         raise PriceOfAnotherKind(currency=agreed.currency, schedule=agreed.schedule)
-    policy.check_floor(Price.of(price), Pool.objects.get(allocations=lease.allocation_id))
+    policy.check_floor(Price.of(price), lease.allocation.pool)
     if lease.prices.filter(from_at=from_at).exists():
         raise PriceAlreadyAgreed(from_at=from_at)
 
@@ -137,7 +134,7 @@ def quote(*, lease: Lease, period: Period, and_also: LeasePrice | None = None) -
     Charges of the fully delivered period add up to it. `and_also` is a price that the lease
     does not have yet. Raises AmountTooLarge.
     """
-    pool = Pool.objects.get(allocations=lease.allocation_id)
+    pool = lease.allocation.pool
     prices = sorted([*of(lease), *filter(None, [and_also])], key=lambda row: row.from_at)
     return money.add(
         [

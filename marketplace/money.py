@@ -384,15 +384,18 @@ def cancellation(
     The first step of the schedule that is still as many hours away counts; later than the
     last step nothing is given back.
     """
-    left = start - at
-    steps = (bps for hours, bps in schedule if left >= timedelta(hours=hours))
-    share_bps = next(steps, 0)
+    share_bps = step(schedule, start - at) or 0
     kept_minor = share(due_minor, WHOLE_BPS - share_bps)
     return Cancellation(
         share_bps=share_bps,
         refund_minor=due_minor - kept_minor,
         kept=split(price=price, gross_minor=kept_minor),
     )
+
+
+def step(schedule: Sequence[Sequence[int]], notice: timedelta) -> int | None:
+    """The basis points of the first step that is still as many hours away; None after the last."""
+    return next((bps for hours, bps in schedule if notice >= timedelta(hours=hours)), None)
 
 
 def pieces(*, price: Price, period: Period) -> Iterator[Period]:

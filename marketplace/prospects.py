@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from inventory.errors import Forbidden, Invalid
 from inventory.joined import Joined
 from inventory.models import Chip, Organisation, Pool
+from inventory.periods import Period
 from marketplace import approvals, discounts, money, policy
 from marketplace.models import Listing, PriceVersion, Reservation, TermsVersion
 from marketplace.money import Price, Quote
@@ -133,18 +134,7 @@ def _prospect(offer: OfferClaim, found: tuple[Any, ...], *, at: datetime, pay_by
     price, terms, listing, pool, chip, provider = found
     pool.chip, listing.pool, listing.provider = chip, pool, provider
     _check_terms(terms, offer)
-    discount_bps = discounts.share_off(
-        discounts.tiers(price.discounts),
-        hours=offer.period.seconds // 3600,
-        cards=offer.unit_count * pool.unit_cards,
-    )
-    quote = money.quote(
-        price=Price.of(price).less(discount_bps),
-        unit_cards=pool.unit_cards,
-        cards_per_node=pool.cards_per_node,
-        unit_count=offer.unit_count,
-        period=offer.period,
-    )
+    quote = quote_of(price, pool=pool, unit_count=offer.unit_count, period=offer.period)
     decide_by, members = deciding(listing, terms, quote, start=offer.period.start, at=at)
     return Prospect(
         offer=offer,
@@ -156,6 +146,25 @@ def _prospect(offer: OfferClaim, found: tuple[Any, ...], *, at: datetime, pay_by
         expires_at=_expires_at(offer, pool, decide_by or at, pay_by),
         decide_by=decide_by,
         approvals_needed=members,
+    )
+
+
+def quote_of(price: PriceVersion, *, pool: Pool, unit_count: int, period: Period) -> Quote:
+    """What so many units of the pool cost by what is asked, less what that price takes off.
+
+    Raises AmountTooLarge.
+    """
+    discount_bps = discounts.share_off(
+        discounts.tiers(price.discounts),
+        hours=period.seconds // 3600,
+        cards=unit_count * pool.unit_cards,
+    )
+    return money.quote(
+        price=Price.of(price).less(discount_bps),
+        unit_cards=pool.unit_cards,
+        cards_per_node=pool.cards_per_node,
+        unit_count=unit_count,
+        period=period,
     )
 
 

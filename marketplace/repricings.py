@@ -9,7 +9,7 @@ from typing import Any
 from inventory.actors import Actor
 from inventory.errors import Invalid
 from inventory.periods import Period
-from marketplace import amendments, changes, lease_prices, policy
+from marketplace import changes, lease_prices, policy
 from marketplace.changes import Change
 from marketplace.models import Amendment, Lease, LeasePrice, PriceVersion
 from marketplace.money_text import LARGEST_PRICE_MICRO
@@ -70,7 +70,7 @@ def asked(
     segment = LeasePrice(lease=lease, from_at=from_at, price=version, created_at=at)
     period = Period.of(lease.period)
     change = changes.repriced(
-        before=amendments.priced(lease, period),
+        before=lease_prices.quote(lease=lease, period=period),
         after=lease_prices.quote(lease=lease, period=period, and_also=segment),
         due_minor=lease.due_minor,
         deposit_left_minor=deposit_left_minor,
@@ -113,20 +113,11 @@ def write(
 
 
 def _version(before: PriceVersion, price: NewPrice, at: datetime) -> PriceVersion:
-    return PriceVersion(
+    taxed = before.tax_inclusive if price.tax_inclusive is None else price.tax_inclusive
+    return before.of_its_own(
         purpose=PriceVersion.Purpose.AGREED,
-        version=1,
-        currency=before.currency,
+        at=at,
         basis=price.basis,
         amount_micro=price.amount_micro,
-        tax_inclusive=(
-            before.tax_inclusive if price.tax_inclusive is None else price.tax_inclusive
-        ),
-        vat_code=before.vat_code,
-        vat_bps=before.vat_bps,
-        fee_bps=before.fee_bps,
-        schedule=before.schedule,
-        deposit_bps=before.deposit_bps,
-        billing_zone=before.billing_zone,
-        created_at=at,
+        tax_inclusive=taxed,
     )

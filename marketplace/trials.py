@@ -13,9 +13,9 @@ from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid
 from inventory.models import Allocation, Organisation
 from inventory.periods import HOUR, Period, floor_hour
-from marketplace import discounts, money, policy, prospects, reservations
+from marketplace import listings, policy, prospects, reservations
 from marketplace.models import Lease, Listing, PriceVersion, Reservation, TermsVersion
-from marketplace.money import Price, Quote
+from marketplace.money import Quote
 from marketplace.offers import OfferClaim
 from marketplace.prospects import Prospect
 
@@ -108,18 +108,12 @@ def prospect(
         raise TrialUsed
     pool, grid = listing.pool, terms.start_grid_seconds
     ready, opens = at + timedelta(seconds=pool.lead_seconds), listing.block.sellable.lower
-    start = start_at or _next_start(max(ready, opens), grid)
+    start = start_at or listings.grid_up(max(ready, opens), grid)
     if start < at or start.timestamp() % grid:
         raise Invalid("A trial starts in the future, on the listing's grid")
     period = Period(start, start + length * HOUR)
     price = _price(asked, terms, at)
-    quote = money.quote(
-        price=Price.of(price),
-        unit_cards=pool.unit_cards,
-        cards_per_node=pool.cards_per_node,
-        unit_count=units,
-        period=period,
-    )
+    quote = prospects.quote_of(price, pool=pool, unit_count=units, period=period)
     decide_by, members = prospects.deciding(listing, terms, quote, start=start, at=at)
     expires_at = policy.expires_at(decide_by or at, start=start, lead_seconds=pool.lead_seconds)
     return Prospect(
@@ -164,16 +158,9 @@ def conversion(*, trial: Lease, hours: int, from_at: datetime | None, at: dateti
     if not max(at, own.start) < seam <= own.end or (seam != own.end and seam != floor_hour(seam)):
         raise Invalid("A trial goes on from a full hour (UTC) to come, or from its end")
     prospects.check_hours(terms, hours)
-    period, pool = Period(seam, seam + hours * HOUR), trial.allocation.pool
-    discount_bps = discounts.share_off(
-        discounts.tiers(price.discounts), hours=hours, cards=trial.card_count
-    )
-    quote = money.quote(
-        price=Price.of(price).less(discount_bps),
-        unit_cards=pool.unit_cards,
-        cards_per_node=pool.cards_per_node,
-        unit_count=trial.unit_count,
-        period=period,
+    period = Period(seam, seam + hours * HOUR)
+    quote = prospects.quote_of(
+        price, pool=trial.allocation.pool, unit_count=trial.unit_count, period=period
     )
     return Conversion(trial=trial, price=price, terms=terms, period=period, quote=quote)
 
@@ -265,24 +252,11 @@ def _newest(listing: Listing) -> tuple[TermsVersion, PriceVersion]:
 
 def _price(asked: PriceVersion, terms: TermsVersion, at: datetime) -> PriceVersion:
     """The trial's own: in the basis, the currency and the taxes of what the listing asks."""
-    price = policy.trial_price(price=asked, terms=terms)
-    return PriceVersion.objects.create(
+    price = asked.of_its_own(
         purpose=PriceVersion.Purpose.TRIAL,
-        version=1,
-        currency=price.currency,
-        basis=price.basis,
-        amount_micro=price.amount_micro,
-        tax_inclusive=price.tax_inclusive,
-        vat_code=asked.vat_code,
-        vat_bps=price.vat_bps,
-        fee_bps=price.fee_bps,
+        at=at,
+        amount_micro=terms.trial_amount_micro,
         schedule=PriceVersion.Schedule.PREPAID,
-        deposit_bps=price.deposit_bps,
-        billing_zone=price.billing_zone,
-        created_at=at,
     )
-
-
-def _next_start(earliest: datetime, grid_seconds: int) -> datetime:
-    late = earliest.timestamp() % grid_seconds
-    return earliest + timedelta(seconds=grid_seconds - late if late else 0)
+    price.save(force_insert=True)
+    return price

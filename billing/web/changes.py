@@ -116,9 +116,9 @@ class ProposalForm(ConsoleForm):
 
 def possible(lease: Lease, visit: Visit) -> list[Possible]:
     """The changes whose pages the visitor's side may open while the lease runs."""
-    if not visit.actor.may("leases:write") or lease.state not in extensions.RUNNING:
+    if not visit.actor.may("leases:write") or not lease.is_running:
         return []
-    if lease.end_reason or visit.at >= lease.period.upper:
+    if visit.at >= lease.period.upper:
         return []
     started = lease.state != Lease.State.SCHEDULED or visit.at >= lease.period.lower
     first: list[Possible] = []

@@ -106,6 +106,7 @@ class Lease(models.Model):
         LEFT_EARLY = "left_early", _("left early by the tenant")
         WITHDRAWN_BY_PROVIDER = "withdrawn_by_provider", _("withdrawn by the provider")
 
+    RUNNING: ClassVar = (State.SCHEDULED, State.DELIVERING, State.ACTIVE)
     LIFECYCLE: ClassVar = Lifecycle(
         {
             State.SCHEDULED: [State.DELIVERING, State.CANCELLED],
@@ -195,6 +196,11 @@ class Lease(models.Model):
 
     def __str__(self) -> str:
         return self.public_id
+
+    @property
+    def is_running(self) -> bool:
+        """It goes on to its end as things stand: not over, and no end ordered."""
+        return not self.end_reason and self.state in self.RUNNING
 
 
 class LeasePrice(models.Model):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
 from django.db.models import F, Q
@@ -13,6 +13,8 @@ from inventory.lifecycle import Lifecycle, append_only, enforced
 from inventory.models import Block, Organisation, Pool
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from inventory.actors import Actor
 
 
@@ -147,6 +149,16 @@ class PriceVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.public_id} (version {self.version})"
+
+    def of_its_own(self, *, purpose: str, at: datetime, **changes: Any) -> PriceVersion:
+        """A price of no listing, as this one is but for the changes and without its discounts.
+        Not saved."""
+        kept = (
+            "currency", "basis", "amount_micro", "tax_inclusive", "vat_code", "vat_bps", "fee_bps",
+            "schedule", "deposit_bps", "billing_zone",
+        )  # fmt: skip
+        asked = {name: getattr(self, name) for name in kept} | changes
+        return PriceVersion(purpose=purpose, version=1, created_at=at, **asked)
 
 
 class TermsVersion(models.Model):
