@@ -17,8 +17,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from billing.bench import floor, world
+from billing.bench.buyers import Buyer
 from billing.bench.floor import Writes
-from billing.bench.world import Buyer, Good, Scene
+from billing.bench.world import Good, Scene
 
 
 class HttpClient:

@@ -15,12 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from billing.bench import direct, floor, processes, world
+from billing.bench.buyers import Buyer
 from billing.bench.clients import Holder, HttpClient, InProcess
 from billing.bench.floor import Writes
 from billing.bench.measure import Load, Operation, Row, percentile, ratio, run_clients
 from billing.bench.server import Server, serving
 from billing.bench.views import TABLE as BARE_TABLE
-from billing.bench.world import Buyer, Scene
+from billing.bench.world import Scene
 from billing.nation import NATION, Plan
 
 WARM_UP_SECONDS = 2.0

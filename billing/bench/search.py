@@ -20,11 +20,12 @@ import numpy as np
 from django.conf import settings
 
 from billing.bench import direct, pgbench, processes, world
+from billing.bench.buyers import Buyer
 from billing.bench.clients import HttpClient
 from billing.bench.holds import Measured, measured
 from billing.bench.measure import Row, percentile, ratio
 from billing.bench.server import Server, serving
-from billing.bench.world import Buyer, Scene
+from billing.bench.world import Scene
 from billing.nation import NATION, Plan
 from inventory.actors import Actor
 from inventory.capacity import release

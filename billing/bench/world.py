@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from django.db import transaction
-
-from billing import nation, payments
+from billing import nation
+from billing.bench import buyers
+from billing.bench.buyers import Buyer
 from billing.demo.people import SEED
 from billing.nation.plan import OWN_NAMES, Plan
-from inventory import capacity, chips, keys, organisations, pools
-from inventory.models import Membership, Organisation, User
+from inventory import capacity, chips, pools
+from inventory.models import Organisation
 from inventory.periods import Period, ceil_hour
 from inventory.pools import NodeRow
 from marketplace import listings
@@ -23,7 +22,6 @@ from marketplace.offers import tokens
 from marketplace.offers.tokens import OfferClaim
 
 NODES = 1_000  # a pool of the small world; more than clients could hold at once
-WALLET_MINOR = 10**14
 CHIP = "h100-80g"
 MOST_UNITS = 8  # of one hold
 DAYS_AHEAD = 150
@@ -58,14 +56,6 @@ class Good:
 
 
 @dataclass(frozen=True, slots=True)
-class Buyer:
-    """A tenant with a full wallet, and its key."""
-
-    organisation_pk: int
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
 class Scene:
     """What the clients need to know. The largest pool's good comes first."""
 
@@ -78,7 +68,7 @@ def small(*, pool_count: int, buyer_count: int, at: datetime) -> Scene:
     chips.load_catalogue()
     name = "国测供给900号"
     if not Organisation.objects.filter(name=name).exists():
-        provider = _organisation(name, at, is_provider=True)
+        provider = buyers.organisation(name, at, SEED, is_provider=True)
         opens = ceil_hour(at)
         for number in range(pool_count):
             _pool(f"S{number:03d}", provider, opens, at)
@@ -103,7 +93,10 @@ def _scene(*, provider_name: str, buyer_count: int, at: datetime) -> Scene:
         .prefetch_related("prices", "terms")
         .order_by("-block__unit_count", "pk")
     ]
-    return Scene([_buyer(number, at) for number in range(1, buyer_count + 1)], goods)
+    return Scene(
+        [buyers.buyer(f"国测压测{number:03d}号", at, SEED) for number in range(1, buyer_count + 1)],
+        goods,
+    )
 
 
 def _good(row: Listing, at: datetime) -> Good:
@@ -121,47 +114,6 @@ def _good(row: Listing, at: datetime) -> Good:
         first=first,
         choices=max(1, int((last - first) / timedelta(hours=1))),
     )
-
-
-def _organisation(name: str, at: datetime, **kinds: Any) -> Organisation:
-    row = organisations.register(name=name, at=at, actor=SEED, **kinds)
-    return organisations.decide(organisation_id=row.pk, verified=True, at=at, actor=SEED)
-
-
-def _buyer(number: int, at: datetime) -> Buyer:
-    name = f"国测压测{number:03d}号"
-    with transaction.atomic():
-        tenant = Organisation.objects.filter(name=name).first()
-        if tenant is None:
-            tenant = _organisation(name, at, is_tenant=True)
-            _fill(tenant, at)
-        _, key = keys.issue(
-            organisation_id=tenant.pk,
-            name="bench",
-            scopes=organisations.ROLE_SCOPES[Membership.Role.OWNER],
-            at=at,
-            actor=SEED,
-        )
-    return Buyer(tenant.pk, key)
-
-
-def _fill(tenant: Organisation, at: datetime) -> None:
-    recorder, approver = (
-        User.objects.filter(email=email).first() or User.objects.create_user(email, None)
-        for email in ("recorder@bench.example", "approver@bench.example")
-    )
-    receipt = payments.record_receipt(
-        tenant_id=tenant.pk,
-        bank_reference=f"BENCH {tenant.pk}",
-        payer_name=tenant.name,
-        amount_minor=WALLET_MINOR,
-        currency="CNY",
-        received_date=at.date(),
-        at=at,
-        actor=SEED,
-        user=recorder,
-    )
-    payments.approve_receipt(receipt_public_id=receipt.public_id, at=at, actor=SEED, user=approver)
 
 
 def _pool(name: str, provider: Organisation, opens: datetime, at: datetime) -> None:

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 
-from billing import payments
-from inventory import actors, capacity, chips, keys, organisations, pools
+from billing.bench import buyers
+from inventory import actors, capacity, chips, pools
 from inventory.identifiers import new
-from inventory.models import Chip, Membership, Organisation, User
+from inventory.models import Chip
 from inventory.periods import Period, ceil_hour
 from inventory.pools import NodeRow
 from inventory.replay.play import CHIP
@@ -28,7 +27,6 @@ from marketplace.asking import PriceInput, TermsInput
 ACTOR = actors.system("replay")
 AHEAD = timedelta(days=2)
 PRICE = PriceInput(basis="card_hour", amount_micro=6_800_000)
-WALLET_MINOR = 10**14
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ def build(
     shift = ceil_hour(at) + AHEAD - sellable.start
     region = f"Replay {new('ctr')[-12:]}"
     with transaction.atomic():
-        provider = _organisation(f"{region} provider", at, is_provider=True)
+        provider = buyers.organisation(f"{region} provider", at, ACTOR, is_provider=True)
         centre = pools.create_centre(
             provider_id=provider.pk, name=region, region=region, owner_kind="cloud",
             at=at, actor=ACTOR,
@@ -83,39 +81,5 @@ def build(
             for line, count in sorted(nodes.items())
         }
         tenants = sorted({demand.tenant for demand in demands})
-        held = {name: _key(f"{region} {name}", at) for name in tenants}
+        held = {name: buyers.buyer(f"{region} {name}"[:200], at, ACTOR).key for name in tenants}
     return Market(region, shift, on_sale, held, pool.pk)
-
-
-def _organisation(name: str, at: datetime, **kinds: Any) -> Organisation:
-    row = organisations.register(name=name[:200], at=at, actor=ACTOR, **kinds)
-    return organisations.decide(organisation_id=row.pk, verified=True, at=at, actor=ACTOR)
-
-
-def _key(name: str, at: datetime) -> str:
-    """The key of a new tenant with a full wallet."""
-    tenant = _organisation(name, at, is_tenant=True)
-    recorder, approver = (
-        User.objects.filter(email=email).first() or User.objects.create_user(email, None)
-        for email in ("recorder@replay.example", "approver@replay.example")
-    )
-    receipt = payments.record_receipt(
-        tenant_id=tenant.pk,
-        bank_reference=f"REPLAY {tenant.pk}",
-        payer_name=tenant.name,
-        amount_minor=WALLET_MINOR,
-        currency="CNY",
-        received_date=at.date(),
-        at=at,
-        actor=ACTOR,
-        user=recorder,
-    )
-    payments.approve_receipt(receipt_public_id=receipt.public_id, at=at, actor=ACTOR, user=approver)
-    _, key = keys.issue(
-        organisation_id=tenant.pk,
-        name="replay",
-        scopes=organisations.ROLE_SCOPES[Membership.Role.OWNER],
-        at=at,
-        actor=ACTOR,
-    )
-    return key

@@ -67,15 +67,20 @@ def hold(request: ConsoleRequest) -> HttpResponse:
             refused=said.append,
         )
         if made is not None:
-            messages.success(
-                request,
-                _("Held. The provider decides; you confirm after its approval.")
-                if made.decide_by
-                else _("Held. Confirm before the time is up."),
-            )
-            return redirect("rented")
+            return after_hold(request, made)
     context = {"back": "search", "instead": _instead(said)}
     return render(request, "console/hold_refused.html", context, form=form)
+
+
+def after_hold(request: ConsoleRequest, made: Reservation) -> HttpResponse:
+    """What happens next is said on the list of holds."""
+    messages.success(
+        request,
+        _("Held. The provider decides; you confirm after its approval.")
+        if made.decide_by
+        else _("Held. Confirm before the time is up."),
+    )
+    return redirect("rented")
 
 
 def _instead(said: list[DomainError]) -> list[tuple[dict[str, Any], Listing]]:

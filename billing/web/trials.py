@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing import trials as verbs
+from billing.web.checkout import after_hold
 from inventory.actors import Actor
 from marketplace import policy, trials
 from marketplace.asking import FIVE_YEARS_HOURS
@@ -85,13 +86,7 @@ def start(request: ConsoleRequest, listing_id: str) -> HttpResponse:
             ),
         )
         if made is not None:
-            messages.success(
-                request,
-                _("Held. The provider decides; you confirm after its approval.")
-                if made.decide_by
-                else _("Held. Confirm before the time is up."),
-            )
-            return redirect("rented")
+            return after_hold(request, made)
     open_to = trials.open_to(tenant_id=visit.organisation.pk, terms=[terms])
     context = {
         "pool": listing.pool,
