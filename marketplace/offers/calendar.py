@@ -112,16 +112,12 @@ def calendar(*, request: OfferRequest, actor: Actor, at: datetime) -> Calendar:
     opens = np.flatnonzero(np.diff(row, prepend=-1))
     starts[row[opens]] = first[opens]
     screening.without_a_start(found, wanted, starts, at)
-    grid = goods.grid if wanted.grid == 1 else np.lcm(goods.grid, wanted.grid)
-    windows = _Windows(row, first, last, grid[row])
+    windows = _Windows(row, first, last, map_.grid(wanted)[row])
     reasons = found.reasons()
     return Calendar(
         listings=_listings(map_, request.limit, windows, starts, wanted, off, least),
         days=_days(map_, windows, least),
-        rejections=tuple(
-            Rejection(code, count, reasons.nearest.get(code))
-            for code, count in reasons.counts.most_common()
-        ),
+        rejections=reasons.rejections,
         match_count=len(goods.stalls) - reasons.counts.total(),
     )
 

@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 
 from marketplace import policy
-from marketplace.offers.model import CODES, Code, OfferRequest
+from marketplace.offers.model import CODES, Code, OfferRequest, Rejection
 from marketplace.search_map import HOUR, NO_START, UNKNOWN, Ask, Goods, Ints, Mask, SearchMap
 from marketplace.search_map import micros as micros_of
 
@@ -22,6 +22,14 @@ class Reasons:
 
     counts: Counter[Code] = field(default_factory=Counter)
     nearest: dict[Code, int] = field(default_factory=dict)
+
+    @property
+    def rejections(self) -> tuple[Rejection, ...]:
+        """As they are answered, the most frequent first."""
+        return tuple(
+            Rejection(code, count, self.nearest.get(code))
+            for code, count in self.counts.most_common()
+        )
 
 
 class Screen:
@@ -133,7 +141,7 @@ def without_a_start(found: Screen, wanted: Ask, starts: Ints, at: datetime) -> N
     short = micros_of(request.latest_end) - wanted.earliest < wanted.shortest
     start = np.maximum(goods.sell_start, wanted.earliest)
     end = np.minimum(goods.sell_end, wanted.latest_end)
-    grid = goods.grid if wanted.grid == 1 else np.lcm(goods.grid, wanted.grid)
+    grid = found.map.grid(wanted)
     found.exclude("window_over", none & over)
     found.exclude("window_too_short", none & short)
     found.exclude("too_many_units", none & (wanted.units > goods.units), goods.units)

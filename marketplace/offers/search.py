@@ -18,7 +18,6 @@ from marketplace.offers.model import (
     Offer,
     OfferRequest,
     OfferResults,
-    Rejection,
 )
 from marketplace.offers.tokens import OfferClaim
 from marketplace.search_map import SearchMap
@@ -45,10 +44,7 @@ def search(*, request: OfferRequest, actor: Actor, at: datetime) -> OfferResults
     lapsed = _lapsed_count(actor, at) if found.best or near else 0
     return OfferResults(
         offers=tuple(drafting.draft(each, map_, lapsed, at) for each in found.best),
-        rejections=tuple(
-            Rejection(code, count, found.reasons.nearest.get(code))
-            for code, count in found.reasons.counts.most_common()
-        ),
+        rejections=found.reasons.rejections,
         alternatives=tuple(
             Alternative(changed, drafting.draft(each, map_, lapsed, at)) for changed, each in near
         ),

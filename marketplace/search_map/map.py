@@ -147,7 +147,7 @@ class SearchMap:
         """Every stretch of possible starts for deals of the shortest length: stall, first and
         last start, both on the grid; in order of stall and first start."""
         row, low, high, _ = self._openings(ask)
-        grid = self._grid(ask)[row]
+        grid = self.grid(ask)[row]
         return row, low, (high - ask.shortest[row]) // grid * grid
 
     def most_units(self, ask: Ask) -> Ints:
@@ -172,7 +172,7 @@ class SearchMap:
     def _openings(self, ask: Ask) -> tuple[Ints, Ints, Ints, Ints]:
         """Stretches in which a deal fits: stall, first start, last end, hours of the longest."""
         row, start, end = self._free_runs(ask.units)
-        goods, grid = self.goods, self._grid(ask)[row]
+        goods, grid = self.goods, self.grid(ask)[row]
         low = np.maximum(start, ask.not_before) + goods.lead[row]
         low = np.maximum(low, np.maximum(goods.sell_start[row], ask.earliest))
         low = -(-low // grid) * grid  # up to the grid
@@ -184,7 +184,8 @@ class SearchMap:
         hours = shortest + (hours - shortest) // step * step
         return row[fits], low[fits], high[fits], hours[fits]
 
-    def _grid(self, ask: Ask) -> Ints:
+    def grid(self, ask: Ask) -> Ints:
+        """By stall, what starts lie on: its own grid, and the one asked for."""
         return self.goods.grid if ask.grid == 1 else np.lcm(self.goods.grid, ask.grid)
 
     def _free_runs(self, units: Ints) -> tuple[Ints, Ints, Ints]:
