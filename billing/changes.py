@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.conf import settings
 
-from billing import closing, draws, ledger, payments
+from billing import chart, closing, draws, ledger, payments
 from billing.ledger import Entry, Kind
 from billing.models import Charge, LeaseTally
 from inventory import capacity
@@ -108,12 +108,12 @@ def move(
     change = amendment.change
     left = ledger.lock(sorted(draws.accounts(lease.tenant, lease.provider, lease.currency)))
     if change.pay_minor:
-        owed = ledger.receivable(lease.tenant, lease.currency)
+        owed = chart.receivable(lease.tenant, lease.currency)
         if left[owed]:
             raise payments.DebtOpen(owed_minor=left[owed], currency=lease.currency)
         _book(_kind(amendment, Kind.DEAL_EXTENDED), _paid(lease, change), amendment, at, actor)
     if change.compensation_minor:
-        earned = left[ledger.provider_accrued(lease.provider, lease.currency)]
+        earned = left[chart.provider_accrued(lease.provider, lease.currency)]
         missing = change.compensation_minor - earned - settings.PROVIDER_DEBT_MINOR
         if missing > 0:
             raise CompensationUncovered(missing_minor=missing, currency=lease.currency)
@@ -201,22 +201,22 @@ def _book(
 
 def _paid(lease: Lease, change: Change) -> list[Entry]:
     return [
-        (ledger.wallet(lease.tenant, lease.currency), change.pay_minor),
-        (ledger.deposit(lease.tenant, lease.currency), -change.pay_minor),
+        (chart.wallet(lease.tenant, lease.currency), change.pay_minor),
+        (chart.deposit(lease.tenant, lease.currency), -change.pay_minor),
     ]
 
 
 def _returned(lease: Lease, change: Change) -> list[Entry]:
     tenant, currency, kept = lease.tenant, lease.currency, change.kept
     return [
-        (ledger.deposit(tenant, currency), change.refund_minor + kept.gross_minor),
-        (ledger.wallet(tenant, currency), -change.refund_minor - change.compensation_minor),
+        (chart.deposit(tenant, currency), change.refund_minor + kept.gross_minor),
+        (chart.wallet(tenant, currency), -change.refund_minor - change.compensation_minor),
         (
-            ledger.provider_accrued(lease.provider, currency),
+            chart.provider_accrued(lease.provider, currency),
             change.compensation_minor - kept.provider_minor,
         ),
-        (ledger.fee(currency), -kept.fee_minor),
-        (ledger.vat(currency), -kept.vat_minor),
+        (chart.fee(currency), -kept.fee_minor),
+        (chart.vat(currency), -kept.vat_minor),
     ]
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from billing import changes, closing, ledger, payments
+from billing import changes, chart, closing, ledger, payments
 from billing.ledger import Kind
 from billing.models import Charge, LeaseTally
 from billing.payments import DebtOpen
@@ -302,8 +302,8 @@ def require_tradable(listing: Listing, tenant: Organisation) -> None:
 
 def lock_purse(tenant: Organisation, currency: str) -> None:
     """The balances that funding a deal touches are locked. Raises DebtOpen."""
-    owed = ledger.receivable(tenant, currency)
-    wallet, deposit = ledger.wallet(tenant, currency), ledger.deposit(tenant, currency)
+    owed = chart.receivable(tenant, currency)
+    wallet, deposit = chart.wallet(tenant, currency), chart.deposit(tenant, currency)
     if debt_minor := ledger.lock([wallet, deposit, owed])[owed]:
         raise DebtOpen(owed_minor=debt_minor, currency=currency)
 
@@ -323,8 +323,8 @@ def fund(
             kind=Kind.DEAL_FUNDED,
             key=f"deal:{public_id}:funded",
             entries=[
-                (ledger.wallet(tenant, currency), due_minor),
-                (ledger.deposit(tenant, currency), -due_minor),
+                (chart.wallet(tenant, currency), due_minor),
+                (chart.deposit(tenant, currency), -due_minor),
             ],
             at=at,
             actor=actor,
@@ -345,7 +345,7 @@ def keep_aside(
     if deposit_minor:
         ledger.place_hold(
             key=_hold_key(public_id),
-            account=ledger.wallet(tenant, currency),
+            account=chart.wallet(tenant, currency),
             amount_minor=deposit_minor,
             expires_at=expires_at,
             at=at,
@@ -394,11 +394,11 @@ def _settle_cancelled(
     """Deposit → wallet and, for the kept share, → provider, fee, VAT; the deposit is spent."""
     tenant, currency, kept = lease.tenant, lease.currency, quote.kept
     entries = [
-        (ledger.deposit(tenant, currency), tally.deposit_left_minor),
-        (ledger.wallet(tenant, currency), -quote.refund_minor),
-        (ledger.provider_accrued(lease.provider, currency), -kept.provider_minor),
-        (ledger.fee(currency), -kept.fee_minor),
-        (ledger.vat(currency), -kept.vat_minor),
+        (chart.deposit(tenant, currency), tally.deposit_left_minor),
+        (chart.wallet(tenant, currency), -quote.refund_minor),
+        (chart.provider_accrued(lease.provider, currency), -kept.provider_minor),
+        (chart.fee(currency), -kept.fee_minor),
+        (chart.vat(currency), -kept.vat_minor),
     ]
     booked = [entry for entry in entries if entry[1]]
     transaction_id = None

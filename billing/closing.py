@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from billing import ledger, payments
+from billing import chart, ledger, payments
 from billing.ledger import Kind
 from billing.models import Charge, LeaseTally, PriceTally
 from inventory import actors, journal
@@ -118,8 +118,8 @@ def mark_closed(
 def _give_back(lease: Lease, amount_minor: int, at: datetime) -> None:
     """Deposit → wallet; what the tenant owes is paid from it first."""
     tenant, currency = lease.tenant, lease.currency
-    deposit, wallet = ledger.deposit(tenant, currency), ledger.wallet(tenant, currency)
-    ledger.lock([deposit, wallet, ledger.receivable(tenant, currency)])
+    deposit, wallet = chart.deposit(tenant, currency), chart.wallet(tenant, currency)
+    ledger.lock([deposit, wallet, chart.receivable(tenant, currency)])
     ledger.post(
         kind=Kind.DEAL_CLOSED,
         key=f"lease:{lease.public_id}:closed",

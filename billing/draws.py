@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from billing import ledger
+from billing import chart, ledger
 from billing.models import LeaseTally
 from inventory.models import Organisation
 from marketplace.models import Lease, PriceVersion
@@ -23,14 +23,14 @@ class Draw:
 def accounts(tenant: Organisation, provider: Organisation, currency: str) -> set[str]:
     """Every account that charging a lease of theirs can touch."""
     return {
-        ledger.wallet(tenant, currency),
-        ledger.deposit(tenant, currency),
-        ledger.receivable(tenant, currency),
-        ledger.provider_accrued(provider, currency),
+        chart.wallet(tenant, currency),
+        chart.deposit(tenant, currency),
+        chart.receivable(tenant, currency),
+        chart.provider_accrued(provider, currency),
         # Not guarded, but opened with the others: an account opened while balances are locked
         # could wait for somebody who waits for these.
-        ledger.fee(currency),
-        ledger.vat(currency),
+        chart.fee(currency),
+        chart.vat(currency),
     }
 
 
@@ -54,13 +54,13 @@ class Purses:
         else:
             draw = self._take(lease, tally, gross_minor)
         tally.deposit_left_minor -= draw.deposit_minor
-        self.left[ledger.wallet(lease.tenant, lease.currency)] -= draw.wallet_minor
-        self.left[ledger.receivable(lease.tenant, lease.currency)] += draw.receivable_minor
+        self.left[chart.wallet(lease.tenant, lease.currency)] -= draw.wallet_minor
+        self.left[chart.receivable(lease.tenant, lease.currency)] += draw.receivable_minor
         return draw
 
     def _take(self, lease: Lease, tally: LeaseTally, amount: int) -> Draw:
         """Prepaid from the deposit, hourly from the wallet; then the other; then it is owed."""
-        wallet_left = max(0, self.left[ledger.wallet(lease.tenant, lease.currency)])
+        wallet_left = max(0, self.left[chart.wallet(lease.tenant, lease.currency)])
         if _is_prepaid(lease):
             deposit = min(amount, tally.deposit_left_minor)
             wallet = min(amount - deposit, wallet_left)
@@ -71,7 +71,7 @@ class Purses:
 
     def _give_back(self, lease: Lease, amount: int) -> Draw:
         """What the tenant owes shrinks first; a prepaid lease's deposit grows until it closes."""
-        owed = self.left[ledger.receivable(lease.tenant, lease.currency)]
+        owed = self.left[chart.receivable(lease.tenant, lease.currency)]
         receivable = min(amount, max(0, owed))
         rest = amount - receivable
         if _is_prepaid(lease) and lease.closed_at is None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import DatabaseError, connection, transaction
 
+from billing import chart
 from billing.models import LedgerTransaction
 from inventory import journal
 from inventory.actors import Actor
@@ -99,44 +100,6 @@ class Posting:
     effective_at: datetime
     reason: str = ""
     external_reference: str = ""
-
-
-def wallet(organisation: Organisation, currency: str) -> str:
-    return f"liability:wallet:{organisation.public_id}:{currency}"
-
-
-def deposit(organisation: Organisation, currency: str) -> str:
-    """What the tenant paid ahead for its leases."""
-    return f"liability:deposit:{organisation.public_id}:{currency}"
-
-
-def receivable(organisation: Organisation, currency: str) -> str:
-    """What the tenant owes because its wallet could not pay."""
-    return f"asset:tenant_receivable:{organisation.public_id}:{currency}"
-
-
-def provider_accrued(organisation: Organisation, currency: str) -> str:
-    return f"liability:provider_accrued:{organisation.public_id}:{currency}"
-
-
-def provider_settling(organisation: Organisation, currency: str) -> str:
-    return f"liability:provider_settling:{organisation.public_id}:{currency}"
-
-
-def bank(currency: str) -> str:
-    return f"asset:bank:{currency}"
-
-
-def unmatched_receipts(currency: str) -> str:
-    return f"liability:unmatched_receipts:{currency}"
-
-
-def vat(currency: str) -> str:
-    return f"liability:vat:{currency}"
-
-
-def fee(currency: str) -> str:
-    return f"revenue:fee:{currency}"
 
 
 def post(
@@ -259,7 +222,9 @@ def set_credit_limit(
     """
     _check_amount(limit_minor)
     with transaction.atomic():
-        _call("SELECT ledger_set_floor(%s, %s)", [wallet(organisation, currency), limit_minor])
+        _call(
+            "SELECT ledger_set_floor(%s, %s)", [chart.wallet(organisation, currency), limit_minor]
+        )
         journal.record(
             event="wallet.credit_limit_set",
             object_id=organisation.public_id,

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from billing import ledger
+from billing import chart, ledger
 from billing.ledger import Kind
 from billing.models import BankReceipt
 from inventory import identifiers, journal, transitions
@@ -91,8 +91,8 @@ def record_receipt(
             kind=Kind.BANK_RECEIPT_RECORDED,
             key=f"receipt:{receipt.public_id}:recorded",
             entries=[
-                (ledger.bank(currency), amount_minor),
-                (ledger.unmatched_receipts(currency), -amount_minor),
+                (chart.bank(currency), amount_minor),
+                (chart.unmatched_receipts(currency), -amount_minor),
             ],
             at=at,
             actor=actor,
@@ -131,13 +131,13 @@ def approve_receipt(
         receipt = _lock(receipt_public_id)
         _decide(receipt, to=State.APPROVED, user=user, at=at, actor=actor, reason="")
         tenant, currency = receipt.tenant, receipt.currency
-        wallet, owed = ledger.wallet(tenant, currency), ledger.receivable(tenant, currency)
-        ledger.lock([wallet, owed, ledger.unmatched_receipts(currency)])
+        wallet, owed = chart.wallet(tenant, currency), chart.receivable(tenant, currency)
+        ledger.lock([wallet, owed, chart.unmatched_receipts(currency)])
         ledger.post(
             kind=Kind.BANK_RECEIPT_APPROVED,
             key=f"receipt:{receipt.public_id}:approved",
             entries=[
-                (ledger.unmatched_receipts(currency), receipt.amount_minor),
+                (chart.unmatched_receipts(currency), receipt.amount_minor),
                 (wallet, -receipt.amount_minor),
             ],
             at=at,
@@ -171,8 +171,8 @@ def reject_receipt(
             kind=Kind.BANK_RECEIPT_REJECTED,
             key=f"receipt:{receipt.public_id}:rejected",
             entries=[
-                (ledger.unmatched_receipts(receipt.currency), receipt.amount_minor),
-                (ledger.bank(receipt.currency), -receipt.amount_minor),
+                (chart.unmatched_receipts(receipt.currency), receipt.amount_minor),
+                (chart.bank(receipt.currency), -receipt.amount_minor),
             ],
             at=at,
             actor=actor,
@@ -196,7 +196,7 @@ def clear_receivable(
     Never more than `up_to_minor`, so that a credit limit is not spent on it. Idempotent by
     `cause`. Locks the wallet and the receivable.
     """
-    wallet, owed = ledger.wallet(tenant, currency), ledger.receivable(tenant, currency)
+    wallet, owed = chart.wallet(tenant, currency), chart.receivable(tenant, currency)
     cleared = min(up_to_minor, ledger.lock([wallet, owed])[owed])
     if cleared <= 0:
         return 0

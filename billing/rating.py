@@ -20,7 +20,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from billing import ledger
+from billing import chart, ledger
 from billing.draws import Purses
 from billing.ledger import Posting
 from billing.models import Charge, LeaseTally, LedgerTransaction, PriceTally
@@ -326,12 +326,12 @@ def _entries(group: Sequence[Charge], leases: dict[int, Lease]) -> list[ledger.E
     totals: dict[str, int] = defaultdict(int)
     for charge in group:
         lease, currency = leases[charge.lease_id], charge.currency
-        totals[ledger.deposit(lease.tenant, currency)] += charge.deposit_minor
-        totals[ledger.wallet(lease.tenant, currency)] += charge.wallet_minor
-        totals[ledger.receivable(lease.tenant, currency)] += charge.receivable_minor
-        totals[ledger.provider_accrued(lease.provider, currency)] -= charge.provider_minor
-        totals[ledger.fee(currency)] -= charge.fee_minor
-        totals[ledger.vat(currency)] -= charge.vat_minor
+        totals[chart.deposit(lease.tenant, currency)] += charge.deposit_minor
+        totals[chart.wallet(lease.tenant, currency)] += charge.wallet_minor
+        totals[chart.receivable(lease.tenant, currency)] += charge.receivable_minor
+        totals[chart.provider_accrued(lease.provider, currency)] -= charge.provider_minor
+        totals[chart.fee(currency)] -= charge.fee_minor
+        totals[chart.vat(currency)] -= charge.vat_minor
     return [(code, amount) for code, amount in totals.items() if amount]
 
 

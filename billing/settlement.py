@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 
-from billing import ledger
+from billing import chart, ledger
 from billing.ledger import Kind
 from billing.models import Charge, Settlement
 from inventory import actors, journal
@@ -105,8 +105,8 @@ def settle(
         if known is not None:
             return known
         policy.require_verified(provider)
-        accrued = ledger.provider_accrued(provider, currency)
-        settling = ledger.provider_settling(provider, currency)
+        accrued = chart.provider_accrued(provider, currency)
+        settling = chart.provider_settling(provider, currency)
         # From here on no charge of this provider is in the middle of being booked.
         ledger.lock([accrued, settling])
         row = _sum(provider_id, currency, period)

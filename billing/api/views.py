@@ -10,7 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import ledger, payments
+from billing import chart, ledger, payments
 from billing.api import serializers as shapes
 from billing.models import BankReceipt, Charge, LedgerEntry
 from inventory.api.requests import actor_of, body, find, instant_of, nothing, organisation_of, query
@@ -117,7 +117,7 @@ class WalletTransactions(Resource):
             if name in ("currency", "organisation")
         }
         owner = owner_of(self.request, given)
-        code = ledger.wallet(owner, given.get("currency", "CNY"))
+        code = chart.wallet(owner, given.get("currency", "CNY"))
         return LedgerEntry.objects.filter(account__code=code).select_related("transaction")
 
     @extend_schema(operation_id="list_wallet_transactions", parameters=[shapes.WalletQuery])

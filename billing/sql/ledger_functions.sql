@@ -8,7 +8,7 @@
 
 -- What an account is, by its code: kind:purpose[:organisation]:currency. A guarded account
 -- never falls below its floor; one without a balance row is never locked (fee, bank, VAT).
-CREATE FUNCTION ledger_open(p_code text) RETURNS bigint
+CREATE OR REPLACE FUNCTION ledger_open(p_code text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     v_id bigint;
@@ -25,14 +25,30 @@ BEGIN
     END IF;
     SELECT c.owned, c.guarded INTO v_owned, v_guarded FROM (VALUES
         ('liability:wallet', true, true),
-        ('liability:deposit', true, true),
-        ('asset:tenant_receivable', true, true),
-        ('liability:provider_accrued', true, false),
-        ('liability:provider_settling', true, true),
+        ('liability:deposit', true, true),              -- paid ahead for leases
+        ('liability:security', true, true),             -- 押金, kept to the end of a lease
+        ('asset:tenant_arrears', true, true),           -- used, and not due yet by its terms
+        ('asset:tenant_receivable', true, true),        -- due, and not paid
+        ('liability:provider_accrued', true, false),    -- earned, not settled; negative is carried
+        ('liability:provider_settling', true, true),    -- settled, waits for its payout
+        ('liability:provider_reserve', true, true),     -- kept back of settlements for a while
+        ('asset:provider_receivable', true, true),      -- a negative net nobody carries any more
         ('asset:bank', false, NULL),
+        ('asset:stripe', false, NULL),
+        ('asset:dispute_receivable', false, NULL),      -- what Stripe took, until it is decided
+        ('asset:fx', false, NULL),                      -- one leg here, one in another currency
+        ('asset:input_vat', false, NULL),
         ('liability:unmatched_receipts', false, NULL),
         ('liability:vat', false, NULL),
-        ('revenue:fee', false, NULL)
+        ('equity:adjustment', false, NULL),             -- what an accountant had to correct
+        ('revenue:fee', false, NULL),
+        ('revenue:sales', false, NULL),                 -- resale: the whole net price
+        ('revenue:forfeit', false, NULL),
+        ('expense:cost_of_sales', false, NULL),         -- resale: the provider's share
+        ('expense:psp_fee', false, NULL),
+        ('expense:bank_fee', false, NULL),
+        ('expense:sla_credit', false, NULL),
+        ('expense:bad_debt', false, NULL)
     ) AS c (name, owned, guarded) WHERE c.name = v_name;
     IF NOT FOUND OR v_currency !~ '^[A-Z]{3}$'
         OR array_length(v_parts, 1) <> (CASE WHEN v_owned THEN 4 ELSE 3 END)
@@ -63,7 +79,7 @@ BEGIN
 END $$;
 
 -- Opens the accounts where needed and locks their balances, in the order of account_id.
-CREATE FUNCTION ledger_lock(p_codes text[])
+CREATE OR REPLACE FUNCTION ledger_lock(p_codes text[])
     RETURNS TABLE (code text, account_id bigint, posted bigint, held bigint, floor_minor bigint)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -86,7 +102,7 @@ END $$;
 
 -- One transaction, entries and balances in one call. Returns its id; the same key with the
 -- same content returns the id of the first. Only `ledger_reverse` says what it reverses.
-CREATE FUNCTION ledger_write(
+CREATE OR REPLACE FUNCTION ledger_write(
     p_kind text, p_key text, p_effective_at timestamptz, p_created_at timestamptz,
     p_actor text, p_reason text, p_external text, p_codes text[], p_amounts bigint[],
     p_reverses bigint
@@ -148,7 +164,7 @@ BEGIN
     RETURN v_id;
 END $$;
 
-CREATE FUNCTION ledger_post(
+CREATE OR REPLACE FUNCTION ledger_post(
     p_kind text, p_key text, p_effective_at timestamptz, p_created_at timestamptz,
     p_actor text, p_reason text, p_external text, p_codes text[], p_amounts bigint[]
 ) RETURNS bigint
@@ -159,7 +175,7 @@ $$;
 
 -- Many transactions in one round trip: an array of {kind, key, effective_at, actor, reason,
 -- external, codes, amounts}. Returns their ids in the same order.
-CREATE FUNCTION ledger_post_many(p_posts jsonb, p_created_at timestamptz) RETURNS bigint[]
+CREATE OR REPLACE FUNCTION ledger_post_many(p_posts jsonb, p_created_at timestamptz) RETURNS bigint[]
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     v_post jsonb;
@@ -178,7 +194,7 @@ BEGIN
 END $$;
 
 -- The exact opposite of a transaction, once.
-CREATE FUNCTION ledger_reverse(
+CREATE OR REPLACE FUNCTION ledger_reverse(
     p_transaction_id bigint, p_key text, p_effective_at timestamptz, p_created_at timestamptz,
     p_actor text, p_reason text
 ) RETURNS bigint
@@ -202,7 +218,7 @@ EXCEPTION WHEN unique_violation THEN
 END $$;
 
 -- Keeps money aside in a guarded account. Same key and content: the same hold.
-CREATE FUNCTION ledger_place_hold(
+CREATE OR REPLACE FUNCTION ledger_place_hold(
     p_key text, p_code text, p_amount bigint, p_expires_at timestamptz, p_created_at timestamptz
 ) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -241,7 +257,7 @@ BEGIN
 END $$;
 
 -- Gives a hold back whole. False where it was given back before.
-CREATE FUNCTION ledger_release_hold(p_key text, p_at timestamptz) RETURNS boolean
+CREATE OR REPLACE FUNCTION ledger_release_hold(p_key text, p_at timestamptz) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     v_hold record;
@@ -264,7 +280,7 @@ BEGIN
 END $$;
 
 -- Turns a hold into a posting that takes up to its amount from its account; the rest is free.
-CREATE FUNCTION ledger_capture_hold(
+CREATE OR REPLACE FUNCTION ledger_capture_hold(
     p_hold_key text, p_kind text, p_key text, p_effective_at timestamptz,
     p_created_at timestamptz, p_actor text, p_reason text, p_external text,
     p_codes text[], p_amounts bigint[]
@@ -305,7 +321,7 @@ BEGIN
 END $$;
 
 -- How far below zero a wallet may go. Refused while it already is further below.
-CREATE FUNCTION ledger_set_floor(p_code text, p_floor bigint) RETURNS void
+CREATE OR REPLACE FUNCTION ledger_set_floor(p_code text, p_floor bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     v_balance record;

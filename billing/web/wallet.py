@@ -8,7 +8,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing import ledger
+from billing import chart, ledger
 from billing.models import BankReceipt, LedgerEntry, LedgerTransaction
 from marketplace import money_text
 from marketplace.web import exports
@@ -33,7 +33,7 @@ MOVEMENTS = {
 
 
 def _entries(request: ConsoleRequest) -> QuerySet[LedgerEntry]:
-    code = ledger.wallet(request.visit.organisation, settings.DEFAULT_CURRENCY)
+    code = chart.wallet(request.visit.organisation, settings.DEFAULT_CURRENCY)
     return LedgerEntry.objects.filter(account__code=code).select_related("transaction")
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from billing import checkout, ledger
+from billing import chart, checkout, ledger
 from inventory.models import Allocation, Organisation, Verification
 from marketplace import offers, policy, quotas
 from marketplace.asking import TermsInput
@@ -155,10 +155,10 @@ def test_of_an_unverified_provider_nothing_becomes_payable_until_it_is_verified(
     with refused(policy.OrganisationUnverified):
         books.settle()
 
-    assert ledger.posted(ledger.provider_settling(provider, "CNY")) == 0
-    assert ledger.posted(ledger.provider_accrued(provider, "CNY")) > 0
+    assert ledger.posted(chart.provider_settling(provider, "CNY")) == 0
+    assert ledger.posted(chart.provider_accrued(provider, "CNY")) > 0
     for state in (Verification.PENDING, Verification.VERIFIED):
         Organisation.objects.filter(pk=provider.pk).update(state=state)
     row = books.settle()
     assert row is not None
-    assert row.net_minor == ledger.posted(ledger.provider_settling(provider, "CNY"))
+    assert row.net_minor == ledger.posted(chart.provider_settling(provider, "CNY"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from billing import checkout, ledger
+from billing import chart, checkout, ledger
 from billing.models import Charge, LedgerHold, LedgerTransaction
 from inventory.errors import NotFound
 from inventory.models import Allocation, Claim, JournalEntry
@@ -72,7 +72,7 @@ def test_confirming_moves_the_whole_price_to_the_deposit() -> None:
     assert (lease.state, lease.due_minor) == ("scheduled", GROSS)
     balance = ledger.balance(tenant)
     assert (balance.posted_minor, balance.held_minor) == (100_000 - GROSS, 0)
-    assert ledger.posted(ledger.deposit(tenant, "CNY")) == GROSS
+    assert ledger.posted(chart.deposit(tenant, "CNY")) == GROSS
     assert LedgerTransaction.objects.filter(kind="deal_funded").count() == 1
     assert not books.differences()
 
@@ -154,14 +154,14 @@ def test_giving_back_a_lease_follows_its_terms(start, share, refund) -> None:
     assert (lease.state, lease.closed_at, lease.end_reason) == (
         "cancelled", T0, "cancelled_by_tenant",
     )  # fmt: skip
-    assert ledger.posted(ledger.deposit(tenant, "CNY")) == 0
+    assert ledger.posted(chart.deposit(tenant, "CNY")) == 0
     charges = list(Charge.objects.all())
     assert len(charges) == (refund != GROSS)
     for charge in charges:
         assert charge.kind == "cancellation"
         assert charge.gross_minor == GROSS - refund
         assert (charge.vat_minor, charge.fee_minor) == (quote.kept.vat_minor, quote.kept.fee_minor)
-        accrued = ledger.posted(ledger.provider_accrued(provider, "CNY"))
+        accrued = ledger.posted(chart.provider_accrued(provider, "CNY"))
         assert accrued == charge.provider_minor > 0
     assert not books.differences()
     lease.reservation.refresh_from_db()
@@ -182,7 +182,7 @@ def test_a_started_lease_is_not_cancelled() -> None:
             reason="too late",
         )
 
-    assert ledger.posted(ledger.deposit(world.tenant(), "CNY")) == GROSS
+    assert ledger.posted(chart.deposit(world.tenant(), "CNY")) == GROSS
 
 
 def test_deposit_and_hourly_pays_its_share_at_confirmation() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection, connections, transaction
 
-from billing import ledger
+from billing import chart, ledger
 from billing.models import LedgerBalance, LedgerEntry, LedgerHold, LedgerTransaction
 from inventory.errors import NotFound
 from tests import world
@@ -24,8 +24,8 @@ def fund(organisation: Any, amount_minor: int, key: str = "fund") -> int:
         kind="bank_receipt_approved",
         key=key,
         entries=[
-            (ledger.unmatched_receipts("CNY"), amount_minor),
-            (ledger.wallet(organisation, "CNY"), -amount_minor),
+            (chart.unmatched_receipts("CNY"), amount_minor),
+            (chart.wallet(organisation, "CNY"), -amount_minor),
         ],
         at=T0,
         actor=SYSTEM,
@@ -60,7 +60,7 @@ def test_a_posting_moves_money_and_opens_its_accounts() -> None:
         0,
         12_345,
     )
-    assert ledger.posted(ledger.unmatched_receipts("CNY")) == -12_345
+    assert ledger.posted(chart.unmatched_receipts("CNY")) == -12_345
     assert raw(
         "SELECT kind, purpose, currency, owner_id FROM billing_ledgeraccount ORDER BY kind, purpose"
     ) == [
@@ -135,7 +135,7 @@ def test_the_database_refuses_them_at_commit_too(codes: list[str], amounts: list
 def test_a_wallet_never_falls_below_its_floor() -> None:
     tenant = world.tenant()
     fund(tenant, 1_000)
-    wallet, fee = ledger.wallet(tenant, "CNY"), ledger.fee("CNY")
+    wallet, fee = chart.wallet(tenant, "CNY"), chart.fee("CNY")
 
     with pytest.raises(ledger.InsufficientFunds) as refusal, transaction.atomic():
         take(wallet, 1_001, fee)
@@ -149,7 +149,7 @@ def test_a_wallet_never_falls_below_its_floor() -> None:
 
 def test_a_credit_limit_is_a_floor_below_zero() -> None:
     tenant = world.tenant()
-    wallet, fee = ledger.wallet(tenant, "CNY"), ledger.fee("CNY")
+    wallet, fee = chart.wallet(tenant, "CNY"), chart.fee("CNY")
     ledger.set_credit_limit(tenant, currency="CNY", limit_minor=500, at=T0, actor=SYSTEM)
 
     ledger.post(kind="x", key="a", entries=[(wallet, 500), (fee, -500)], at=T0, actor=SYSTEM)
@@ -164,7 +164,7 @@ def test_a_credit_limit_is_a_floor_below_zero() -> None:
 def test_a_hold_keeps_money_aside_until_it_is_released() -> None:
     tenant = world.tenant()
     fund(tenant, 1_000)
-    wallet = ledger.wallet(tenant, "CNY")
+    wallet = chart.wallet(tenant, "CNY")
     until = T0 + timedelta(hours=1)
 
     for _ in range(2):  # the same key is the same hold
@@ -186,7 +186,7 @@ def test_a_hold_keeps_money_aside_until_it_is_released() -> None:
 def test_a_capture_takes_part_and_frees_the_rest_once() -> None:
     tenant = world.tenant()
     fund(tenant, 1_000)
-    wallet, fee = ledger.wallet(tenant, "CNY"), ledger.fee("CNY")
+    wallet, fee = chart.wallet(tenant, "CNY"), chart.fee("CNY")
     ledger.place_hold(key="h", account=wallet, amount_minor=700, expires_at=None, at=T0)
 
     def capture(amount: int, key: str = "c") -> int:
@@ -228,7 +228,7 @@ def test_huge_amounts_are_refused_cleanly(amount: int) -> None:
         fund(tenant, amount)
     with refused(ledger.AmountOutOfRange):
         ledger.place_hold(
-            key="h", account=ledger.wallet(tenant, "CNY"), amount_minor=amount,
+            key="h", account=chart.wallet(tenant, "CNY"), amount_minor=amount,
             expires_at=None, at=T0,
         )  # fmt: skip
 
@@ -298,7 +298,7 @@ def test_raw_sql_is_refused_to_the_runtime_role_and_to_the_owner(role: str, expe
     tenant = world.tenant()
     fund(tenant, 100)
     ledger.place_hold(
-        key="h", account=ledger.wallet(tenant, "CNY"), amount_minor=9, expires_at=None, at=T0
+        key="h", account=chart.wallet(tenant, "CNY"), amount_minor=9, expires_at=None, at=T0
     )
     ledger.release_hold(key="h", at=T0)
     before = raw("SELECT * FROM billing_ledgerentry ORDER BY id")

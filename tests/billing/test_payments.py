@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from billing import ledger, payments
+from billing import chart, ledger, payments
 from billing.models import BankReceipt
 from inventory.errors import DomainError, Invalid, NotFound
 from inventory.models import JournalEntry, User
@@ -45,13 +45,13 @@ def test_money_reaches_the_wallet_when_a_second_person_approves() -> None:
 
     receipt = record(first)
     assert books.available() == 0
-    assert ledger.posted(ledger.bank("CNY")) == 1_000_000
-    assert ledger.posted(ledger.unmatched_receipts("CNY")) == 1_000_000
+    assert ledger.posted(chart.bank("CNY")) == 1_000_000
+    assert ledger.posted(chart.unmatched_receipts("CNY")) == 1_000_000
     receipt = approve(receipt, second)
 
     assert (receipt.state, receipt.decided_by, receipt.approved_at) == ("approved", second, T0)
     assert books.available() == 1_000_000
-    assert ledger.posted(ledger.unmatched_receipts("CNY")) == 0
+    assert ledger.posted(chart.unmatched_receipts("CNY")) == 0
     events = JournalEntry.objects.filter(object_id=receipt.public_id)
     assert sorted(events.values_list("event", flat=True)) == [
         "bankreceipt.approved",
@@ -84,7 +84,7 @@ def test_a_rejected_receipt_is_booked_back() -> None:
     )
 
     assert receipt.state == "rejected"
-    assert ledger.posted(ledger.bank("CNY")) == 0
+    assert ledger.posted(chart.bank("CNY")) == 0
     assert books.available() == 0
     with refused(IllegalTransition):
         approve(receipt, second)
@@ -123,7 +123,7 @@ def test_refuses_what_no_statement_shows(changes: dict[str, Any], error: type[Do
         record(first, **changes)
 
     assert not BankReceipt.objects.exists()
-    assert ledger.posted(ledger.bank("CNY")) == 0
+    assert ledger.posted(chart.bank("CNY")) == 0
 
 
 @pytest.mark.parametrize("amount", [1, 10**15])
@@ -141,16 +141,16 @@ def test_a_top_up_first_pays_what_the_tenant_owes() -> None:
     ledger.post(
         kind="usage_charged",
         key="debt",
-        entries=[(ledger.receivable(tenant, "CNY"), 300), (ledger.fee("CNY"), -300)],
+        entries=[(chart.receivable(tenant, "CNY"), 300), (chart.fee("CNY"), -300)],
         at=T0,
         actor=SYSTEM,
     )
 
     approve(record(first, amount_minor=200), second)
-    assert (books.available(), ledger.posted(ledger.receivable(tenant, "CNY"))) == (0, 100)
+    assert (books.available(), ledger.posted(chart.receivable(tenant, "CNY"))) == (0, 100)
     approve(record(first, amount_minor=500, bank_reference="next"), second)
 
-    assert (books.available(), ledger.posted(ledger.receivable(tenant, "CNY"))) == (400, 0)
+    assert (books.available(), ledger.posted(chart.receivable(tenant, "CNY"))) == (400, 0)
 
 
 def test_a_receipt_nobody_knows_is_not_found() -> None:

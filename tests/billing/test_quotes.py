@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from billing import changes, closing, ledger, quotes, rating
+from billing import changes, chart, closing, ledger, quotes, rating
 from billing.models import Charge, LedgerTransaction, Quote
 from inventory import capacity
 from inventory.errors import Invalid, NotFound
@@ -309,7 +309,7 @@ def test_a_withdrawal_refunds_the_rest_whole_and_pays_compensation(end, bps) -> 
     compensation = rest * bps // 10_000
     assert figures(quote) == (0, rest, 0, compensation)
     assert books.available() == before + rest + compensation
-    accrued = ledger.posted(ledger.provider_accrued(lease.provider, "CNY"))
+    accrued = ledger.posted(chart.provider_accrued(lease.provider, "CNY"))
     assert accrued == -compensation
     charge = Charge.objects.get()
     assert (charge.kind, charge.gross_minor) == ("compensation", -compensation)
@@ -335,7 +335,7 @@ def test_a_compensation_that_the_provider_cannot_owe_is_not_paid_in_its_place(se
     assert (row_of(lease), books.available()) == (unchanged, left)
     settings.PROVIDER_DEBT_MINOR = compensation
     accept(quote)
-    assert ledger.posted(ledger.provider_accrued(lease.provider, "CNY")) == -compensation
+    assert ledger.posted(chart.provider_accrued(lease.provider, "CNY")) == -compensation
     assert not books.differences()
 
 

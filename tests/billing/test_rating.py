@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
 
-from billing import arrears, closing, ledger, payments, rating
+from billing import arrears, chart, closing, ledger, payments, rating
 from billing.models import Charge, LeaseTally, LedgerTransaction
 from inventory.errors import Invalid
 from inventory.models import Allocation, JournalEntry
@@ -36,11 +36,11 @@ def rate(at: datetime = LATER) -> list[Charge]:
 
 
 def owed() -> int:
-    return ledger.posted(ledger.receivable(world.tenant(), "CNY"))
+    return ledger.posted(chart.receivable(world.tenant(), "CNY"))
 
 
 def deposit() -> int:
-    return ledger.posted(ledger.deposit(world.tenant(), "CNY"))
+    return ledger.posted(chart.deposit(world.tenant(), "CNY"))
 
 
 def test_a_lease_without_incidents_is_charged_exactly_as_quoted() -> None:
@@ -58,8 +58,8 @@ def test_a_lease_without_incidents_is_charged_exactly_as_quoted() -> None:
     assert {c.gross_minor for c in charges} == {5440}
     assert (lease.state, deposit(), books.available()) == ("ended", 0, 77)
     assert lease.closed_at is not None
-    assert ledger.posted(ledger.vat("CNY")) == quoted.vat_minor
-    assert ledger.posted(ledger.fee("CNY")) == quoted.fee_minor
+    assert ledger.posted(chart.vat("CNY")) == quoted.vat_minor
+    assert ledger.posted(chart.fee("CNY")) == quoted.fee_minor
     assert LedgerTransaction.objects.filter(kind="usage_charged").count() == 10
     assert not books.differences()
 

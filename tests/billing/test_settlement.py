@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from billing import ledger, rating, settlement
+from billing import chart, ledger, rating, settlement
 from billing.models import Charge, SettlementLine
 from inventory.models import JournalEntry
 from inventory.periods import Period
@@ -48,8 +48,8 @@ def test_a_settlement_consumes_each_charge_once() -> None:
     assert rest is not None
     assert rest.line_count == 3
     assert SettlementLine.objects.count() == 8
-    assert ledger.posted(ledger.provider_accrued(provider, "CNY")) == 0
-    settling = ledger.posted(ledger.provider_settling(provider, "CNY"))
+    assert ledger.posted(chart.provider_accrued(provider, "CNY")) == 0
+    settling = ledger.posted(chart.provider_settling(provider, "CNY"))
     assert settling == row.net_minor + rest.net_minor
     assert not books.differences()
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from billing import ledger
+from billing import chart, ledger
 from billing.models import LedgerEntry, LedgerTransaction
 from tests import world
 from tests.world import SYSTEM, T0
@@ -46,8 +46,8 @@ def fund(organisation: Any, amount_minor: int) -> None:
         kind="bank_receipt_approved",
         key=f"fund:{organisation.public_id}",
         entries=[
-            (ledger.unmatched_receipts("CNY"), amount_minor),
-            (ledger.wallet(organisation, "CNY"), -amount_minor),
+            (chart.unmatched_receipts("CNY"), amount_minor),
+            (chart.wallet(organisation, "CNY"), -amount_minor),
         ],
         at=T0,
         actor=SYSTEM,
@@ -57,7 +57,7 @@ def fund(organisation: Any, amount_minor: int) -> None:
 def test_eight_threads_drain_a_wallet_to_the_last_whole_amount() -> None:
     tenant = world.tenant()
     fund(tenant, 100_000)
-    wallet, fee = ledger.wallet(tenant, "CNY"), ledger.fee("CNY")
+    wallet, fee = chart.wallet(tenant, "CNY"), chart.fee("CNY")
 
     def drain(number: int) -> tuple[int, int]:
         taken = refused = 0
@@ -87,7 +87,7 @@ def test_control_reading_first_and_writing_later_overdraws() -> None:
     tenant = world.tenant()
     fund(tenant, 1_000)
     ledger.set_credit_limit(tenant, currency="CNY", limit_minor=10**6, at=T0, actor=SYSTEM)
-    wallet, fee = ledger.wallet(tenant, "CNY"), ledger.fee("CNY")
+    wallet, fee = chart.wallet(tenant, "CNY"), chart.fee("CNY")
     seen = threading.Barrier(THREADS)
 
     def naive(number: int) -> bool:
@@ -115,7 +115,7 @@ def test_eight_holds_at_once_keep_what_is_there_and_no_more() -> None:
     def hold(number: int) -> int:
         return ledger.place_hold(
             key=f"h{number}",
-            account=ledger.wallet(tenant, "CNY"),
+            account=chart.wallet(tenant, "CNY"),
             amount_minor=1_000,
             expires_at=None,
             at=T0,
@@ -132,7 +132,7 @@ def test_clients_in_opposite_directions_never_deadlock() -> None:
     tenants = [world.tenant(f"T{number}") for number in range(6)]
     for tenant in tenants:
         fund(tenant, 1_000_000)
-    wallets = [ledger.wallet(tenant, "CNY") for tenant in tenants]
+    wallets = [chart.wallet(tenant, "CNY") for tenant in tenants]
 
     def transfer(number: int) -> int:
         for step in range(30):
@@ -163,8 +163,8 @@ def test_one_key_from_eight_threads_is_one_transaction() -> None:
             kind="bank_receipt_approved",
             key="the same",
             entries=[
-                (ledger.unmatched_receipts("CNY"), 5),
-                (ledger.wallet(tenant, "CNY"), -5),
+                (chart.unmatched_receipts("CNY"), 5),
+                (chart.wallet(tenant, "CNY"), -5),
             ],
             at=T0,
             actor=SYSTEM,
@@ -184,11 +184,11 @@ def test_accounts_opened_by_all_at_once_are_opened_once() -> None:
 
     def use(number: int) -> int:
         turned = tenants[number % 4 :] + tenants[: number % 4]
-        entries = [(ledger.wallet(tenant, "CNY"), -5) for tenant in turned]
+        entries = [(chart.wallet(tenant, "CNY"), -5) for tenant in turned]
         return ledger.post(
             kind="bank_receipt_approved",
             key=f"k{number}",
-            entries=[*entries, (ledger.unmatched_receipts("CNY"), 20)],
+            entries=[*entries, (chart.unmatched_receipts("CNY"), 20)],
             at=T0,
             actor=SYSTEM,
         )

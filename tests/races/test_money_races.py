@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 
-from billing import checkout, ledger, rating, settlement
+from billing import chart, checkout, ledger, rating, settlement
 from billing.models import Charge, LedgerTransaction, Settlement, SettlementLine
 from inventory import capacity
 from marketplace import money, reservations
@@ -69,8 +69,8 @@ def test_control_without_the_reservations_lock_it_is_paid_and_lapsed() -> None:
                     kind="deal_funded",
                     key="naive",
                     entries=[
-                        (ledger.wallet(row.tenant, "CNY"), row.due_minor),
-                        (ledger.deposit(row.tenant, "CNY"), -row.due_minor),
+                        (chart.wallet(row.tenant, "CNY"), row.due_minor),
+                        (chart.deposit(row.tenant, "CNY"), -row.due_minor),
                     ],
                     at=T0,
                     actor=SYSTEM,
@@ -161,7 +161,7 @@ def test_what_is_busy_is_charged_by_a_later_run() -> None:
                 cursor.execute("RESET lock_timeout")
 
     with transaction.atomic():  # somebody else has the accounts
-        ledger.lock([ledger.deposit(lease.tenant, "CNY"), ledger.fee("CNY")])
+        ledger.lock([chart.deposit(lease.tenant, "CNY"), chart.fee("CNY")])
         (busy,) = together(rate_impatiently)
     made = rating.rate_due(at=T0 + hours(15), limit=100)
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.urls import reverse
 
-from billing import ledger, settlement
+from billing import chart, ledger, settlement
 from billing.models import Settlement
 from marketplace import listings, money
 from marketplace.asking import PriceInput
@@ -72,7 +72,7 @@ def chosen(market: Market, **changes: str) -> dict[str, Any]:
 
 def test_a_month_is_looked_at_before_it_is_settled(market: Market, earned: Lease) -> None:
     client = market.client(market.operator)
-    net = ledger.posted(ledger.provider_accrued(market.provider, "CNY"))
+    net = ledger.posted(chart.provider_accrued(market.provider, "CNY"))
 
     look = client.get(reverse("settlements"), chosen(market))
 
