@@ -67,6 +67,13 @@ class AmountOutOfRange(Invalid):
     title = "The amount is out of range"
 
 
+class PeriodClosed(DomainError):
+    """Nothing is posted into a closed accounting period any more."""
+
+    code = "period_closed"
+    title = "The books of that month are closed"
+
+
 class Unbalanced(Invalid):
     """Fewer than two entries, a zero entry, or entries that do not sum to zero per currency."""
 
@@ -112,17 +119,21 @@ def post(
     effective_at: datetime | None = None,
     reason: str = "",
     external_reference: str = "",
+    by_hand: bool = False,
 ) -> int:
     """Books one transaction and returns its id; accounts open on first use.
 
-    Locks the balances of its guarded and often read accounts, in the order of account.
-    Idempotent by key: the same content returns the first one's id. Raises
-    InsufficientFunds, IdempotencyConflict, Unbalanced, AmountOutOfRange, Busy.
+    A fact of a closed period is booked at the first open instant, what is posted `by_hand` is
+    refused there. Locks the books shared, then the balances of its guarded and often read
+    accounts, in the order of account. Idempotent by key: the same content returns the first
+    one's id. Raises InsufficientFunds, IdempotencyConflict, Unbalanced, AmountOutOfRange, Busy,
+    and by hand PeriodClosed.
     """
     codes, amounts = _columns(entries)
+    function = "ledger_post_by_hand" if by_hand else "ledger_post"
     return int(
         _call(
-            "SELECT ledger_post(%s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[])",
+            f"SELECT {function}(%s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[])",
             [kind, key, effective_at or at, at, actor.label, reason, external_reference,
              codes, amounts],
         )
@@ -334,6 +345,8 @@ def _errors() -> Iterator[None]:
                 raise Unbalanced(message) from error
             case "LG007":
                 raise NotFound(message) from error
+            case "LG008":
+                raise PeriodClosed(message) from error
             case "22003":  # a balance that no longer fits a bigint
                 raise AmountOutOfRange() from error
             case "40P01" | "55P03":  # deadlock, lock timeout

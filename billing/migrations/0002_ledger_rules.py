@@ -58,6 +58,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL((SQL / "ledger_rules.sql").read_text(encoding="utf-8")),
         migrations.RunSQL((SQL / "ledger_functions.sql").read_text(encoding="utf-8")),
+        migrations.RunSQL((SQL / "ledger_holds.sql").read_text(encoding="utf-8")),
         migrations.RunPython(grant),
         grants.read_only(*TABLES),
         grants.give(

@@ -9,10 +9,12 @@ from billing.models.ledger import (
     LedgerTransaction,
 )
 from billing.models.payment import BankReceipt
+from billing.models.period import AccountingPeriod
 from billing.models.quote import Quote
 from billing.models.settlement import Settlement, SettlementLine
 
 __all__ = [
+    "AccountingPeriod",
     "BankReceipt",
     "Charge",
     "LeaseTally",
