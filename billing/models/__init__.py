@@ -4,7 +4,10 @@ from billing.models.charge import Charge, LeaseTally, PriceTally
 from billing.models.ledger import (
     LedgerAccount,
     LedgerBalance,
+    LedgerCapture,
+    LedgerCheckpoint,
     LedgerEntry,
+    LedgerExchange,
     LedgerHold,
     LedgerTransaction,
 )
@@ -20,7 +23,10 @@ __all__ = [
     "LeaseTally",
     "LedgerAccount",
     "LedgerBalance",
+    "LedgerCapture",
+    "LedgerCheckpoint",
     "LedgerEntry",
+    "LedgerExchange",
     "LedgerHold",
     "LedgerTransaction",
     "PriceTally",

@@ -216,24 +216,126 @@ BEGIN
                        p_external, p_codes, p_amounts);
 END $$;
 
--- Many transactions in one round trip: an array of {kind, key, effective_at, actor, reason,
--- external, codes, amounts}. Returns their ids in the same order.
-CREATE OR REPLACE FUNCTION ledger_post_many(p_posts jsonb, p_created_at timestamptz) RETURNS bigint[]
+-- Many transactions at once, as if posted one after the other; their ids in the same order.
+-- An entry names its transaction and its account by their places, from 1, in `p_keys` and
+-- `p_names`.
+CREATE OR REPLACE FUNCTION ledger_post_many(
+    p_kinds text[], p_keys text[], p_effective timestamptz[], p_reasons text[],
+    p_externals text[], p_names text[], p_posts integer[], p_accounts integer[],
+    p_amounts bigint[], p_actor text, p_created_at timestamptz
+) RETURNS bigint[]
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-    v_post jsonb;
-    v_ids bigint[] := '{}';
+    v_open timestamptz := ledger_first_open();
+    v_accounts bigint[];
+    v_contents bytea[];
+    v_new bigint[];  -- 0 where the key was known before
+    v_ids bigint[];
+    v_wrong text;
 BEGIN
-    PERFORM ledger_lock(ARRAY(SELECT DISTINCT jsonb_array_elements_text(p -> 'codes')
-                                FROM jsonb_array_elements(p_posts) p));
-    FOR v_post IN SELECT jsonb_array_elements(p_posts) LOOP
-        v_ids := v_ids || ledger_post(
-            v_post ->> 'kind', v_post ->> 'key', (v_post ->> 'effective_at')::timestamptz,
-            p_created_at, v_post ->> 'actor', v_post ->> 'reason', v_post ->> 'external',
-            ARRAY(SELECT jsonb_array_elements_text(v_post -> 'codes')),
-            ARRAY(SELECT jsonb_array_elements_text(v_post -> 'amounts')::bigint));
-    END LOOP;
+    SELECT array_agg(l.account_id ORDER BY n.place) INTO v_accounts
+      FROM unnest(p_names) WITH ORDINALITY AS n (code, place)
+      JOIN ledger_lock(p_names) l USING (code);
+
+    SELECT array_agg(ledger_content(k.kind, k.effective_at, k.external, e.codes, e.amounts, NULL)
+                     ORDER BY k.place)
+      INTO v_contents
+      FROM unnest(p_kinds, p_effective, p_externals)
+           WITH ORDINALITY AS k (kind, effective_at, external, place)
+      JOIN (SELECT e.post, array_agg(n.code ORDER BY e.place) AS codes,
+                   array_agg(e.amount ORDER BY e.place) AS amounts
+              FROM unnest(p_posts, p_accounts, p_amounts)
+                   WITH ORDINALITY AS e (post, account, amount, place)
+              JOIN unnest(p_names) WITH ORDINALITY AS n (code, place) ON n.place = e.account
+             GROUP BY e.post) e ON e.post = k.place;
+
+    WITH asked AS (
+        SELECT * FROM unnest(p_keys, v_contents, p_kinds, p_externals, p_effective, p_reasons)
+            WITH ORDINALITY AS a (key, content, kind, external, effective_at, reason, place)
+    ), made AS (
+        INSERT INTO billing_ledgertransaction
+            (idempotency_key, request_sha256, kind, external_reference, effective_at, created_at,
+             actor, reason)
+        SELECT key, content, kind, external, greatest(effective_at, v_open), p_created_at,
+               p_actor, reason FROM asked ORDER BY place
+        ON CONFLICT (idempotency_key) DO NOTHING RETURNING id, idempotency_key
+    )
+    SELECT array_agg(CASE WHEN a.turn = 1 THEN coalesce(m.id, 0) ELSE 0 END ORDER BY a.place)
+      INTO v_new
+      FROM (SELECT key, place, row_number() OVER (PARTITION BY key ORDER BY place) AS turn
+              FROM asked) a
+      LEFT JOIN made m ON m.idempotency_key = a.key;
+
+    v_ids := v_new;
+    IF 0 = ANY (v_new) THEN
+        SELECT min(a.key) FILTER (WHERE t.request_sha256 <> a.content),
+               array_agg(t.id ORDER BY a.place)
+          INTO v_wrong, v_ids
+          FROM unnest(p_keys, v_contents) WITH ORDINALITY AS a (key, content, place)
+          JOIN billing_ledgertransaction t ON t.idempotency_key = a.key;
+        IF v_wrong IS NOT NULL THEN
+            RAISE EXCEPTION 'the key % was used for another content', v_wrong
+                USING ERRCODE = 'LG001';
+        END IF;
+    END IF;
+
+    PERFORM ledger_require_funds(v_accounts, v_new, p_posts, p_accounts, p_amounts);
+
+    INSERT INTO billing_ledgerentry (transaction_id, account_id, currency, amount_minor)
+        SELECT v_new[e.post], a.id, a.currency, e.amount
+          FROM unnest(p_posts, p_accounts, p_amounts)
+               WITH ORDINALITY AS e (post, account, amount, place)
+          JOIN unnest(v_accounts) WITH ORDINALITY AS n (id, place) ON n.place = e.account
+          JOIN billing_ledgeraccount a ON a.id = n.id
+         WHERE v_new[e.post] <> 0 ORDER BY e.place;
+    UPDATE billing_ledgerbalance b
+       SET posted = b.posted + d.amount, version = b.version + 1
+      FROM (SELECT a.id, (ledger_normal(a.kind) * s.amount)::bigint AS amount
+              FROM (SELECT account, sum(amount) AS amount
+                      FROM unnest(p_posts, p_accounts, p_amounts) AS e (post, account, amount)
+                     WHERE v_new[e.post] <> 0 GROUP BY account) s
+              JOIN billing_ledgeraccount a ON a.id = v_accounts[s.account]) d
+     WHERE b.account_id = d.id;
     RETURN v_ids;
+END $$;
+
+-- No guarded account falls below its floor by these transactions, one after the other.
+CREATE OR REPLACE FUNCTION ledger_require_funds(
+    p_ids bigint[], p_new bigint[], p_posts integer[], p_accounts integer[], p_amounts bigint[]
+) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_short record;
+BEGIN
+    -- Enough for everything that is taken: then the order does not matter.
+    IF NOT EXISTS (
+        SELECT FROM (SELECT account, sum(amount) FILTER (WHERE amount > 0) AS debited,
+                            -sum(amount) FILTER (WHERE amount < 0) AS credited
+                       FROM unnest(p_posts, p_accounts, p_amounts) AS e (post, account, amount)
+                      WHERE p_new[e.post] <> 0 GROUP BY account) d
+          JOIN billing_ledgeraccount a ON a.id = p_ids[d.account]
+          JOIN billing_ledgerbalance b ON b.account_id = a.id
+         WHERE b.guarded AND b.posted::numeric - b.held + b.floor_minor
+             < CASE ledger_normal(a.kind) WHEN 1 THEN d.credited ELSE d.debited END)
+    THEN
+        RETURN;
+    END IF;
+    SELECT * INTO v_short FROM (
+        SELECT a.code, b.guarded, d.amount, d.post,
+               b.posted::numeric - b.held + b.floor_minor + sum(ledger_normal(a.kind) * d.amount)
+                   OVER (PARTITION BY d.account ORDER BY d.post) AS left_over,
+               ledger_normal(a.kind) * d.amount AS moved
+          FROM (SELECT post, account, sum(amount) AS amount
+                  FROM unnest(p_posts, p_accounts, p_amounts) AS e (post, account, amount)
+                 WHERE p_new[e.post] <> 0 GROUP BY post, account) d
+          JOIN billing_ledgeraccount a ON a.id = p_ids[d.account]
+          JOIN billing_ledgerbalance b ON b.account_id = a.id) s
+     WHERE s.guarded AND s.moved < 0 AND s.left_over < 0 ORDER BY s.post, s.code LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'insufficient funds in %', v_short.code USING ERRCODE = 'LG002',
+            DETAIL = jsonb_build_object('account', v_short.code,
+                'available', v_short.left_over - v_short.moved, 'needed', -v_short.moved)::text;
+    END IF;
 END $$;
 
 -- The exact opposite of a transaction, once.

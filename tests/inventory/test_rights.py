@@ -13,6 +13,7 @@ READ_ONLY = {
     *("inventory_claim", "inventory_outage", "inventory_poolevent", "inventory_poollock"),
     *("inventory_poolversion", "billing_ledgeraccount", "billing_ledgerbalance"),
     *("billing_ledgerentry", "billing_ledgerhold", "billing_ledgertransaction"),
+    *("billing_ledgercapture", "billing_ledgercheckpoint", "billing_ledgerexchange"),
 }
 # … from these rows go …
 DELETED = {
