@@ -32,6 +32,10 @@ class Row:
     bare_per_second: float | None = None
     of_bare: float | None = None
     mebibytes: float | None = None
+    seconds: float | None = None  # of one batch
+    floor_seconds: float | None = None
+    of_floor_seconds: float | None = None  # seconds / floor_seconds
+    of_hordak: float | None = None  # per_second / django-hordak's
 
 
 @dataclass

@@ -30,14 +30,20 @@ class Pace:
     took_ms: Sequence[float]
 
 
-def run(script: str, *, clients: int, seconds: float, alias: str = "default") -> Pace:
-    """The script repeated, prepared, by `clients` connections of a role for `seconds`."""
+def run(
+    script: str, *, clients: int, seconds: float, alias: str = "default", log: bool = True
+) -> Pace:
+    """The script repeated, prepared, by `clients` connections of a role for `seconds`.
+
+    Without a log nothing is known of single times, and writing it costs nothing.
+    """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "script.sql"
         file.write_text(script)
         command = [
             *_command(alias), "-c", str(clients), "-j", "2", "-T", str(max(1, round(seconds))),
-            "-f", str(file), "--log", "--log-prefix", str(Path(folder) / "log"),
+            "-f", str(file),
+            *(["--log", "--log-prefix", str(Path(folder) / "log")] if log else []),
         ]  # fmt: skip
         done = subprocess.run(
             [*command, _database(alias)["NAME"]],

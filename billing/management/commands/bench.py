@@ -13,7 +13,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from billing import nation
-from billing.bench import holds, search, soak
+from billing.bench import charging, holds, postings, search, soak
 from billing.bench.measure import Row
 
 FULL = {"claims": [1_000, 100_000, 1_000_000], "clients": [1, 8, 32]}
@@ -35,6 +35,7 @@ class Command(BaseCommand):
         names = parser.add_subparsers(dest="name", required=True)
         _holds(names.add_parser("holds", help="holds over HTTP and in the database"))
         _search(names.add_parser("search", help="national search while the market moves"))
+        _ledger(names.add_parser("ledger", help="postings, and usage hours charged in one batch"))
         _soak(names.add_parser("soak", help="mixed operations, then verify_capacity"))
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -111,6 +112,33 @@ def _run_search(options: dict[str, Any], progress: Callable[[str], None]) -> lis
         profile=options["profile"],
     )
     return search.run(asked, progress=progress)
+
+
+def _ledger(parser: ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("--clients", type=_bounded(1, 8), nargs="+", default=[1, 8])
+    parser.add_argument("--rounds", type=_bounded(1, 50), default=5)
+    parser.add_argument("--leases", type=_bounded(1, 100_000), default=1_000)
+    parser.add_argument("--hours", type=_bounded(1, 168), default=100, help="of each lease")
+    parser.add_argument("--only", choices=["postings", "charging"])
+    parser.set_defaults(run=_run_ledger)
+
+
+def _run_ledger(options: dict[str, Any], progress: Callable[[str], None]) -> list[Row]:
+    rows: list[Row] = []
+    if options["only"] != "charging":
+        rows += postings.measure(
+            clients=options["clients"],
+            seconds=options["seconds"],
+            rounds=options["rounds"],
+            progress=progress,
+        )
+    if options["only"] != "postings":
+        asked = charging.Asked(
+            leases=options["leases"], hours=options["hours"], rounds=min(3, options["rounds"])
+        )
+        rows += charging.measure(asked, progress=progress)
+    return rows
 
 
 def _soak(parser: ArgumentParser) -> None:
