@@ -7,7 +7,7 @@ each call is one statement, and after an error the caller's transaction is spent
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -109,23 +109,29 @@ def post_many(postings: Sequence[Posting], *, at: datetime, actor: Actor) -> lis
         return []
     return list(
         call(
-            "SELECT ledger_post_many(%s, %s, %s::timestamptz[], %s, %s, %s, %s::integer[],"
-            " %s::integer[], %s::bigint[], %s, %s)",
+            "SELECT ledger_post_many(%s::text[], %s::text[], %s::timestamptz[], %s::text[],"
+            " %s::text[], %s::text[], %s::integer[], %s::integer[], %s::bigint[], %s, %s)",
             [
-                [posting.kind for posting in postings],
-                [posting.key for posting in postings],
-                [posting.effective_at for posting in postings],
-                [posting.reason for posting in postings],
-                [posting.external_reference for posting in postings],
-                list(places),
-                posts,
-                accounts,
-                amounts,
+                _array(posting.kind for posting in postings),
+                _array(posting.key for posting in postings),
+                _array(posting.effective_at.isoformat() for posting in postings),
+                _array(posting.reason for posting in postings),
+                _array(posting.external_reference for posting in postings),
+                _array(places),
+                _array(map(str, posts)),
+                _array(map(str, accounts)),
+                _array(map(str, amounts)),
                 actor.label,
                 at,
             ],
         )
     )
+
+
+def _array(values: Iterable[str]) -> str:
+    """As PostgreSQL writes an array: psycopg takes longer to do so than to post it."""
+    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return '{"' + '","'.join(quoted) + '"}'
 
 
 def reverse(*, transaction_id: int, key: str, at: datetime, actor: Actor, reason: str) -> int:

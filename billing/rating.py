@@ -14,25 +14,24 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 from django.db import connection, transaction
 
 from billing import chart, ledger
+from billing.charge_rows import Made, NewCharge, insert, new_id
 from billing.draws import Purses
 from billing.ledger import Posting
-from billing.models import Charge, LeaseTally, LedgerTransaction, PriceTally
+from billing.models import Charge, LeaseTally, LedgerTransaction
+from billing.totals import Totals
 from inventory import actors
 from inventory.errors import Busy, DomainError
 from inventory.periods import HOUR
-from marketplace import lease_prices, money
-from marketplace.models import Lease, LeasePrice
-from marketplace.money import Amounts, Price
+from marketplace.models import Lease
 
 logger = logging.getLogger(__name__)
 ACTOR = actors.system("rating")
+USAGE = Charge.Kind.USAGE.value
 # In one transaction, since the wallets of its leases stay locked while it lasts.
 LEASES_AT_ONCE = 50
 HOURS_AT_ONCE = 24 * 7  # of one lease
@@ -51,30 +50,30 @@ class Fact:
     card_seconds: int
 
 
-def rate_due(*, at: datetime, limit: int) -> list[Charge]:
+def rate_due(*, at: datetime, limit: int) -> Made:
     """Usage hours nobody has charged yet are charged, about `limit` of them at most.
 
     Works in transactions of some leases, each complete in itself: killed in between, nothing
     is lost or doubled. Locks tallies (those another rater works on are skipped), then
     balances. Idempotent by fact. Returns the charges it made.
     """
-    made: list[Charge] = []
+    made = Made()
     stuck: set[int] = set()
     while len(made) < limit:
         charges, leases = _rate_batch(at, stuck, LEASES_AT_ONCE)
         if not leases:
             break
-        made += charges
+        made = made + charges
     while len(made) < limit:
         with transaction.atomic():
             charges = _rate_corrections(at)
-        made += charges
+        made = made + charges
         if not charges:
             break
     return made
 
 
-def _rate_batch(at: datetime, stuck: set[int], size: int) -> tuple[list[Charge], list[int]]:
+def _rate_batch(at: datetime, stuck: set[int], size: int) -> tuple[Made, list[int]]:
     """The next hours of up to `size` leases in one transaction: their charges, and the leases.
 
     Where that is refused they are tried one by one, and one that cannot be rated by itself is
@@ -85,20 +84,20 @@ def _rate_batch(at: datetime, stuck: set[int], size: int) -> tuple[list[Charge],
         with transaction.atomic():
             tallies = _lock_due(stuck, size)
             leases = list(tallies)
-            return (_rate_hours(tallies, at) if tallies else []), leases
+            return (_rate_hours(tallies, at) if tallies else Made()), leases
     except Busy:
         logger.info("leases %s are rated by a later run: their accounts are busy", leases)
         stuck.update(leases)
-        return [], leases
+        return Made(), leases
     except DomainError as error:
         if size > 1:
-            made: list[Charge] = []
+            made = Made()
             for _ in leases:
-                made += _rate_batch(at, stuck, 1)[0]
+                made = made + _rate_batch(at, stuck, 1)[0]
             return made, leases
         logger.error("lease %s cannot be rated: %s", leases, error)
         stuck.update(leases)
-        return [], leases
+        return Made(), leases
 
 
 def _lock_due(stuck: set[int], size: int) -> dict[int, LeaseTally]:
@@ -110,7 +109,8 @@ def _lock_due(stuck: set[int], size: int) -> dict[int, LeaseTally]:
         JOIN inventory_meteringcursor c ON c.allocation_id = l.allocation_id
         WHERE l.closed_at IS NULL AND NOT t.lease_id = ANY (%s)
           AND (t.rated_until IS NULL OR t.rated_until < c.metered_until)
-        ORDER BY t.rated_until NULLS FIRST, t.lease_id
+        -- A tenant's leases together: they share the transactions of its wallet.
+        ORDER BY t.rated_until NULLS FIRST, l.tenant_id, t.lease_id
         LIMIT %s
         FOR NO KEY UPDATE OF t SKIP LOCKED
         """,
@@ -119,7 +119,7 @@ def _lock_due(stuck: set[int], size: int) -> dict[int, LeaseTally]:
     return {tally.lease_id: tally for tally in rows}
 
 
-def _rate_hours(tallies: dict[int, LeaseTally], at: datetime) -> list[Charge]:
+def _rate_hours(tallies: dict[int, LeaseTally], at: datetime) -> Made:
     """The next hours of these leases, as far as they are metered."""
     facts: dict[int, list[Fact]] = defaultdict(list)
     metered: dict[int, datetime] = {}
@@ -153,7 +153,7 @@ def _rate_hours(tallies: dict[int, LeaseTally], at: datetime) -> list[Charge]:
     return _charge([fact for rows in facts.values() for fact in rows], tallies, at)
 
 
-def _rate_corrections(at: datetime) -> list[Charge]:
+def _rate_corrections(at: datetime) -> Made:
     """Revisions of hours that are charged already: each is a charge of its own, either way."""
     where = """
         FROM inventory_usagehour u
@@ -175,7 +175,7 @@ def _rate_corrections(at: datetime) -> list[Charge]:
         cursor.execute(f"SELECT DISTINCT l.id {where} LIMIT %(limit)s", parameters)
         lease_ids = [row[0] for row in cursor.fetchall()]
         if not lease_ids:
-            return []
+            return Made()
         rows = LeaseTally.objects.select_for_update(no_key=True, skip_locked=True)
         tallies = {t.lease_id: t for t in rows.filter(lease__in=lease_ids).order_by("lease")}
         # Again, now that nobody else charges these leases.
@@ -189,7 +189,7 @@ def _rate_corrections(at: datetime) -> list[Charge]:
     return _charge(facts, tallies, at)
 
 
-def _charge(facts: Iterable[Fact], tallies: dict[int, LeaseTally], at: datetime) -> list[Charge]:
+def _charge(facts: Iterable[Fact], tallies: dict[int, LeaseTally], at: datetime) -> Made:
     """Prices the facts in order of time, takes the money, books it, moves the tallies."""
     leases = Lease.objects.select_related(
         "price", "provider", "tenant", "allocation__pool"
@@ -202,72 +202,29 @@ def _charge(facts: Iterable[Fact], tallies: dict[int, LeaseTally], at: datetime)
         for fact in ordered
     ]
     _book(charges, leases, at)
-    Charge.objects.bulk_create(charges, batch_size=1000)
+    made = insert(charges)
     totals.save()
     LeaseTally.objects.bulk_update(
         tallies.values(), ["rated_until", "gross_minor", "deposit_left_minor"]
     )
-    return charges
-
-
-class Totals:
-    """The prices of some leases, whose tallies are locked, and what each has come to so far."""
-
-    def __init__(self, leases: Iterable[int]) -> None:
-        self._prices: dict[int, list[LeasePrice]] = defaultdict(list)
-        self._tallies: dict[int, PriceTally] = {}
-        self._moved: set[int] = set()
-        rows = LeasePrice.objects.filter(lease__in=list(leases)).select_related("price", "tally")
-        for row in rows.order_by("lease", "from_at"):
-            self._prices[row.lease_id].append(row)
-            # None yet before the first hour at this price.
-            self._tallies[row.pk] = getattr(row, "tally", None) or PriceTally(price=row)
-
-    def at(self, fact: Fact) -> tuple[LeasePrice, PriceTally]:
-        """The price of the fact's hour, and its total, which is about to move."""
-        row = lease_prices.at_hour(self._prices[fact.lease_id], fact.hour)
-        self._moved.add(row.pk)
-        return row, self._tallies[row.pk]
-
-    def save(self) -> None:
-        PriceTally.objects.bulk_create(
-            [self._tallies[key] for key in sorted(self._moved)],
-            update_conflicts=True,
-            unique_fields=["price"],
-            update_fields=[
-                "card_seconds",
-                "exact_numerator",
-                "exact_denominator",
-                "gross_minor",
-                "vat_minor",
-                "fee_minor",
-            ],
-        )
+    return made
 
 
 def _price(
     fact: Fact, lease: Lease, tally: LeaseTally, totals: Totals, purses: Purses, at: datetime
-) -> Charge:
+) -> NewCharge:
     """A charge is what the hour adds to the rounded total of its price."""
-    agreed, total = totals.at(fact)
-    price = Price.agreed(agreed)
-    before = total.exact
-    after = before + money.hour_fraction(
-        price=price,
-        cards_per_node=lease.allocation.pool.cards_per_node,
-        hour=fact.hour,
-        card_seconds=fact.card_seconds,
-    )
-    amounts = money.charge(price=price, before=before, after=after)
-    _advance(total, fact, after, amounts)
+    total = totals.at(fact.lease_id, fact.hour)
+    amounts = total.add(lease, fact.hour, fact.card_seconds)
     tally.gross_minor += amounts.gross_minor
     draw = purses.draw(lease, tally, amounts.gross_minor)
-    return Charge(
-        lease=lease,
+    return NewCharge(
+        public_id=new_id(),
+        lease_id=fact.lease_id,
         provider_id=lease.provider_id,
         tenant_id=lease.tenant_id,
-        price_id=agreed.price_id,
-        kind=Charge.Kind.USAGE,
+        price_id=total.row.price_id,
+        kind=USAGE,
         allocation_id=lease.allocation_id,
         hour=fact.hour,
         revision=fact.revision,
@@ -284,60 +241,65 @@ def _price(
     )
 
 
-def _advance(total: PriceTally, fact: Fact, exact: Fraction, amounts: Amounts) -> None:
-    total.card_seconds += fact.card_seconds
-    total.exact_numerator = Decimal(exact.numerator)
-    total.exact_denominator = Decimal(exact.denominator)
-    total.gross_minor += amounts.gross_minor
-    total.vat_minor += amounts.vat_minor
-    total.fee_minor += amounts.fee_minor
-
-
-def _book(charges: Sequence[Charge], leases: dict[int, Lease], at: datetime) -> None:
+def _book(charges: Sequence[NewCharge], leases: dict[int, Lease], at: datetime) -> None:
     """One ledger transaction per wallet and hour; a correction has one of its own."""
-    groups: dict[tuple[object, ...], list[Charge]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[NewCharge]] = defaultdict(list)
     for charge in charges:
         own = (charge.lease_id, charge.revision) if charge.revision else ()
         groups[(charge.tenant_id, charge.currency, charge.hour, *own)].append(charge)
-    booked: list[list[Charge]] = []
+    parties = {key: Parties(lease) for key, lease in leases.items()}
+    booked: list[list[NewCharge]] = []
     postings: list[Posting] = []
     for group in groups.values():
-        entries = _entries(group, leases)
+        entries = _entries(group, parties)
         if entries:  # else all of it rounds to nothing yet
-            lease = leases[group[0].lease_id]
             booked.append(group)
             postings.append(
                 Posting(
                     kind=LedgerTransaction.Kind.USAGE_CHARGED,
-                    key=_key(lease, group),
+                    key=_key(leases[group[0].lease_id], group),
                     entries=entries,
                     effective_at=group[0].hour,
                 )
             )
     for group, transaction_id in zip(
-        booked, ledger.post_many(postings, at=at, actor=ACTOR) if postings else [], strict=True
+        booked, ledger.post_many(postings, at=at, actor=ACTOR), strict=True
     ):
         for charge in group:
             charge.ledger_transaction_id = transaction_id
 
 
-def _entries(group: Sequence[Charge], leases: dict[int, Lease]) -> list[ledger.Entry]:
+class Parties:
+    """The accounts that charges of a lease move, named once."""
+
+    def __init__(self, lease: Lease) -> None:
+        tenant, provider, currency = lease.tenant, lease.provider, lease.currency
+        self.deposit = chart.deposit(tenant, currency)
+        self.wallet = chart.wallet(tenant, currency)
+        self.receivable = chart.receivable(tenant, currency)
+        self.provider_accrued = chart.provider_accrued(provider, currency)
+        self.fee = chart.fee(currency)
+        self.vat = chart.vat(currency)
+
+
+def _entries(group: Sequence[NewCharge], parties: dict[int, Parties]) -> list[ledger.Entry]:
     """Debits of what the tenant pays with, credits of those who get it; zeros left out."""
     totals: dict[str, int] = defaultdict(int)
     for charge in group:
-        lease, currency = leases[charge.lease_id], charge.currency
-        totals[chart.deposit(lease.tenant, currency)] += charge.deposit_minor
-        totals[chart.wallet(lease.tenant, currency)] += charge.wallet_minor
-        totals[chart.receivable(lease.tenant, currency)] += charge.receivable_minor
-        totals[chart.provider_accrued(lease.provider, currency)] -= charge.provider_minor
-        totals[chart.fee(currency)] -= charge.fee_minor
-        totals[chart.vat(currency)] -= charge.vat_minor
+        accounts = parties[charge.lease_id]
+        totals[accounts.deposit] += charge.deposit_minor
+        totals[accounts.wallet] += charge.wallet_minor
+        totals[accounts.receivable] += charge.receivable_minor
+        totals[accounts.provider_accrued] -= charge.provider_minor
+        totals[accounts.fee] -= charge.fee_minor
+        totals[accounts.vat] -= charge.vat_minor
     return [(code, amount) for code, amount in totals.items() if amount]
 
 
-def _key(lease: Lease, group: Sequence[Charge]) -> str:
+def _key(lease: Lease, group: Sequence[NewCharge]) -> str:
     """Derived from the facts, so that the same ones can never be booked twice."""
-    facts = sorted(f"{c.allocation_id}|{c.hour.isoformat()}|{c.revision}" for c in group)
-    digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]
-    hour = group[0].hour.astimezone(UTC)
-    return f"usage:{lease.tenant.public_id}:{lease.currency}:{hour:%Y-%m-%dT%HZ}:{digest}"
+    hour = group[0].hour
+    facts = sorted(f"{c.allocation_id}|{c.revision}" for c in group)
+    digest = hashlib.sha256("\n".join([hour.isoformat(), *facts]).encode()).hexdigest()[:32]
+    at = hour.astimezone(UTC)
+    return f"usage:{lease.tenant.public_id}:{lease.currency}:{at:%Y-%m-%dT%HZ}:{digest}"

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from billing import arrears, baskets, checkout, closing, rating, settlement, verification
+from billing import (
+    arrears,
+    baskets,
+    checkout,
+    checkpoints,
+    closing,
+    ledger,
+    rating,
+    settlement,
+    verification,
+)
 from inventory import clock
 
 
@@ -41,3 +51,18 @@ def verify_books(**_: object) -> int:
 @shared_task(name="billing.settle_month")
 def settle_month(**_: object) -> int:
     return settlement.settle_month(at=clock.now())
+
+
+@shared_task(name="billing.expire_holds")
+def expire_holds(**_: object) -> int:
+    return ledger.expire_holds(at=clock.now(), limit=500)
+
+
+@shared_task(name="billing.lapse_credit_limits")
+def lapse_credit_limits(**_: object) -> int:
+    return ledger.lapse_credit_limits(at=clock.now(), limit=500)
+
+
+@shared_task(name="billing.take_checkpoints")
+def take_checkpoints(**_: object) -> int:
+    return checkpoints.take(at=clock.now())

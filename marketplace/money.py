@@ -205,12 +205,17 @@ def exponent(currency: str) -> int:
 
 def half_up(value: Fraction) -> int:
     """The nearest integer; a half goes up."""
-    return (2 * value.numerator + value.denominator) // (2 * value.denominator)
+    return half_up_of(value.numerator, value.denominator)
+
+
+def half_up_of(numerator: int, denominator: int) -> int:
+    """The integer nearest to a ratio, a half up; as exact as a Fraction, and much faster."""
+    return (2 * numerator + denominator) // (2 * denominator)
 
 
 def share(amount_minor: int, bps: int) -> int:
     """`bps` ten-thousandths of an amount, half-up."""
-    return half_up(Fraction(amount_minor * bps, WHOLE_BPS))
+    return half_up_of(amount_minor * bps, WHOLE_BPS)
 
 
 def portions(amounts: Sequence[int], whole_minor: int) -> list[int]:
@@ -334,7 +339,7 @@ def charge(*, price: Price, before: Fraction, after: Fraction) -> Amounts:
 def split(*, price: Price, gross_minor: int) -> Amounts:
     """A gross amount in its parts: VAT out of the gross, the fee out of the net, the rest
     to the provider."""
-    vat = half_up(Fraction(gross_minor * price.vat_bps, WHOLE_BPS + price.vat_bps))
+    vat = half_up_of(gross_minor * price.vat_bps, WHOLE_BPS + price.vat_bps)
     net = gross_minor - vat
     fee = share(net, price.fee_bps)
     return Amounts(gross_minor, vat, fee, net - fee)

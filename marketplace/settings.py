@@ -177,6 +177,13 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "expire-reservations": {"task": "billing.expire_reservations", "schedule": 15.0},
     "expire-baskets": {"task": "billing.expire_baskets", "schedule": 15.0},
     "rate-usage": {"task": "billing.rate_usage", "schedule": 60.0},
+    "expire-holds": {"task": "billing.expire_holds", "schedule": 60.0},
+    "lapse-credit-limits": {"task": "billing.lapse_credit_limits", "schedule": 60.0},
+    "take-checkpoints": {
+        "task": "billing.take_checkpoints",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     "end-unpaid": {"task": "billing.end_unpaid", "schedule": 60.0},
     "close-leases": {"task": "billing.close_leases", "schedule": 60.0},
     "settle-month": {"task": "billing.settle_month", "schedule": 3600.0},

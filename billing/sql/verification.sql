@@ -27,7 +27,8 @@ HAVING b.posted <> coalesce((CASE WHEN a.kind IN ('asset', 'expense') THEN 1 ELS
 -- check: accounts that must never fall are guarded
 SELECT a.code FROM billing_ledgeraccount a
 LEFT JOIN billing_ledgerbalance b ON b.account_id = a.id AND b.guarded
-WHERE a.purpose IN ('wallet', 'deposit', 'tenant_receivable', 'provider_settling')
+WHERE a.purpose IN ('wallet', 'deposit', 'security', 'tenant_arrears', 'tenant_receivable',
+    'provider_settling', 'provider_reserve', 'provider_receivable')
   AND b.account_id IS NULL;
 
 -- check: no guarded account is below its floor
@@ -39,7 +40,7 @@ WHERE b.guarded AND b.posted::numeric - b.held + b.floor_minor < 0;
 SELECT a.code, b.held, coalesce(sum(h.amount_minor), 0) AS holds
 FROM billing_ledgerbalance b JOIN billing_ledgeraccount a ON a.id = b.account_id
 LEFT JOIN billing_ledgerhold h ON h.account_id = a.id AND h.state = 'open'
-GROUP BY a.code, b.held HAVING b.held <> coalesce(sum(h.amount_minor), 0);
+GROUP BY a.code, b.held HAVING b.held <> coalesce(sum(h.amount_minor - h.captured_minor), 0);
 
 -- check: an open hold belongs to a held reservation
 SELECT h.idempotency_key, r.state FROM billing_ledgerhold h
@@ -63,6 +64,61 @@ SELECT b.id, b.state, r.id, r.state FROM marketplace_basket b
 JOIN marketplace_reservation r ON r.basket_id = b.id
 WHERE r.state <> b.state AND NOT (b.state = 'confirmed' AND r.state = 'cancelled')
    OR (r.tenant_id, r.expires_at, r.currency) <> (b.tenant_id, b.expires_at, b.currency);
+
+-- check: what a hold was captured of is the sum of its captures, each as it was booked
+SELECT h.id, h.captured_minor, coalesce(sum(c.amount_minor), 0) AS captures
+FROM billing_ledgerhold h LEFT JOIN billing_ledgercapture c ON c.hold_id = h.id
+GROUP BY h.id HAVING h.captured_minor <> coalesce(sum(c.amount_minor), 0)
+UNION ALL
+SELECT c.hold_id, c.amount_minor, coalesce(sum(e.amount_minor), 0)
+FROM billing_ledgercapture c JOIN billing_ledgerhold h ON h.id = c.hold_id
+JOIN billing_ledgeraccount a ON a.id = h.account_id
+LEFT JOIN billing_ledgerentry e
+    ON e.transaction_id = c.transaction_id AND e.account_id = h.account_id
+GROUP BY c.transaction_id, c.hold_id, c.amount_minor, a.kind
+HAVING c.amount_minor <> coalesce(sum(e.amount_minor), 0)
+    * CASE WHEN a.kind IN ('asset', 'expense') THEN -1 ELSE 1 END;
+
+-- check: a checkpoint is the sum and the number of the entries up to it
+SELECT a.code, c.through_entry, c.posted, c.entries, x.total, x.entries
+FROM billing_ledgercheckpoint c JOIN billing_ledgeraccount a ON a.id = c.account_id
+CROSS JOIN LATERAL (
+    SELECT count(*) AS entries, coalesce(sum(e.amount_minor), 0)
+        * CASE WHEN a.kind IN ('asset', 'expense') THEN 1 ELSE -1 END AS total
+    FROM billing_ledgerentry e WHERE e.account_id = a.id AND e.id <= c.through_entry) x
+WHERE (c.posted, c.entries) <> (x.total, x.entries);
+
+-- check: entries were written with their header, before it was sealed
+SELECT t.id, t.xid, e.id FROM billing_ledgerentry e
+LEFT JOIN billing_ledgertransaction t ON t.id = e.transaction_id
+LEFT JOIN billing_ledgeraccount a ON a.id = e.account_id
+WHERE t.id IS NULL OR a.id IS NULL;
+
+-- check: nothing was posted into a closed period after it closed
+SELECT t.id, t.kind, t.effective_at, t.created_at, p.month FROM billing_accountingperiod p
+JOIN billing_ledgertransaction t ON t.effective_at < p.ends_at
+WHERE p.state = 'closed' AND t.created_at > p.closed_at;
+
+-- check: periods are whole months, closed one after the other and by two persons
+SELECT p.id, p.month, p.state, p.starts_at, p.ends_at FROM billing_accountingperiod p
+WHERE p.starts_at <> p.month::timestamp AT TIME ZONE p.zone
+OR p.ends_at <> (p.month + interval '1 month')::timestamp AT TIME ZONE p.zone
+OR p.state = 'closed' AND (p.closed_at < p.ends_at OR p.closed_by_id = p.closing_by_id
+    OR EXISTS (SELECT FROM billing_accountingperiod e WHERE e.state = 'closed'
+        AND e.ends_at < p.starts_at AND NOT EXISTS (
+            SELECT FROM billing_accountingperiod n
+            WHERE n.state = 'closed' AND n.ends_at = p.starts_at)));
+
+-- check: an exchange is what its posting moved over fx, in two currencies
+SELECT x.transaction_id, x.sold_minor, s.sold, x.bought_minor, s.bought
+FROM billing_ledgerexchange x CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.amount_minor) FILTER (WHERE e.currency = x.sold_currency), 0) AS sold,
+           coalesce(-sum(e.amount_minor) FILTER (WHERE e.currency = x.bought_currency), 0)
+               AS bought,
+           count(*) AS legs
+    FROM billing_ledgerentry e JOIN billing_ledgeraccount a ON a.id = e.account_id
+    WHERE e.transaction_id = x.transaction_id AND a.purpose = 'fx') s
+WHERE (x.sold_minor, x.bought_minor, 2) <> (s.sold, s.bought, s.legs);
 
 -- check: a reversal is the exact opposite
 SELECT t.id, t.reverses_id FROM billing_ledgertransaction t

@@ -195,9 +195,12 @@ def test_raw_sql_neither_opens_a_closed_month_nor_posts_there(role: str) -> None
     close(OCTOBER)
 
     for attack in [*ATTACKS, INTO_CLOSED]:
-        with pytest.raises(DatabaseError), transaction.atomic(using=role):
-            with connections[role].cursor() as cursor:
-                cursor.execute(attack)
+        with (
+            pytest.raises(DatabaseError),
+            transaction.atomic(using=role),
+            connections[role].cursor() as cursor,
+        ):
+            cursor.execute(attack)
 
     assert AccountingPeriod.objects.get().state == "closed"
     assert LedgerTransaction.objects.count() == 1
