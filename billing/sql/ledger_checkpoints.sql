@@ -3,8 +3,8 @@
 -- Every such account with at least `p_every` entries since its last checkpoint gets the next
 -- one; how many did. A checkpoint says: the entries up to this id sum to so much. It is true for
 -- ever only if no smaller id can still commit, and ids commit in any order. So the ids given out
--- so far are noted first, then every transaction that may have taken one of them is waited for:
--- a transaction has its xid (from its header) before it takes an id for an entry. Nothing is
+-- so far are noted first, and then every posting under way is waited for: each holds the books
+-- shared (`ledger_first_open`) before it takes an id, and until its rows can be seen. Nothing is
 -- locked meanwhile. After `p_patience` it gives up, and the next sweep tries again.
 CREATE OR REPLACE FUNCTION ledger_take_checkpoints(
     p_every integer, p_at timestamptz, p_patience interval
@@ -12,7 +12,8 @@ CREATE OR REPLACE FUNCTION ledger_take_checkpoints(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     v_through bigint;
-    v_next xid8;
+    v_books bigint := hashtext('ledger periods');
+    v_posters text[];
     v_until timestamptz := clock_timestamp() + p_patience;
     v_count integer;
 BEGIN
@@ -25,8 +26,16 @@ BEGIN
     END IF;
     SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO v_through
       FROM billing_ledgerentry_id_seq;
-    v_next := pg_snapshot_xmax(pg_current_snapshot());
-    WHILE EXISTS (SELECT FROM pg_snapshot_xip(pg_current_snapshot()) x WHERE x < v_next) LOOP
+    SELECT array_agg(virtualtransaction) INTO v_posters FROM pg_locks l
+      JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+       AND l.classid::bigint = (v_books >> 32) & 4294967295
+       AND l.objid::bigint = v_books & 4294967295 AND l.pid <> pg_backend_pid();
+    WHILE EXISTS (SELECT FROM pg_locks l
+                   WHERE l.locktype = 'advisory' AND l.objsubid = 1
+                     AND l.classid::bigint = (v_books >> 32) & 4294967295
+                     AND l.objid::bigint = v_books & 4294967295
+                     AND l.virtualtransaction = ANY (v_posters)) LOOP
         IF clock_timestamp() >= v_until THEN
             RETURN 0;
         END IF;
