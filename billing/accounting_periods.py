@@ -61,7 +61,8 @@ def month_period(month: date) -> Period:
 def closed_until() -> datetime | None:
     """The first instant that is still open; None where nothing was ever closed. No lock."""
     closed = AccountingPeriod.objects.filter(state=State.CLOSED)
-    return closed.aggregate(until=Max("ends_at"))["until"]
+    until: datetime | None = closed.aggregate(until=Max("ends_at"))["until"]
+    return until
 
 
 def next_month() -> date | None:

@@ -16,11 +16,13 @@ from django.db.models import F
 
 from billing import chart
 from billing.ledger_calls import AlreadyReversed as AlreadyReversed
-from billing.ledger_calls import AmountOutOfRange, Unbalanced, call, errors
+from billing.ledger_calls import AmountOutOfRange as AmountOutOfRange
 from billing.ledger_calls import HoldClosed as HoldClosed
 from billing.ledger_calls import IdempotencyConflict as IdempotencyConflict
 from billing.ledger_calls import InsufficientFunds as InsufficientFunds
 from billing.ledger_calls import PeriodClosed as PeriodClosed
+from billing.ledger_calls import Unbalanced as Unbalanced
+from billing.ledger_calls import call, errors
 from billing.models import LedgerAccount, LedgerBalance, LedgerHold, LedgerTransaction
 from inventory import journal
 from inventory.actors import Actor

@@ -161,6 +161,9 @@ def measured(command: str) -> Callable[[Command], int]:
             ground.prepare()
             with Family() as family:
                 env = services("bench", family, renew="--resume" not in words)
+                compared = STATE / "bench-packages"
+                if words[:1] == ["ledger"] and ground.install_compared(compared):
+                    env.setdefault("CARDHOUR_BENCH_PACKAGES", str(compared))
                 ground.collect_static(env)
                 return foreground(manage(command, *words), env)
 

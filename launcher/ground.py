@@ -23,6 +23,7 @@ from launcher.state import (
 PINNED = ["install", "--quiet", "--require-hashes", "--only-binary=:all:", "--no-compile"]
 TO_RUN = ROOT / "requirements-embedded.lock"
 TO_TEST = ROOT / "requirements-dev.lock"  # all of the above, and more
+COMPARED = ROOT / "requirements-bench.txt"
 NODE_LOCK = ROOT / "requirements-node.lock"
 ASSETS = [ROOT / name for name in ("package.json", "package-lock.json", ".npmrc")]
 
@@ -54,6 +55,19 @@ def _install_packages(lock: Path) -> None:
             return
         say("  uv cannot install the lock here (it does not read pip's settings); pip takes over")
     run("installing packages", [*pip(), *PINNED, "-r", str(lock)])
+
+
+def install_compared(target: Path) -> bool:
+    """What a measurement is compared with is in a folder of its own; False where it cannot be."""
+    install = [*pip(), "install", "--quiet", "--no-deps", "--upgrade", "--target", str(target)]
+    stamp = target / "cardhour.stamp"
+    if not (stamp.is_file() and stamp.read_text() == digest([COMPARED], sys.version)):
+        say("  … installing what the measurement is compared with")
+        if not succeeds([*install, "-r", str(COMPARED)]):
+            say("  it cannot be installed here: nothing is compared with it")
+            return False
+        stamp.write_text(digest([COMPARED], sys.version))
+    return True
 
 
 def pip() -> Command:

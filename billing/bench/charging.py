@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from statistics import median
 
 from django.db import connections, transaction
@@ -57,7 +58,7 @@ def measure(asked: Asked, *, progress: Progress) -> list[Row]:
         floors.append(_floor(count))
         due = Period.of(first.period).start + (asked.hours + 2) * HOUR
         since = LedgerTransaction.objects.aggregate(last=Max("pk"))["last"] or 0
-        took, made = _timed(lambda due=due: len(rating.rate_due(at=due, limit=10**9)))
+        took, made = _timed(partial(_rate, due))
         if made != count:
             raise RuntimeError(f"{made} of {count} usage hours were charged")
         rated.append(took)
@@ -79,6 +80,10 @@ def _row(case: str, count: int, took: list[float], floors: list[float]) -> Row:
             median(one / two for one, two in zip(took, floors, strict=True)), 1.0
         ),
     )
+
+
+def _rate(at: datetime) -> int:
+    return len(rating.rate_due(at=at, limit=10**9))
 
 
 def _timed(work: Callable[[], int]) -> tuple[float, int]:

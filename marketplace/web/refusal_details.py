@@ -148,6 +148,11 @@ DETAILS = (
     # money
     _("There is no operator whose books could be closed"),
     _("No such accounting period"),
+    _("A rate is a positive number"),
+    _("A rate has at most 20 decimals"),
+    _("An exchange sells one currency and buys another"),
+    _("Every currency that is held needs a rate"),
+    _("A credit limit lapses later than now"),
     _("%(code)s is not a currency of this market"),
     _("The total is larger than the books can hold"),
     _("Write a plain number in the digits 0-9, with a point before decimals, such as 6.80"),

@@ -32,7 +32,7 @@ LATER = T0 + hours(3000)
 
 
 def rate(at: datetime = LATER) -> list[Charge]:
-    return rating.rate_due(at=at, limit=100_000)
+    return list(rating.rate_due(at=at, limit=100_000))
 
 
 def owed() -> int:

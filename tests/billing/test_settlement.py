@@ -25,7 +25,7 @@ LATER = T0 + hours(3000)
 
 
 def rate() -> list[Charge]:
-    return rating.rate_due(at=LATER, limit=100_000)
+    return list(rating.rate_due(at=LATER, limit=100_000))
 
 
 def test_a_settlement_consumes_each_charge_once() -> None:

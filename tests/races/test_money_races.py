@@ -156,7 +156,7 @@ def test_what_is_busy_is_charged_by_a_later_run() -> None:
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '100ms'")
             try:
-                return rating.rate_due(at=T0 + hours(15), limit=100)
+                return list(rating.rate_due(at=T0 + hours(15), limit=100))
             finally:
                 cursor.execute("RESET lock_timeout")
 
