@@ -56,7 +56,7 @@ def running() -> Iterator[Hordak]:
         cursor.execute("CREATE SCHEMA bench_hordak")
     path = os.pathsep.join(filter(None, [os.environ.get(PACKAGES), os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
-        [sys.executable, str(PROGRAM)],
+        [sys.executable, "-P", str(PROGRAM)],
         env={**os.environ, "PYTHONPATH": path, "HORDAK_DATABASE_URL": pgbench.url("owner")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
