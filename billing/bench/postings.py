@@ -147,12 +147,16 @@ def _pgbench_floor(clients: int, seconds: float) -> float:
 
 
 def _pgbench_post(clients: int, seconds: float) -> float:
+    # Prepared, pgbench takes every colon and name for a parameter, in a text too.
+    code = "concat_ws(chr(58), {0}, 'org_' || lpad(({1})::text, 32, '0'), 'CNY')"
+    provider = f"(:provider)::int + {purses.FIRST_PROVIDER}"
+    wallet = code.format("'liability', 'wallet'", ":tenant")
+    share = code.format("'liability', 'provider_accrued'", provider)
     script = _picked(
-        "SELECT ledger_post('usage_charged', 'bench:' || :key, now(), now(), 'bench', '', '',"
-        " ARRAY['liability:wallet:org_' || lpad((:tenant)::text, 32, '0') || ':CNY',"
-        " 'liability:provider_accrued:org_'"
-        f" || lpad((:provider + {purses.FIRST_PROVIDER})::text, 32, '0') || ':CNY',"
-        f" 'revenue:fee:CNY'], ARRAY[{GROSS}, {FEE - GROSS}, {-FEE}]::bigint[])"
+        "SELECT ledger_post('usage_charged', 'bench-' || (:key)::text, now(), now(), 'bench', '',"
+        f" '', ARRAY[{wallet}, {share},"
+        " concat_ws(chr(58), 'revenue', 'fee', 'CNY')],"
+        f" ARRAY[{GROSS}, {FEE - GROSS}, {-FEE}]::bigint[])"
     )
     return pgbench.run(script, clients=clients, seconds=seconds, log=False).per_second
 
