@@ -78,7 +78,13 @@ def test_as_few_parts_as_trying_everything_finds(seed: int) -> None:
             scene.lease(listing, units=units, start=start, end=start + dice.randint(4, 30))
     map_ = search_map.current(T0)
     for count in (7, 9, 13, 20, 24):
-        request = scene.request(nodes=count, hours=12, latest_end=T0 + hours(48), one_fabric=False)
+        request = scene.request(
+            nodes=count,
+            hours=12,
+            earliest_start=T0,
+            latest_end=T0 + hours(48),
+            one_fabric=False,
+        )
 
         parts = splitting.split(request=request, map_=map_, buyer_id=None, at=T0)
 
