@@ -317,7 +317,7 @@ def test_a_lapsed_proposal_that_no_sweep_has_seen_stands_in_nobodys_way() -> Non
     lease = running()
     lapsed = propose(lease, end=T0 + hours(16))
 
-    following = propose(lease, at=lapsed.expires_at + HOUR, end=T0 + hours(18))
+    following = propose(lease, at=lapsed.expires_at + hours(0.5), end=T0 + hours(18))
 
     lapsed.refresh_from_db()
     assert (lapsed.state, following.state) == ("expired", "proposed")
