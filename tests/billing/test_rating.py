@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
@@ -31,8 +32,8 @@ CARDS_HOUR = 8 * 3600
 LATER = T0 + hours(3000)
 
 
-def rate(at: datetime = LATER) -> list[Charge]:
-    return list(rating.rate_due(at=at, limit=100_000))
+def rate(at: datetime = LATER) -> Sequence[Charge]:
+    return rating.rate_due(at=at, limit=100_000)
 
 
 def owed() -> int:
