@@ -14,11 +14,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Sum
 
 from billing import chart, ledger
 from billing.draws import Purses
@@ -26,7 +26,7 @@ from billing.ledger import Posting
 from billing.models import Charge, LeaseTally, LedgerTransaction, PriceTally
 from inventory import actors
 from inventory.errors import Busy, DomainError
-from inventory.periods import HOUR
+from inventory.periods import HOUR, Period
 from marketplace import lease_prices, money
 from marketplace.models import Lease, LeasePrice
 from marketplace.money import Amounts, Price
@@ -39,6 +39,7 @@ HOURS_AT_ONCE = 24 * 7  # of one lease
 CORRECTIONS_AT_ONCE = 500
 # Corrections reach 35 days back and are few; the rest is the time rating may have stood still.
 CORRECTIONS_REACH = timedelta(days=400)
+_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ def _charge(facts: Iterable[Fact], tallies: dict[int, LeaseTally], at: datetime)
     Charge.objects.bulk_create(charges, batch_size=1000)
     totals.save()
     LeaseTally.objects.bulk_update(
-        tallies.values(), ["rated_until", "gross_minor", "deposit_left_minor"]
+        tallies.values(), ["rated_until", "gross_minor", "deposit_left_minor", "arrears_minor"]
     )
     return charges
 
@@ -245,20 +246,57 @@ class Totals:
         )
 
 
+def reweigh(*, lease: Lease, before: Period) -> None:
+    """The locked lease has another period than `before`: what a part of a month costs has
+    changed with it, and its next charge makes up for the hours of it that are charged already.
+
+    The caller holds the lease's tally.
+    """
+    after, pool = Period.of(lease.period), lease.allocation.pool
+    prices = lease_prices.of(lease)
+    for row, until in zip(prices, [*(p.from_at for p in prices[1:]), None], strict=True):
+        price = Price.agreed(row)
+        tally = PriceTally.objects.filter(price=row).first()
+        if tally is None or price.basis != "node_month" or price.pro_rata == "time":
+            continue
+        for month in {
+            money.month_of(p.end - _INSTANT, price.billing_zone) for p in (before, after)
+        }:
+            hours = Charge.objects.filter(
+                lease=lease,
+                kind=Charge.Kind.USAGE,
+                hour__gte=max(month.start, row.from_at),
+                hour__lt=min(month.end, until or month.end),
+            )
+            used = hours.aggregate(seconds=Sum("card_seconds", default=0))["seconds"]
+            then, now = (
+                money.hour_fraction(
+                    price=price,
+                    cards_per_node=pool.cards_per_node,
+                    hour=month.start,
+                    card_seconds=used,
+                    whole=period,
+                )
+                for period in (before, after)
+            )
+            tally.exact = tally.exact + now - then
+        tally.save(update_fields=["exact_numerator", "exact_denominator"])
+
+
 def _price(
     fact: Fact, lease: Lease, tally: LeaseTally, totals: Totals, purses: Purses, at: datetime
 ) -> Charge:
     """A charge is what the hour adds to the rounded total of its price."""
     agreed, total = totals.at(fact)
     price = Price.agreed(agreed)
-    before = total.exact
-    after = before + money.hour_fraction(
+    after = total.exact + money.hour_fraction(
         price=price,
         cards_per_node=lease.allocation.pool.cards_per_node,
         hour=fact.hour,
         card_seconds=fact.card_seconds,
+        whole=Period.of(lease.period),
     )
-    amounts = money.charge(price=price, before=before, after=after)
+    amounts = money.cumulative(price=price, exact=after) - total.amounts
     _advance(total, fact, after, amounts)
     tally.gross_minor += amounts.gross_minor
     draw = purses.draw(lease, tally, amounts.gross_minor)
@@ -280,14 +318,14 @@ def _price(
         deposit_minor=draw.deposit_minor,
         wallet_minor=draw.wallet_minor,
         receivable_minor=draw.receivable_minor,
+        arrears_minor=draw.arrears_minor,
         created_at=at,
     )
 
 
 def _advance(total: PriceTally, fact: Fact, exact: Fraction, amounts: Amounts) -> None:
     total.card_seconds += fact.card_seconds
-    total.exact_numerator = Decimal(exact.numerator)
-    total.exact_denominator = Decimal(exact.denominator)
+    total.exact = exact
     total.gross_minor += amounts.gross_minor
     total.vat_minor += amounts.vat_minor
     total.fee_minor += amounts.fee_minor
@@ -329,6 +367,7 @@ def _entries(group: Sequence[Charge], leases: dict[int, Lease]) -> list[ledger.E
         totals[chart.deposit(lease.tenant, currency)] += charge.deposit_minor
         totals[chart.wallet(lease.tenant, currency)] += charge.wallet_minor
         totals[chart.receivable(lease.tenant, currency)] += charge.receivable_minor
+        totals[chart.arrears(lease.tenant, currency)] += charge.arrears_minor
         totals[chart.provider_accrued(lease.provider, currency)] -= charge.provider_minor
         totals[chart.fee(currency)] -= charge.fee_minor
         totals[chart.vat(currency)] -= charge.vat_minor

@@ -1,6 +1,7 @@
 """Money: the ledger, what it charges and what it owes."""
 
 from billing.models.charge import Charge, LeaseTally, PriceTally
+from billing.models.instalment import Dunning, Instalment, RunwayWarning, WriteOff
 from billing.models.ledger import (
     LedgerAccount,
     LedgerBalance,
@@ -15,6 +16,8 @@ from billing.models.settlement import Settlement, SettlementLine
 __all__ = [
     "BankReceipt",
     "Charge",
+    "Dunning",
+    "Instalment",
     "LeaseTally",
     "LedgerAccount",
     "LedgerBalance",
@@ -23,6 +26,8 @@ __all__ = [
     "LedgerTransaction",
     "PriceTally",
     "Quote",
+    "RunwayWarning",
     "Settlement",
     "SettlementLine",
+    "WriteOff",
 ]
