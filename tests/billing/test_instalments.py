@@ -27,7 +27,6 @@ pytestmark = pytest.mark.django_db
 State = Instalment.State
 
 # 00:00 of 1 June in Shanghai, where the months turn; the world begins eight hours later.
-MONTH = {6: 30, 7: 31, 8: 31, 9: 30, 10: 31, 11: 30}
 PRICE = 3_100_000  # a node and month, in fen: divisible by no month's hours
 START = 16  # 00:00 of 2 June in Shanghai: a start as any other
 
@@ -50,10 +49,9 @@ def lease(schedule: str, *, months: int = 5, money: int = 10**9, **price: Any) -
         books.top_up(world.tenant(), money)
     if schedule == "arrears":
         ledger.set_credit_limit(
-            world.tenant(), currency="CNY", limit_minor=10**9 if money else 10**9, at=T0,
-            actor=SYSTEM,
+            world.tenant(), currency="CNY", limit_minor=10**9, at=T0, actor=SYSTEM,
         )  # fmt: skip
-    end = {1: 30, 2: 61, 3: 92, 4: 122, 5: 153, 6: 183}[months] * 24 + START - 0
+    end = {1: 30, 2: 61, 3: 92, 4: 122, 5: 153, 6: 183}[months] * 24 + START
     return books.lease(listing(schedule, **price), start=START, end=end)
 
 
@@ -207,4 +205,186 @@ def test_a_lease_in_arrears_comes_to_its_quote_and_closes_when_its_last_month_is
     assert sum(amount for kind, _, amount in rows(row) if kind == "arrears") == row.gross_minor
     assert books.available() - 10**9 == 10**9 - row.gross_minor
     assert (security > 0, posted(chart.security)) == (True, 0)
+    assert books.differences() == []
+
+
+def test_beyond_its_credit_no_deal_in_arrears_is_made() -> None:
+    books.top_up(world.tenant(), 10**9)
+    ledger.set_credit_limit(
+        world.tenant(), currency="CNY", limit_minor=1_000_000, at=T0, actor=SYSTEM
+    )
+    held = books.hold(listing("arrears", net_days=15), start=START, end=START + 24 * 92)
+
+    with scene.refused(credit.CreditExceeded) as refusal:
+        books.confirm(held)
+
+    assert refusal.value.fields()["limit_minor"] == 1_000_000
+    assert Instalment.objects.count() == Lease.objects.count() == 0
+
+
+def unpaid_debt() -> tuple[Lease, datetime]:
+    """June was used and nobody pays for it: the grace is over five days after it fell due."""
+    row = lease("arrears", months=3, money=0, net_days=10, grace_days=5, notice_days=3,
+                suspension_days=7)  # fmt: skip
+    due = datetime(2026, 7, 10, 16, tzinfo=UTC)
+    run(row, due)
+    ledger.place_hold(
+        key="elsewhere", account=chart.wallet(world.tenant(), "CNY"), amount_minor=10**9,
+        expires_at=None, at=T0,
+    )  # fmt: skip
+    assert collect(due) == 1
+    assert rows(row)[0][1] == "unpaid"
+    return row, due + timedelta(days=5)
+
+
+def test_what_nobody_pays_is_a_debt_a_notice_a_suspension_and_an_end() -> None:
+    row, late = unpaid_debt()
+    june = rows(row)[0][2]
+    assert collect(late) == 1
+    assert (posted(chart.receivable), posted(chart.arrears)) == (
+        june, tally(row).gross_minor - june,
+    )  # fmt: skip
+
+    assert dunning.sweep(at=late, limit=10) == 1
+    assert dunning.sweep(at=late + timedelta(days=3) - timedelta(seconds=1), limit=10) == 0
+    assert Allocation.objects.get(pk=row.allocation_id).suspended_at is None
+    assert dunning.sweep(at=late + timedelta(days=3), limit=10) == 1
+    assert Allocation.objects.get(pk=row.allocation_id).suspended_at is not None
+    assert books.differences() == []
+    assert dunning.sweep(at=late + timedelta(days=10), limit=10) == 1
+
+    row.refresh_from_db()
+    assert row.end_reason == "unpaid"
+    assert Dunning.objects.get(lease=row).state == "ended"
+    assert books.differences() == []
+
+
+def test_who_pays_is_let_in_again_and_its_instalment_is_paid() -> None:
+    row, late = unpaid_debt()
+    collect(late)
+    for days in (0, 3):
+        dunning.sweep(at=late + timedelta(days=days), limit=10)
+
+    ledger.release_hold(key="elsewhere", at=T0)
+    books.top_up(world.tenant(), 2 * PRICE, reference="B-2")
+    assert collect(late + timedelta(days=4)) == 1
+    assert dunning.sweep(at=late + timedelta(days=4), limit=10) == 1
+
+    assert rows(row)[0][1] == "collected"
+    assert Allocation.objects.get(pk=row.allocation_id).suspended_at is None
+    assert Dunning.objects.get(lease=row).state == "settled"
+    assert dunning.sweep(at=late + timedelta(days=4), limit=10) == 0
+    assert books.differences() == []
+
+
+def test_a_cancelled_one_gives_its_security_back_and_keeps_by_the_terms() -> None:
+    row = lease("advance", months=5)
+    ahead = row.due_minor - row.security_minor
+
+    checkout.cancel(
+        reservation_public_id=row.reservation.public_id, at=T0 + hours(12),
+        actor=world.actor(world.tenant()), reason="changed plans",
+    )  # fmt: skip
+
+    assert books.available() == 10**9 - (ahead + 1) // 2
+    assert [state for _, state, _ in rows(row)] == ["collected", "collected", "waived"]
+    assert posted(chart.security) == posted(chart.deposit) == 0
+    assert books.differences() == []
+
+
+def change(row: Lease, kind: str, end: datetime, at: datetime, who: Any) -> None:
+    quote = quotes.ask(
+        lease_public_id=row.public_id, kind=kind, end=end, at=at, actor=who, reason="r"
+    )
+    quotes.accept(quote_public_id=quote.public_id, at=at, actor=who)
+    row.refresh_from_db()
+
+
+def test_left_early_what_was_paid_for_time_not_used_goes_back_by_the_terms() -> None:
+    row = lease("advance", months=5)
+    at = start_of(row) + timedelta(days=40)
+    run(row, at)
+    ahead = row.due_minor - row.security_minor
+
+    change(row, "leave", at + timedelta(days=5), at, world.actor(world.tenant()))
+    rest = ahead - row.gross_minor
+    back = rest - round(rest * 7_000 / 10_000)
+    assert rows(row)[-1][1] == "waived"
+    assert books.differences() == []
+    run(row, at + timedelta(days=5))
+    finish(row)
+
+    kept = Charge.objects.get(lease=row, kind="leaving").gross_minor
+    assert (kept, tally(row).gross_minor) == (rest - back, row.gross_minor)
+    assert books.available() == 10**9 - row.gross_minor - kept
+    assert books.differences() == []
+
+
+def test_extended_its_months_are_asked_anew_and_none_twice() -> None:
+    row = lease("advance", months=5)
+    at = start_of(row) + timedelta(days=100)
+    run(row, at)
+    collect(at)
+    longer = Period.of(row.period).end + timedelta(days=60)
+
+    change(row, "extend", longer, at, world.actor(world.tenant()))
+
+    paid = tally(row).paid_minor
+    asked = sum(each.open_minor for each in Instalment.objects.filter(lease=row))
+    assert paid + asked == row.gross_minor
+    assert books.differences() == []
+    run(row, longer)
+    collect(longer)
+    finish(row)
+    assert row.closed_at is not None
+    assert books.available() == 10**9 - row.gross_minor
+    assert books.differences() == []
+
+
+def test_withdrawn_by_its_provider_the_rest_comes_back_whole_with_a_compensation() -> None:
+    row = lease("advance", months=5)
+    at = start_of(row) + timedelta(days=40)
+    run(row, at)
+    before = row.gross_minor
+
+    change(row, "withdraw", at + timedelta(days=5), at, world.actor(world.provider()))
+    run(row, at + timedelta(days=5))
+    finish(row)
+
+    compensation = round((before - row.gross_minor) * 1_000 / 10_000)
+    assert books.available() == 10**9 - row.gross_minor + compensation
+    assert books.differences() == []
+
+
+def test_who_is_late_extends_nothing() -> None:
+    row, late = unpaid_debt()
+    end = Period.of(row.period).end + timedelta(days=30)
+
+    with scene.refused(DebtOpen):
+        change(row, "extend", end, late, world.actor(world.tenant()))
+
+
+@pytest.mark.parametrize("rule", ["time", "day", "thirty"])
+def test_by_every_rule_of_parts_of_months_it_comes_to_its_quote(rule: str) -> None:
+    row = lease("advance", months=2, pro_rata=rule)
+    run(row, Period.of(row.period).end)
+    finish(row)
+
+    days = {"time": 29 / 30, "day": 29 / 30, "thirty": 29 / 30}[rule]
+    assert tally(row).gross_minor == row.gross_minor
+    assert row.gross_minor == round(PRICE * (days + 1 + {"time": 1 / 31, "day": 1 / 31,
+                                                         "thirty": 1 / 30}[rule]))  # fmt: skip
+    assert books.differences() == []
+
+
+def test_another_end_changes_what_a_part_of_a_month_costs_and_nothing_is_lost() -> None:
+    row = lease("advance", months=2, pro_rata="thirty")
+    at = Period.of(row.period).end - hours(12)
+    run(row, at)
+
+    change(row, "extend", at + timedelta(days=20, hours=12), at, world.actor(world.tenant()))
+    run(row, Period.of(row.period).end)
+    finish(row)
+
+    assert tally(row).gross_minor == row.gross_minor
     assert books.differences() == []
