@@ -9,19 +9,25 @@ import pytest
 
 from billing import (
     chart,
+    checkout,
     closing,
+    credit,
+    dunning,
     instalments,
     ledger,
+    quotes,
     rating,
 )
-from billing.models import Instalment, LeaseTally
+from billing.models import Charge, Dunning, Instalment, LeaseTally
+from billing.payments import DebtOpen
+from inventory.models import Allocation
 from inventory.periods import HOUR, Period, ceil_hour
 from marketplace.asking import TermsInput
 from marketplace.models import Lease, Listing
 from tests import world
 from tests.billing import books
 from tests.marketplace import scene
-from tests.world import SYSTEM, T0
+from tests.world import SYSTEM, T0, hours
 
 pytestmark = pytest.mark.django_db
 State = Instalment.State
@@ -194,7 +200,7 @@ def test_a_lease_in_arrears_comes_to_its_quote_and_closes_when_its_last_month_is
     end = Period.of(row.period).end
     run(row, end)
     finish(row)
-    assert row.closed_at is None
+    assert not Lease.objects.filter(pk=row.pk, closed_at__isnull=False).exists()
     for month in (7, 8, 9):
         collect(datetime(2026, month, 15, 16, tzinfo=UTC))
 
@@ -218,6 +224,7 @@ def test_beyond_its_credit_no_deal_in_arrears_is_made() -> None:
     with scene.refused(credit.CreditExceeded) as refusal:
         books.confirm(held)
 
+    assert isinstance(refusal.value, credit.CreditExceeded)
     assert refusal.value.fields()["limit_minor"] == 1_000_000
     assert Instalment.objects.count() == Lease.objects.count() == 0
 

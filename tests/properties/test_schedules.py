@@ -5,6 +5,7 @@ from __future__ import annotations
 from calendar import monthrange
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from inventory.periods import HOUR, Period
 from marketplace import money, months
+from marketplace.schedules import Due
 from tests.properties.test_money import exactly, price
 
 ZONES = ["UTC", "Asia/Shanghai"]
@@ -37,7 +39,7 @@ periods = st.builds(
 )
 
 
-def dues(asked: money.Price, period: Period) -> list[money.Due]:
+def dues(asked: money.Price, period: Period) -> list[Due]:
     running = money.Running(price=asked, cards=16, cards_per_node=8, period=period)
     return list(money.instalments(asked, period, running))
 
@@ -70,7 +72,7 @@ def test_any_split_of_the_hours_comes_to_the_quote(
     hours = int(period.seconds // 3600)
     edges = sorted({0, hours, *(cut for cut in cuts if cut < hours)})
     exact = Fraction(0)
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         for piece in money.pieces(
             price=asked, period=Period(period.start + start * HOUR, period.start + end * HOUR)
         ):
@@ -102,7 +104,7 @@ def by_hand(period: Period, zone: str, rule: str, amount: int) -> int:
             while day < following:
                 touched += lower < day + timedelta(days=1) and day < upper
                 day += timedelta(days=1)
-            total += min(Fraction(touched, 30), 1) if rule == "thirty" else Fraction(touched, days)
+            total += Fraction(min(touched, 30), 30) if rule == "thirty" else Fraction(touched, days)
         year, month = (year + 1, 1) if month == 12 else (year, month + 1)
     return money.half_up(total * amount)
 

@@ -297,11 +297,11 @@ def good_forms(market: Market) -> dict[str, Good]:
         ),
         "overdue_write_off": Good(
             "operator",
-            reverse("overdue_write_off", args=[lease.instalments.first().public_id]),
+            reverse("overdue_write_off", args=[lease.instalments.get().public_id]),
             {"reason": "r"},
         ),
         "overdue_approve": Good(
-            "operator", reverse("overdue_approve", args=[lease.instalments.first().public_id])
+            "operator", reverse("overdue_approve", args=[lease.instalments.get().public_id])
         ),
         "receipts": Good(
             "operator", reverse("receipts"),
