@@ -5,15 +5,20 @@ from billing.models.instalment import Dunning, Instalment, RunwayWarning, WriteO
 from billing.models.ledger import (
     LedgerAccount,
     LedgerBalance,
+    LedgerCapture,
+    LedgerCheckpoint,
     LedgerEntry,
+    LedgerExchange,
     LedgerHold,
     LedgerTransaction,
 )
 from billing.models.payment import BankReceipt
+from billing.models.period import AccountingPeriod
 from billing.models.quote import Quote
 from billing.models.settlement import Settlement, SettlementLine
 
 __all__ = [
+    "AccountingPeriod",
     "BankReceipt",
     "Charge",
     "Dunning",
@@ -21,7 +26,10 @@ __all__ = [
     "LeaseTally",
     "LedgerAccount",
     "LedgerBalance",
+    "LedgerCapture",
+    "LedgerCheckpoint",
     "LedgerEntry",
+    "LedgerExchange",
     "LedgerHold",
     "LedgerTransaction",
     "PriceTally",

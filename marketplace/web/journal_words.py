@@ -31,6 +31,7 @@ KINDS = {
     "amd": _("Amendment"),
     "rcp": _("Bank receipt"),
     "stl": _("Settlement"),
+    "acp": _("Accounting period"),
     "quo": _("Quota"),
     "ist": _("Instalment"),
     "dun": _("Dunning"),
@@ -38,6 +39,9 @@ KINDS = {
 
 # Events that are more than a change of state.
 EVENTS = {
+    "accountingperiod.closed": _("books of the month closed"),
+    "accountingperiod.closing": _("asked to close the books of the month"),
+    "accountingperiod.open": _("close of the month put off"),
     "allocation.bound": _("nodes chosen"),
     "allocation.converted": _("goes on in another lease"),
     "allocation.extended": _("end moved later"),

@@ -13,6 +13,7 @@ READ_ONLY = {
     *("inventory_claim", "inventory_outage", "inventory_poolevent", "inventory_poollock"),
     *("inventory_poolversion", "billing_ledgeraccount", "billing_ledgerbalance"),
     *("billing_ledgerentry", "billing_ledgerhold", "billing_ledgertransaction"),
+    *("billing_ledgercapture", "billing_ledgercheckpoint", "billing_ledgerexchange"),
 }
 # … from these rows go …
 DELETED = {
@@ -24,6 +25,7 @@ DELETED = {
 ALL_COLUMNS = {"django_session", "marketplace_cache", "inventory_fakemachine", "inventory_chip"}
 # … and of the others these columns alone.
 CHANGED = {
+    "billing_accountingperiod": "closed_at closed_by_id closing_at closing_by_id state",
     "billing_bankreceipt": "approved_at decided_by_id rejected_at state",
     "billing_dunning": "ended_at ends_at settled_at state suspended_at",
     "billing_instalment": "amount_minor cleared_minor collected_at deposit_minor"
