@@ -93,7 +93,7 @@ def warn_due(*, at: datetime) -> int:
     level until it lasts longer again; returns how many warnings there were. Idempotent."""
     with transaction.atomic():
         known: dict[tuple[int, str], set[int]] = defaultdict(set)
-        for row in RunwayWarning.objects.select_for_update():
+        for row in RunwayWarning.objects.all():
             known[row.tenant_id, row.currency].add(row.hours)
         made = []
         for tenant_id, found in _read(at, None):
@@ -136,10 +136,13 @@ def _forget(tenant_id: int, currency: str, levels: set[int]) -> None:
 def _warn(tenant_id: int, found: Runway, levels: set[int], at: datetime) -> int:
     """One entry in the journal, of the most urgent; the others are passed with it."""
     rows = [
-        RunwayWarning(tenant_id=tenant_id, currency=found.currency, hours=level, warned_at=at)
+        RunwayWarning.objects.get_or_create(
+            tenant_id=tenant_id, currency=found.currency, hours=level, defaults={"warned_at": at}
+        )
         for level in sorted(levels)
     ]
-    made = RunwayWarning.objects.bulk_create(rows, ignore_conflicts=True)
+    if not any(made for _, made in rows):  # another sweep was faster
+        return 0
     tenant = Organisation.objects.get(pk=tenant_id)
     journal.record(
         event="wallet.runway_short",
@@ -154,4 +157,4 @@ def _warn(tenant_id: int, found: Runway, levels: set[int], at: datetime) -> int:
             "currency": found.currency,
         },
     )
-    return 1 if made else 0
+    return 1

@@ -152,7 +152,9 @@ def _parameters(price: PriceVersion) -> dict[str, Any]:
     """As they stand; those of another schedule are left to what is usual for it."""
     alien = ("security_months", "advance_months", "net_days")
     scheduled = price.schedule in (PriceVersion.Schedule.ADVANCE, PriceVersion.Schedule.ARREARS)
-    return {name: getattr(price, name) for name in PARAMETERS if scheduled or name not in alien}
+    return {
+        name: getattr(price, name) if scheduled or name not in alien else "" for name in PARAMETERS
+    }
 
 
 class ListingForm(PriceForm, TermsForm):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from billing import runway
+from billing import rating, runway
 from inventory.models import JournalEntry
 from tests import world
 from tests.billing import books
@@ -32,7 +32,7 @@ def test_each_level_is_warned_of_once_until_the_wallet_is_filled() -> None:
 
     for hour, level in ((17, 24), (37, 4), (40, 1)):
         books.meter(row, until=T0 + hours(hour))
-        books.rating.rate_due(at=T0 + hours(hour), limit=1000)
+        rating.rate_due(at=T0 + hours(hour), limit=1000)
         assert runway.warn_due(at=T0 + hours(hour)) == 1
         assert runway.warn_due(at=T0 + hours(hour)) == 0
         assert warnings()[-1] == level
