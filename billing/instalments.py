@@ -132,6 +132,9 @@ def remake(
     """
     if lease.price.schedule not in _SCHEDULED:
         return
+    if not lease.gross_minor:  # nothing of it remains
+        _waive(lease, at=at, actor=actor, reason="changed", since=None)
+        return
     ahead = lease.price.schedule == Schedule.ADVANCE
     period = Period.of(lease.period)
     dues = [
@@ -261,6 +264,9 @@ def _due(at: datetime, limit: int) -> list[tuple[int, int]]:
                    OR coalesce(b.posted - b.held + b.floor_minor, 0) >= i.amount_minor
                       AND NOT (i.kind = 'arrears' AND i.state = 'overdue')
                    OR i.state = 'unpaid' AND i.grace_until <= %(at)s)
+              -- Nobody pays ahead for a lease that goes on no more.
+              AND (i.kind = 'arrears' OR l.end_reason = ''
+                   AND l.state IN ('scheduled', 'delivering', 'active'))
               -- What was used is known once its hours are charged, or there are no more of them.
               AND (i.kind <> 'arrears' OR l.state IN ('failed', 'cancelled')
                    OR t.rated_until >= least(upper(i.period), upper(c.period)))

@@ -17,9 +17,10 @@ from billing import (
     ledger,
     quotes,
     rating,
+    write_offs,
 )
 from billing.models import Charge, Dunning, Instalment, LeaseTally
-from billing.payments import DebtOpen
+from billing.payments import DebtOpen, SamePerson
 from inventory.models import Allocation
 from inventory.periods import HOUR, Period, ceil_hour
 from marketplace.asking import TermsInput
@@ -394,4 +395,39 @@ def test_another_end_changes_what_a_part_of_a_month_costs_and_nothing_is_lost() 
     finish(row)
 
     assert tally(row).gross_minor == row.gross_minor
+    assert books.differences() == []
+
+
+def test_withdrawn_before_its_start_everything_comes_back_and_nothing_is_asked() -> None:
+    row = lease("advance", months=5)
+    at = T0 - timedelta(days=3)
+
+    change(row, "withdraw", start_of(row), at, world.actor(world.provider()))
+    assert collect(T0) == 0
+    closing.close_leases(at=T0, limit=10)
+
+    assert {state for _, state, _ in rows(row)} == {"collected", "waived"}
+    paid = Charge.objects.get(lease=row, kind="compensation").gross_minor
+    assert books.available() == 10**9 - paid
+    assert posted(chart.security) == posted(chart.deposit) == 0
+    assert books.differences() == []
+
+
+def test_a_debt_is_given_up_by_two_persons_and_owed_no_more() -> None:
+    row, late = unpaid_debt()
+    collect(late)
+    debt = Instalment.objects.get(lease=row, state=State.OVERDUE)
+    first, second = books.people()
+    operator = world.actor(world.operator())
+    facts: dict[str, Any] = {"instalment_public_id": debt.public_id, "at": late, "actor": operator}
+    write_offs.ask(**facts, user=first, reason="insolvent")
+
+    with scene.refused(SamePerson):
+        write_offs.approve(**facts, user=first)
+    write_offs.approve(**facts, user=second)
+
+    debt.refresh_from_db()
+    assert debt.state == "written_off"
+    assert posted(chart.receivable) == 0
+    assert ledger.posted(chart.bad_debt("CNY")) == debt.amount_minor
     assert books.differences() == []
