@@ -54,7 +54,7 @@ def test_a_schedule_that_makes_no_sense_is_refused(market: Market, nonsense: Any
 
     reply = market.as_provider.post("/listings", market.listing_body(price=price))
 
-    assert reply.status == 400
+    assert reply.status in (400, 422)  # by its shape, or by the rules of prices
 
 
 def test_a_wallet_says_how_long_it_lasts(market: Market) -> None:
