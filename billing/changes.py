@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.conf import settings
 
-from billing import chart, closing, draws, ledger, payments
+from billing import chart, closing, draws, instalments, ledger, payments, rating
 from billing.ledger import Entry, Kind
 from billing.models import Charge, LeaseTally
 from inventory import capacity
@@ -107,11 +107,16 @@ def move(
     """
     change = amendment.change
     left = ledger.lock(sorted(draws.accounts(lease.tenant, lease.provider, lease.currency)))
+    if amendment.asks_more and (late := instalments.late_minor(lease)):
+        raise payments.DebtOpen(owed_minor=late, currency=lease.currency)
     if change.pay_minor:
         owed = chart.receivable(lease.tenant, lease.currency)
         if left[owed]:
             raise payments.DebtOpen(owed_minor=left[owed], currency=lease.currency)
-        _book(_kind(amendment, Kind.DEAL_EXTENDED), _paid(lease, change), amendment, at, actor)
+        booked = _book(
+            _kind(amendment, Kind.DEAL_EXTENDED), _paid(lease, change), amendment, at, actor
+        )
+        instalments.paid_by(lease=lease, amendment=amendment, transaction_id=booked, at=at)
     if change.compensation_minor:
         earned = left[chart.provider_accrued(lease.provider, lease.currency)]
         missing = change.compensation_minor - earned - settings.PROVIDER_DEBT_MINOR
@@ -141,8 +146,12 @@ def move(
         compensation = charge(lease, Charge.Kind.COMPENSATION, paid, transaction_id, at)
         compensation.wallet_minor = -change.compensation_minor
         compensation.save(force_insert=True)
-    tally.deposit_left_minor += change.pay_minor - change.refund_minor - change.kept.gross_minor
-    tally.save(update_fields=["deposit_left_minor"])
+    moved = change.pay_minor - change.refund_minor - change.kept.gross_minor
+    tally.deposit_left_minor += moved
+    tally.paid_minor += moved
+    tally.save(update_fields=["deposit_left_minor", "paid_minor"])
+    rating.reweigh(lease=lease, before=Period.of(amendment.before_period))
+    instalments.remake(lease=lease, tally=tally, amendment=amendment, at=at, actor=actor)
     reservation.save(
         update_fields=reservations.commits(
             reservation,

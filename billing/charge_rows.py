@@ -35,6 +35,7 @@ class NewCharge:
     deposit_minor: int
     wallet_minor: int
     receivable_minor: int
+    arrears_minor: int
     created_at: datetime
     ledger_transaction_id: int | None = None
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from billing import changes, chart, closing, ledger, payments
+from billing import changes, chart, closing, credit, instalments, ledger, payments
 from billing.ledger import Kind
 from billing.models import Charge, LeaseTally
 from billing.payments import DebtOpen
@@ -158,7 +158,8 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
 
     Locks the reservation, the wallet, and the pool last. Not idempotent: a second one finds
     the reservation confirmed. Raises NotFound, InABasket, ApprovalPending,
-    OrganisationUnverified, DebtOpen, InsufficientFunds, HoldExpired, IllegalTransition.
+    OrganisationUnverified, DebtOpen, InsufficientFunds, CreditExceeded, HoldExpired,
+    IllegalTransition.
     """
     with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
@@ -173,12 +174,13 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
                 tenant,
                 currency=currency,
                 due_minor=reservation.due_minor,
+                security_minor=reservation.security_minor,
                 public_id=reservation.public_id,
                 at=at,
                 actor=actor,
             )
         lease = reservations.confirm(reservation=reservation, at=at, actor=actor)
-        LeaseTally.objects.create(lease=lease, deposit_left_minor=reservation.due_minor)
+        open_books([lease], at=at, actor=actor)
     return lease
 
 
@@ -304,8 +306,19 @@ def lock_purse(tenant: Organisation, currency: str) -> None:
     """The balances that funding a deal touches are locked. Raises DebtOpen."""
     owed = chart.receivable(tenant, currency)
     wallet, deposit = chart.wallet(tenant, currency), chart.deposit(tenant, currency)
-    if debt_minor := ledger.lock([wallet, deposit, owed])[owed]:
+    debt_minor = ledger.lock([wallet, deposit, owed, chart.security(tenant, currency)])[owed]
+    if debt_minor := debt_minor or instalments.overdue_minor(tenant.pk, currency):
         raise DebtOpen(owed_minor=debt_minor, currency=currency)
+
+
+def open_books(leases: Sequence[Lease], *, at: datetime, actor: Actor) -> None:
+    """Leases confirmed just now have tallies and instalments, within their tenant's credit.
+
+    Raises CreditExceeded.
+    """
+    instalments.begin(leases, at=at)
+    for lease in leases:
+        credit.check(lease, at=at)
 
 
 def fund(
@@ -316,8 +329,19 @@ def fund(
     public_id: str,
     at: datetime,
     actor: Actor,
+    security_minor: int = 0,
 ) -> None:
-    """Wallet → deposit, for the reservation or basket of that id. Raises InsufficientFunds."""
+    """Wallet → deposit and, of what is due, → security, for the reservation or basket of that
+    id. Raises InsufficientFunds."""
+    instalments.take_security(
+        public_id,
+        wallet=chart.wallet(tenant, currency),
+        security=chart.security(tenant, currency),
+        amount_minor=security_minor,
+        at=at,
+        actor=actor,
+    )
+    due_minor -= security_minor
     if due_minor:
         ledger.post(
             kind=Kind.DEAL_FUNDED,
@@ -393,9 +417,11 @@ def _settle_cancelled(
 ) -> None:
     """Deposit → wallet and, for the kept share, → provider, fee, VAT; the deposit is spent."""
     tenant, currency, kept = lease.tenant, lease.currency, quote.kept
+    instalments.drop(lease=lease, at=at, actor=actor, reason="cancelled")
+    refund_minor = quote.refund_minor - tally.security_minor
     entries = [
         (chart.deposit(tenant, currency), tally.deposit_left_minor),
-        (chart.wallet(tenant, currency), -quote.refund_minor),
+        (chart.wallet(tenant, currency), -refund_minor),
         (chart.provider_accrued(lease.provider, currency), -kept.provider_minor),
         (chart.fee(currency), -kept.fee_minor),
         (chart.vat(currency), -kept.vat_minor),
@@ -411,6 +437,8 @@ def _settle_cancelled(
             actor=actor,
             external_reference=lease.public_id,
         )
+    instalments.return_security(lease=lease, tally=tally, debt_minor=0, at=at, actor=actor)
+    if quote.refund_minor:
         payments.clear_receivable(
             tenant,
             currency=currency,
@@ -424,4 +452,5 @@ def _settle_cancelled(
         charge.deposit_minor = kept.gross_minor
         charge.save(force_insert=True)
     tally.deposit_left_minor = 0
-    tally.save(update_fields=["deposit_left_minor"])
+    tally.paid_minor -= refund_minor + kept.gross_minor
+    tally.save(update_fields=["deposit_left_minor", "paid_minor"])

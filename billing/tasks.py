@@ -10,8 +10,11 @@ from billing import (
     checkout,
     checkpoints,
     closing,
+    dunning,
+    instalments,
     ledger,
     rating,
+    runway,
     settlement,
     verification,
 )
@@ -31,6 +34,22 @@ def expire_baskets(**_: object) -> int:
 @shared_task(name="billing.rate_usage")
 def rate_usage(**_: object) -> int:
     return len(rating.rate_due(at=clock.now(), limit=20_000))
+
+
+@shared_task(name="billing.collect_instalments")
+def collect_instalments(**_: object) -> int:
+    at = clock.now()
+    return instalments.note_cleared(at=at, limit=500) + instalments.collect_due(at=at, limit=1000)
+
+
+@shared_task(name="billing.dun")
+def dun(**_: object) -> int:
+    return dunning.sweep(at=clock.now(), limit=500)
+
+
+@shared_task(name="billing.warn_of_runway")
+def warn_of_runway(**_: object) -> int:
+    return runway.warn_due(at=clock.now())
 
 
 @shared_task(name="billing.close_leases")

@@ -179,6 +179,7 @@ def place(
             vat_minor=quote.vat_minor,
             fee_minor=quote.fee_minor,
             due_minor=quote.due_minor,
+            security_minor=quote.security_minor,
             hold_deposit_minor=hold_deposit_minor,
             discount_bps=quote.discount_bps,
             decide_by=prospect.decide_by,
@@ -263,6 +264,7 @@ def lease_of(
         currency=reservation.currency,
         gross_minor=reservation.gross_minor,
         due_minor=reservation.due_minor,
+        security_minor=reservation.security_minor,
         discount_bps=reservation.discount_bps,
         created_at=at,
     )

@@ -176,6 +176,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "expire-reservations": {"task": "billing.expire_reservations", "schedule": 15.0},
     "expire-baskets": {"task": "billing.expire_baskets", "schedule": 15.0},
+    "collect-instalments": {"task": "billing.collect_instalments", "schedule": 60.0},
+    "dun": {"task": "billing.dun", "schedule": 60.0},
+    "warn-of-runway": {"task": "billing.warn_of_runway", "schedule": 300.0},
     "rate-usage": {"task": "billing.rate_usage", "schedule": 60.0},
     "expire-holds": {"task": "billing.expire_holds", "schedule": 60.0},
     "lapse-credit-limits": {"task": "billing.lapse_credit_limits", "schedule": 60.0},
@@ -398,6 +401,8 @@ AMENDMENT_HOURS = env_int("AMENDMENT_HOURS", 72)  # how long a proposed one wait
 LEASE_WARNING_HOURS = env_int("LEASE_WARNING_HOURS", 72)  # before its end both sides are warned
 # What a provider may come to owe by compensations, minor units: the tenant has them at once.
 PROVIDER_DEBT_MINOR = env_int("PROVIDER_DEBT_MINOR", 10_000_000)
+# How much of what a tenant could use unpaid, by deals in arrears, its credit limit has to cover.
+ARREARS_COVER_BPS = env_int("ARREARS_COVER_BPS", 10_000)
 HOLD_DEPOSIT_BPS = env_int("HOLD_DEPOSIT_BPS", 100)  # kept aside while held, of the total
 HOLD_DEPOSIT_MOST_BPS = env_int("HOLD_DEPOSIT_MOST_BPS", 10_000)  # however many holds lapsed
 BANK_HOLD_DAY_BPS = env_int(

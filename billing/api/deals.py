@@ -14,6 +14,8 @@ from rest_framework.reverse import reverse
 
 from billing import checkout
 from billing.api import serializers as shapes
+from billing.api.instalments import InstalmentOut
+from billing.models import Instalment
 from inventory import credentials
 from inventory.api.machines import RangeTooLarge
 from inventory.api.requests import (
@@ -174,6 +176,7 @@ class Leases(ReadOnlyLeases):
         "credentials": "leases:read",
         "reveal": "credentials:reveal",
         "usage": "usage:read",
+        "instalments": "leases:read",
     }
     for_projects = frozenset(required_scopes)
     serializer_class = shapes.LeaseOut
@@ -210,6 +213,13 @@ class Leases(ReadOnlyLeases):
             allocation_id=lease.allocation_id, at=instant_of(request), actor=actor_of(request)
         )
         return Response(AccessOut(secret).data)
+
+    @extend_schema(responses=InstalmentOut(many=True), operation_id="list_lease_instalments")
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def instalments(self, request: Request, public_id: str) -> Response:
+        """What the lease pays and when, in order of time; those a change took back among them."""
+        rows = Instalment.objects.filter(lease=self.row()).select_related("lease")
+        return Response(InstalmentOut(rows.order_by("due_at", "pk"), many=True).data)
 
     @extend_schema(
         parameters=[

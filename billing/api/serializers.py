@@ -126,6 +126,15 @@ class LeaseOut(MarketLeaseOut):
     deposit_left_minor = serializers.IntegerField(
         source="tally.deposit_left_minor", help_text="Paid and not yet charged or given back."
     )
+    security_minor = serializers.IntegerField(
+        source="tally.security_minor", help_text="Kept now; comes back when it is closed."
+    )
+    arrears_minor = serializers.IntegerField(
+        source="tally.arrears_minor", help_text="Used, and not to be paid yet."
+    )
+    suspended_at = Instant(
+        source="allocation.suspended_at", allow_null=True, help_text="Shut out: not paid when due."
+    )
     charged_until = Instant(source="tally.rated_until", allow_null=True)
 
 

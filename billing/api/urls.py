@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from billing.api import baskets, changes, deals, settlements, trials, views
+from billing.api import baskets, changes, deals, instalments, settlements, trials, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("reservations", deals.Reservations, basename="reservation")
@@ -16,6 +16,7 @@ router.register("amendments", changes.Amendments, basename="amendment")
 router.register("charges", views.Charges, basename="charge")
 router.register("wallet/transactions", views.WalletTransactions, basename="wallet-transaction")
 router.register("bank-receipts", views.BankReceipts, basename="bank-receipt")
+router.register("instalments", instalments.Instalments, basename="instalment")
 router.register("settlements", settlements.Settlements, basename="settlement")
 
 urlpatterns = [
@@ -29,6 +30,11 @@ urlpatterns = [
         "leases/<str:public_id>/conversion-quote",
         trials.Conversions.as_view({"get": "quote"}),
         name="lease-conversion-quote",
+    ),
+    path(
+        "wallet/runway",
+        instalments.Runway.as_view({"get": "retrieve"}),
+        name="wallet-runway",
     ),
     path("wallet", views.Wallet.as_view({"get": "retrieve"}), name="wallet-detail"),
     path(

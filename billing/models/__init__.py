@@ -1,6 +1,7 @@
 """Money: the ledger, what it charges and what it owes."""
 
 from billing.models.charge import Charge, LeaseTally, PriceTally
+from billing.models.instalment import Dunning, Instalment, RunwayWarning, WriteOff
 from billing.models.ledger import (
     LedgerAccount,
     LedgerBalance,
@@ -20,6 +21,8 @@ __all__ = [
     "AccountingPeriod",
     "BankReceipt",
     "Charge",
+    "Dunning",
+    "Instalment",
     "LeaseTally",
     "LedgerAccount",
     "LedgerBalance",
@@ -31,6 +34,8 @@ __all__ = [
     "LedgerTransaction",
     "PriceTally",
     "Quote",
+    "RunwayWarning",
     "Settlement",
     "SettlementLine",
+    "WriteOff",
 ]

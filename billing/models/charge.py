@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from billing.models.ledger import LedgerTransaction
 from inventory.identifiers import PublicIdField
 from inventory.lifecycle import append_only
 from inventory.models import Organisation
+from marketplace.changes import Paid
 from marketplace.models import Lease, LeasePrice, PriceVersion
+from marketplace.money import Amounts
 
 if TYPE_CHECKING:
     from inventory.actors import Actor
@@ -63,6 +66,7 @@ class Charge(models.Model):
     deposit_minor = models.BigIntegerField()
     wallet_minor = models.BigIntegerField()
     receivable_minor = models.BigIntegerField()  # the wallet could not pay; the tenant owes it
+    arrears_minor = models.BigIntegerField(default=0)  # by its terms not to be paid yet
     ledger_transaction = models.ForeignKey(
         LedgerTransaction, on_delete=models.PROTECT, null=True, related_name="charges"
     )  # null where the amounts round to nothing
@@ -81,7 +85,10 @@ class Charge(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(
-                    gross_minor=F("deposit_minor") + F("wallet_minor") + F("receivable_minor")
+                    gross_minor=F("deposit_minor")
+                    + F("wallet_minor")
+                    + F("receivable_minor")
+                    + F("arrears_minor")
                 ),
                 name="charge_is_paid_to_the_minor_unit",
             ),
@@ -102,7 +109,7 @@ class Charge(models.Model):
 
 
 class LeaseTally(models.Model):
-    """How far a lease is charged, what it came to, and what is left of its deposit.
+    """How far a lease is charged, what it came to, and where its money stands.
 
     The running side of its charges, so that rating an hour costs the same in a lease's
     tenth year as on its first day. Written by checkout and rating only, under its lock;
@@ -115,17 +122,30 @@ class LeaseTally(models.Model):
     # Hours before this instant are charged; usage hours arrive in order, corrections apart.
     rated_until = models.DateTimeField(null=True, blank=True)
     gross_minor = models.BigIntegerField(default=0)
-    deposit_left_minor = models.BigIntegerField()
+    # Paid ahead for its time in all; what came back, and what was kept for time taken away, is
+    # taken off.
+    paid_minor = models.BigIntegerField(default=0)
+    deposit_left_minor = models.BigIntegerField()  # of it, what no hour has used
+    security_minor = models.BigIntegerField(default=0)  # 押金 that is kept now
+    arrears_minor = models.BigIntegerField(default=0)  # used, and not to be paid yet
 
     class Meta:
         constraints = [
             models.CheckConstraint(
                 condition=Q(deposit_left_minor__gte=0), name="tally_deposit_not_negative"
             ),
+            models.CheckConstraint(
+                condition=Q(security_minor__gte=0, arrears_minor__gte=0),
+                name="tally_kept_and_used_not_negative",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"tally of lease {self.lease_id}"
+
+    @property
+    def ahead(self) -> Paid:
+        return Paid(self.paid_minor, self.deposit_left_minor)
 
 
 class PriceTally(models.Model):
@@ -158,3 +178,14 @@ class PriceTally(models.Model):
     @property
     def exact(self) -> Fraction:
         return Fraction(int(self.exact_numerator), int(self.exact_denominator))
+
+    @exact.setter
+    def exact(self, value: Fraction) -> None:
+        self.exact_numerator = Decimal(value.numerator)
+        self.exact_denominator = Decimal(value.denominator)
+
+    @property
+    def amounts(self) -> Amounts:
+        """What was charged so far, in its parts."""
+        net = self.gross_minor - self.vat_minor
+        return Amounts(self.gross_minor, self.vat_minor, self.fee_minor, net - self.fee_minor)

@@ -128,9 +128,9 @@ WHERE t.reverses_id IS NOT NULL AND EXISTS (
 
 -- check: a charge splits, and is paid, to the minor unit
 SELECT id, gross_minor, provider_minor, fee_minor, vat_minor, deposit_minor, wallet_minor,
-       receivable_minor FROM billing_charge
+       receivable_minor, arrears_minor FROM billing_charge
 WHERE gross_minor <> provider_minor + fee_minor + vat_minor
-   OR gross_minor <> deposit_minor + wallet_minor + receivable_minor
+   OR gross_minor <> deposit_minor + wallet_minor + receivable_minor + arrears_minor
    OR (ledger_transaction_id IS NULL AND gross_minor <> 0);
 
 -- check: the ledger's legs are the sums of the charges they book
@@ -143,7 +143,8 @@ WITH charged AS (
         ('deposit', c.tenant_id,
          CASE WHEN c.kind = 'usage' THEN -c.deposit_minor ELSE 0 END),
         ('wallet', c.tenant_id, CASE WHEN c.kind = 'usage' THEN -c.wallet_minor ELSE 0 END),
-        ('tenant_receivable', c.tenant_id, c.receivable_minor)
+        ('tenant_receivable', c.tenant_id, c.receivable_minor),
+        ('tenant_arrears', c.tenant_id, c.arrears_minor)
     ) AS v (purpose, owner_id, amount)
     WHERE c.ledger_transaction_id IS NOT NULL
     GROUP BY 1, 2, 3
@@ -196,8 +197,12 @@ WHERE EXISTS (SELECT FROM marketplace_leaseprice e
         a.price_tax_inclusive, v.purpose, s.discount_bps)
        IS DISTINCT FROM (s.lease_id, 'price', 'signed', s.from_at, v.basis, v.amount_micro,
         v.tax_inclusive, 'agreed', 0)
-    OR (v.currency, v.vat_code, v.vat_bps, v.fee_bps, v.schedule, v.deposit_bps, v.billing_zone)
-    <> (f.currency, f.vat_code, f.vat_bps, f.fee_bps, f.schedule, f.deposit_bps, f.billing_zone));
+    OR (v.currency, v.vat_code, v.vat_bps, v.fee_bps, v.schedule, v.deposit_bps, v.billing_zone,
+        v.pro_rata, v.security_months, v.advance_months, v.net_days, v.grace_days,
+        v.notice_days, v.suspension_days)
+    <> (f.currency, f.vat_code, f.vat_bps, f.fee_bps, f.schedule, f.deposit_bps, f.billing_zone,
+        f.pro_rata, f.security_months, f.advance_months, f.net_days, f.grace_days,
+        f.notice_days, f.suspension_days));
 
 -- check: a signed change of price has given its lease that price, before the hour came
 SELECT a.id, a.lease_id, a.price_from_at, a.signed_at FROM marketplace_amendment a
@@ -221,12 +226,25 @@ CROSS JOIN LATERAL (
     SELECT m.month AT TIME ZONE v.billing_zone AS since,
            (m.month + interval '1 month') AT TIME ZONE v.billing_zone AS until) b
 CROSS JOIN LATERAL (
+    SELECT greatest(lower(l.period), b.since) AS since,
+           greatest(least(upper(l.period), b.until), b.since) AS until) q
+-- What a second of the month costs, of its price: by the rule where the lease has a part of it.
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN v.pro_rata = 'time' OR q.until <= q.since OR (q.since, q.until) = (b.since, b.until)
+                THEN 1 / extract(epoch FROM b.until - b.since)
+                WHEN v.pro_rata = 'thirty'
+                THEN least(30, d.days) / 30.0 / extract(epoch FROM q.until - q.since)
+                ELSE d.days::numeric / extract(day FROM m.month + interval '1 month - 1 day')
+                     / extract(epoch FROM q.until - q.since) END AS share
+    FROM (SELECT ((q.until - interval '1 microsecond') AT TIME ZONE v.billing_zone)::date
+               - (q.since AT TIME ZONE v.billing_zone)::date + 1 AS days) d) w
+CROSS JOIN LATERAL (
     SELECT greatest(0, extract(epoch FROM least(upper(l.period), s.until_at, b.until)
                                           - greatest(lower(l.period), s.from_at, b.since)))
            * l.card_count / CASE v.basis
                WHEN 'card_hour' THEN 3600
                WHEN 'node_hour' THEN 3600 * p.cards_per_node
-               ELSE p.cards_per_node * extract(epoch FROM b.until - b.since)
+               ELSE p.cards_per_node / w.share
            END * v.amount_micro / 10000 * (10000 - s.discount_bps) / 10000
            * CASE WHEN v.tax_inclusive THEN 1 ELSE 1 + v.vat_bps / 10000.0 END AS exact) x
 WHERE l.currency IN ('CNY', 'USD', 'EUR', 'HKD')  -- two decimals
@@ -250,6 +268,7 @@ WITH spans AS (
         PARTITION BY lease_id ORDER BY from_at) AS until_at FROM marketplace_leaseprice)
 SELECT s.lease_id, s.from_at, sum(c.gross_minor) AS charged, round(sum(x.exact), 6) AS exact
 FROM billing_charge c
+JOIN marketplace_lease l ON l.id = c.lease_id
 JOIN spans s ON s.lease_id = c.lease_id AND s.from_at <= c.hour AND c.hour < s.until_at
 JOIN marketplace_priceversion v ON v.id = c.price_id
 JOIN inventory_allocation a ON a.id = c.allocation_id
@@ -257,15 +276,33 @@ JOIN inventory_pool p ON p.id = a.pool_id
 CROSS JOIN LATERAL (
     SELECT date_trunc('month', c.hour AT TIME ZONE v.billing_zone) AS month) m
 CROSS JOIN LATERAL (
+    SELECT m.month AT TIME ZONE v.billing_zone AS since,
+           (m.month + interval '1 month') AT TIME ZONE v.billing_zone AS until) b
+CROSS JOIN LATERAL (
+    SELECT greatest(lower(l.period), b.since) AS since,
+           greatest(least(upper(l.period), b.until), b.since) AS until) q
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN v.pro_rata = 'time' OR q.until <= q.since OR (q.since, q.until) = (b.since, b.until)
+                THEN 1 / extract(epoch FROM b.until - b.since)
+                WHEN v.pro_rata = 'thirty'
+                THEN least(30, d.days) / 30.0 / extract(epoch FROM q.until - q.since)
+                ELSE d.days::numeric / extract(day FROM m.month + interval '1 month - 1 day')
+                     / extract(epoch FROM q.until - q.since) END AS share
+    FROM (SELECT ((q.until - interval '1 microsecond') AT TIME ZONE v.billing_zone)::date
+               - (q.since AT TIME ZONE v.billing_zone)::date + 1 AS days) d) w
+CROSS JOIN LATERAL (
     SELECT c.card_seconds::numeric / CASE v.basis
                WHEN 'card_hour' THEN 3600
                WHEN 'node_hour' THEN 3600 * p.cards_per_node
-               ELSE p.cards_per_node * extract(epoch FROM
-                   (m.month + interval '1 month') AT TIME ZONE v.billing_zone
-                   - m.month AT TIME ZONE v.billing_zone)
+               ELSE p.cards_per_node / w.share
            END * v.amount_micro / 10000 * (10000 - s.discount_bps) / 10000
            * CASE WHEN v.tax_inclusive THEN 1 ELSE 1 + v.vat_bps / 10000.0 END AS exact) x
 WHERE c.kind = 'usage' AND c.currency IN ('CNY', 'USD', 'EUR', 'HKD')  -- two decimals
+  -- Another end makes a part of a month cost something else; the next charge makes up for it.
+  AND (v.pro_rata = 'time' OR NOT EXISTS (
+      SELECT FROM marketplace_amendment e
+      WHERE e.lease_id = l.id AND e.state = 'signed' AND e.period <> e.before_period
+        AND e.signed_at >= (SELECT max(created_at) FROM billing_charge n WHERE n.lease_id = l.id)))
 GROUP BY s.id, s.lease_id, s.from_at
 HAVING abs(sum(c.gross_minor) - sum(x.exact)) > 0.500001;
 
@@ -283,16 +320,75 @@ HAVING (coalesce(t.gross_minor, 0), coalesce(t.vat_minor, 0), coalesce(t.fee_min
     <> (coalesce(sum(c.gross_minor), 0), coalesce(sum(c.vat_minor), 0),
         coalesce(sum(c.fee_minor), 0), coalesce(sum(c.card_seconds), 0));
 
--- check: a lease's tally is the sum of its charges
-SELECT l.id, t.gross_minor, s.gross, t.deposit_left_minor, s.deposit
+-- check: a lease's tally is the sum of its charges and instalments
+SELECT l.id, t.gross_minor, s.gross, t.paid_minor, t.deposit_left_minor, s.deposit,
+       t.security_minor, t.arrears_minor, s.arrears
 FROM billing_leasetally t JOIN marketplace_lease l ON l.id = t.lease_id
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(gross_minor) FILTER (WHERE kind = 'usage'), 0) AS gross,
-           coalesce(sum(deposit_minor), 0) AS deposit
+           coalesce(sum(deposit_minor) FILTER (WHERE kind = 'usage'), 0) AS deposit,
+           coalesce(sum(deposit_minor) FILTER (WHERE kind <> 'usage'), 0) AS kept,
+           coalesce(sum(arrears_minor), 0) AS arrears
     FROM billing_charge WHERE lease_id = l.id) s
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(deposit_minor + used_minor) FILTER (
+               WHERE kind IN ('whole', 'deposit', 'advance')), 0) AS ahead,
+           coalesce(sum(deposit_minor) FILTER (WHERE kind <> 'security'), 0) AS deposit,
+           coalesce(sum(used_minor + receivable_minor), 0) AS used
+    FROM billing_instalment WHERE lease_id = l.id) i
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(refund_minor), 0) AS refund FROM marketplace_amendment
+    WHERE lease_id = l.id AND state = 'signed') a
 WHERE t.gross_minor <> s.gross
-   OR t.deposit_left_minor
-      <> CASE WHEN l.closed_at IS NULL THEN l.due_minor - s.deposit ELSE 0 END;
+   OR t.arrears_minor <> s.arrears - i.used
+   OR (l.closed_at IS NULL AND (t.paid_minor <> i.ahead - a.refund - s.kept
+       OR t.deposit_left_minor <> i.deposit - a.refund - s.kept - s.deposit))
+   OR (l.closed_at IS NOT NULL AND t.deposit_left_minor + t.arrears_minor <> 0)
+   OR t.security_minor <> CASE WHEN l.closed_at IS NULL THEN l.security_minor ELSE 0 END;
+
+-- check: an instalment took what it says, and nothing twice
+SELECT i.id, i.state, i.amount_minor, x.wallet, x.deposit, x.arrears, x.receivable
+FROM billing_instalment i
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.amount_minor) FILTER (WHERE c.purpose = 'wallet'), 0) AS wallet,
+           coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'deposit'), 0) AS deposit,
+           coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'tenant_arrears'), 0) AS arrears,
+           coalesce(sum(e.amount_minor) FILTER (
+               WHERE c.purpose = 'tenant_receivable' AND t.kind = 'arrears_overdue'), 0) AS receivable
+    FROM billing_ledgertransaction t
+    JOIN billing_ledgerentry e ON e.transaction_id = t.id
+    JOIN billing_ledgeraccount c ON c.id = e.account_id
+    WHERE t.idempotency_key IN (
+        SELECT 'instalment:ist_' || replace(i.public_id::text, '-', '') || ':' || kind
+        FROM unnest(ARRAY['instalment_collected', 'arrears_collected', 'arrears_overdue']) AS kind)
+) x
+WHERE i.kind IN ('advance', 'arrears') AND i.due_at > i.created_at  -- the others at confirmation
+  AND (x.wallet, x.deposit, x.arrears, x.receivable) <> (
+    (i.deposit_minor + i.used_minor)::numeric, i.deposit_minor::numeric,
+    (i.used_minor + i.receivable_minor)::numeric, i.receivable_minor::numeric);
+
+-- check: what a tenant's instalments paid ahead is what was moved into its deposits
+SELECT x.tenant_id, x.currency, x.collected, y.moved FROM (
+    SELECT tenant_id, currency, sum(deposit_minor) AS collected FROM billing_instalment
+    WHERE kind <> 'security' GROUP BY 1, 2) x
+FULL JOIN (
+    SELECT a.owner_id AS tenant_id, a.currency, sum(-e.amount_minor) AS moved
+    FROM billing_ledgerentry e JOIN billing_ledgeraccount a ON a.id = e.account_id
+    JOIN billing_ledgertransaction t ON t.id = e.transaction_id
+    WHERE a.purpose = 'deposit' AND e.amount_minor < 0 AND t.kind IN
+        ('deal_funded', 'deal_extended', 'deal_repriced', 'instalment_collected')
+    GROUP BY 1, 2) y USING (tenant_id, currency)
+WHERE coalesce(x.collected, 0) <> coalesce(y.moved, 0);
+
+-- check: what a running lease pays ahead, paid and to come, is its price
+SELECT l.id, l.gross_minor, t.paid_minor, x.open FROM marketplace_lease l
+JOIN billing_leasetally t ON t.lease_id = l.id
+JOIN marketplace_priceversion p ON p.id = l.price_id AND p.schedule = 'advance'
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(amount_minor), 0) AS open FROM billing_instalment
+    WHERE lease_id = l.id AND kind = 'advance' AND state IN ('planned', 'unpaid', 'overdue')) x
+WHERE l.state IN ('scheduled', 'delivering', 'active') AND l.end_reason = ''
+  AND greatest(t.paid_minor, l.gross_minor) <> t.paid_minor + x.open;
 
 -- check: a lease is what was confirmed, or what its last amendment says
 SELECT l.id, l.period, l.gross_minor, l.due_minor, l.amendment_id FROM marketplace_lease l
@@ -370,15 +466,36 @@ LEFT JOIN (SELECT l.tenant_id, l.currency, sum(t.deposit_left_minor) AS rest
            GROUP BY 1, 2) s ON s.tenant_id = a.owner_id AND s.currency = a.currency
 WHERE a.purpose = 'deposit' AND b.posted <> coalesce(s.rest, 0);
 
--- check: what a tenant owes is what its charges left open and no top-up has cleared
+-- check: what lies as security, and what is used and not due, is what the leases say
+SELECT a.code, b.posted, coalesce(s.rest, 0)
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN (SELECT l.tenant_id, l.currency, v.purpose, sum(v.minor) AS rest
+           FROM billing_leasetally t JOIN marketplace_lease l ON l.id = t.lease_id
+           CROSS JOIN LATERAL (VALUES ('security', t.security_minor),
+                                      ('tenant_arrears', t.arrears_minor)) AS v (purpose, minor)
+           GROUP BY 1, 2, 3) s
+       ON s.tenant_id = a.owner_id AND s.currency = a.currency AND s.purpose = a.purpose
+WHERE a.purpose IN ('security', 'tenant_arrears') AND b.posted <> coalesce(s.rest, 0);
+
+-- check: what a tenant owes is what its charges and instalments left open and nothing has cleared
 SELECT a.code, b.posted FROM billing_ledgeraccount a
 JOIN billing_ledgerbalance b ON b.account_id = a.id
 WHERE a.purpose = 'tenant_receivable' AND b.posted <>
     (SELECT coalesce(sum(c.receivable_minor), 0) FROM billing_charge c
       WHERE c.tenant_id = a.owner_id AND c.currency = a.currency)
+  + (SELECT coalesce(sum(i.receivable_minor), 0) FROM billing_instalment i
+      WHERE i.tenant_id = a.owner_id AND i.currency = a.currency)
   + (SELECT coalesce(sum(e.amount_minor), 0) FROM billing_ledgerentry e
       JOIN billing_ledgertransaction t ON t.id = e.transaction_id
-      WHERE e.account_id = a.id AND t.kind = 'receivable_cleared');
+      WHERE e.account_id = a.id
+        AND t.kind IN ('receivable_cleared', 'security_returned', 'bad_debt_written_off'));
+
+-- check: who is shut out is dunned for it, and who is not dunned is not shut out
+SELECT l.id, a.suspended_at, d.state FROM marketplace_lease l
+JOIN inventory_allocation a ON a.id = l.allocation_id
+LEFT JOIN billing_dunning d ON d.lease_id = l.id AND d.state IN ('noticed', 'suspended')
+WHERE l.state = 'active' AND l.end_reason = ''
+  AND (a.suspended_at IS NOT NULL) <> (coalesce(d.state, '') = 'suspended');
 
 -- check: a receipt is booked as it was recorded and decided
 SELECT r.id, r.state, r.amount_minor, x.bank, x.unmatched, x.wallet FROM billing_bankreceipt r

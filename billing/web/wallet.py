@@ -8,7 +8,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing import chart, ledger
+from billing import chart, ledger, runway
 from billing.models import BankReceipt, LedgerEntry, LedgerTransaction
 from marketplace import money_text
 from marketplace.web import exports
@@ -28,6 +28,10 @@ MOVEMENTS = {
     Kind.DEAL_REPRICED: gettext_lazy("another price of a lease"),
     Kind.DEAL_CLOSED: gettext_lazy("rest of a lease's deposit"),
     Kind.RECEIVABLE_CLEARED: gettext_lazy("debt paid"),
+    Kind.INSTALMENT_COLLECTED: gettext_lazy("months paid ahead"),
+    Kind.SECURITY_TAKEN: gettext_lazy("security of a lease"),
+    Kind.SECURITY_RETURNED: gettext_lazy("security given back"),
+    Kind.ARREARS_COLLECTED: gettext_lazy("a month in arrears"),
     Kind.REVERSED: gettext_lazy("reversal"),
 }
 
@@ -45,6 +49,7 @@ def index(request: ConsoleRequest) -> HttpResponse:
     context = {
         "balance": ledger.balance(organisation, currency=currency),
         "currency": currency,
+        "runway": runway.of(organisation, currency=currency, at=request.visit.at),
         "bank": _bank(),
         "receipts": _on_their_way(request),
         "page": found,

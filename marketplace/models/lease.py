@@ -140,7 +140,8 @@ class Lease(models.Model):
     period = DateTimeRangeField()
     currency = models.CharField(max_length=3)
     gross_minor = models.BigIntegerField()
-    due_minor = models.BigIntegerField()  # paid ahead: at confirmation, and by its amendments
+    due_minor = models.BigIntegerField()  # paid: at confirmation, and by its amendments
+    security_minor = models.BigIntegerField(default=0)  # of it 押金, kept to the end
     amendment = models.ForeignKey(
         "marketplace.Amendment", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )  # the last one it was changed by
@@ -183,6 +184,7 @@ class Lease(models.Model):
                 "unit_count",
                 "card_count",
                 "currency",
+                "security_minor",
                 "discount_bps",
             ),
             pgtrigger.Trigger(

@@ -130,7 +130,8 @@ class Reservation(models.Model):
     gross_minor = models.BigIntegerField()  # what the tenant pays in all, tax included
     vat_minor = models.BigIntegerField()
     fee_minor = models.BigIntegerField()
-    due_minor = models.BigIntegerField()  # at confirmation: the whole, or the deposit
+    due_minor = models.BigIntegerField()  # at confirmation, the security among it
+    security_minor = models.BigIntegerField(default=0)  # of it 押金, kept to the end
     hold_deposit_minor = models.BigIntegerField()  # kept aside in the wallet while held
     discount_bps = models.PositiveIntegerField(default=0)  # off the price version's amount
     decide_by = models.DateTimeField(null=True, blank=True)  # only where the provider decides
@@ -241,6 +242,7 @@ class Reservation(models.Model):
                 "vat_minor",
                 "fee_minor",
                 "due_minor",
+                "security_minor",
                 "hold_deposit_minor",
                 "discount_bps",
                 "decide_by",

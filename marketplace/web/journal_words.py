@@ -33,6 +33,8 @@ KINDS = {
     "stl": _("Settlement"),
     "acp": _("Accounting period"),
     "quo": _("Quota"),
+    "ist": _("Instalment"),
+    "dun": _("Dunning"),
 }
 
 # Events that are more than a change of state.
@@ -46,6 +48,8 @@ EVENTS = {
     "allocation.held": _("units held"),
     "allocation.rebound": _("node replaced"),
     "allocation.shortened": _("end moved earlier"),
+    "allocation.resumed": _("let in again"),
+    "allocation.suspended": _("shut out"),
     "amendment.proposed": _("change proposed"),
     "amendment.signed": _("signed by both sides"),
     "api_key.issued": _("key made"),
@@ -59,7 +63,9 @@ EVENTS = {
     "credential.issued": _("way in prepared"),
     "credential.revealed": _("way in looked at"),
     "credential.revoked": _("way in closed"),
+    "dunning.noticed": _("warned of what is overdue"),
     "fabric.created": _("fabric added"),
+    "instalment.write_off_asked": _("write-off asked for"),
     "instance.corrected": _("delivered time corrected"),
     "lease.closed": _("money settled to the end"),
     "lease.converted": _("becomes a lease on the same nodes"),
@@ -94,6 +100,7 @@ EVENTS = {
     "settlement.carried": _("settlement carried over"),
     "user.password_changed": _("password changed"),
     "wallet.credit_limit_set": _("credit limit set"),
+    "wallet.runway_short": _("wallet runs short"),
 }
 
 # What sweeps and verbs give as a reason; people write their own.
@@ -109,6 +116,10 @@ REASONS = {
     "never started": _("never started"),
     "no_node_available": _("too few nodes were free, healthy and clean"),
     "not confirmed in time": _("not confirmed in time"),
+    "changed": _("the lease was changed"),
+    "the lease is over": _("the lease is over"),
+    "paid": _("paid"),
+    "not paid when due": _("not paid when due"),
     "not decided in time": _("not decided in time"),
     "over": _("its time is over"),
     "papers seen": _("papers seen"),
@@ -131,6 +142,9 @@ SYSTEM = {
     "capacity.sweep": _("calendar of the pools"),
     "closing": _("closing of leases"),
     "demo": _("demo world"),
+    "dunning": _("dunning"),
+    "instalments": _("instalments"),
+    "runway": _("wallets that run short"),
     "holds": _("holds"),
     "leases": _("leases"),
     "listings": _("sweep of listings"),

@@ -37,6 +37,8 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
         "POST /baskets/{public_id}/cancel",
         "POST /baskets/{public_id}/confirm",
         "POST /external-allocations",
+        "POST /instalments/{public_id}/approve-write-off",
+        "POST /instalments/{public_id}/write-off",
         "POST /external-allocations/{public_id}/release",
         "POST /instances/{public_id}/mark-clean",
         "POST /instances/{public_id}/replace",

@@ -88,6 +88,11 @@ def _settlement(market: Market) -> str:
     return str(market.as_operator.do("/settlements", settle_body(market))["id"])
 
 
+def _instalment(market: Market) -> str:
+    _lease(market)
+    return str(market.as_tenant.get("/instalments").data[0]["id"])
+
+
 def settle_body(market: Market) -> dict[str, Any]:
     return {
         "provider": market.provider.public_id,
@@ -168,6 +173,7 @@ OBJECTS: dict[str, Maker] = {
     "charges": _charge,
     "bank-receipts": _receipt,
     "settlements": _settlement,
+    "instalments": _instalment,
 }
 # Lists of the caller's own rows, by who sees something in them once the maker has run.
 OWN_LISTS: dict[str, tuple[Maker, str]] = {
@@ -191,6 +197,7 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/charges": (_charge, "as_tenant"),
     "/bank-receipts": (_receipt, "as_tenant"),
     "/settlements": (_settlement, "as_provider"),
+    "/instalments": (_instalment, "as_tenant"),
 }
 # Bodies that name another's row.
 FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
@@ -225,6 +232,7 @@ NAMELESS = {
     "GET /journal",
     "GET /wallet",
     "GET /wallet/transactions",
+    "GET /wallet/runway",
     "POST /organisations",
     "POST /projects",
     "POST /centres",
@@ -298,6 +306,7 @@ BODIES: dict[str, Any] = {
     "verify": {"verified": True},
     "reject": {"reason": "no"},
     "quotes": {"kind": "cancel"},
+    "write-off": {"reason": "gone"},
     "amendments": {"end_at": text(next_hour(9))},
     "approve": {"document_number": "HT-2026-17"},
     "resize": {"unit_count": 1},

@@ -19,7 +19,7 @@ READ_ONLY = {
 DELETED = {
     *("django_session", "marketplace_cache", "marketplace_idempotencyrecord"),
     *("inventory_fakemachine", "inventory_membership", "marketplace_quota"),
-    "marketplace_commitment",
+    *("marketplace_commitment", "billing_runwaywarning"),
 }
 # … these are no records of anything, so that every column changes …
 ALL_COLUMNS = {"django_session", "marketplace_cache", "inventory_fakemachine", "inventory_chip"}
@@ -27,18 +27,24 @@ ALL_COLUMNS = {"django_session", "marketplace_cache", "inventory_fakemachine", "
 CHANGED = {
     "billing_accountingperiod": "closed_at closed_by_id closing_at closing_by_id state",
     "billing_bankreceipt": "approved_at decided_by_id rejected_at state",
-    "billing_leasetally": "deposit_left_minor gross_minor rated_until",
+    "billing_dunning": "ended_at ends_at settled_at state suspended_at",
+    "billing_instalment": "amount_minor cleared_minor collected_at deposit_minor"
+    " ledger_transaction_id overdue_at receivable_minor security_minor state unpaid_at used_minor"
+    " waived_at written_off_at",
+    "billing_leasetally": "arrears_minor deposit_left_minor gross_minor paid_minor rated_until"
+    " security_minor",
     "billing_pricetally": "card_seconds exact_denominator exact_numerator fee_minor gross_minor"
     " vat_minor",
     "billing_quote": "accepted_at amendment_id",
     "billing_settlement": "paid_at state",
+    "billing_writeoff": "amount_minor decided_at decided_by_id",
     "inventory_allocation": "active_at claim_token claimed_until ended_at failed_at failure_code"
-    " next_step_at state",
+    " next_step_at state suspended_at",
     "inventory_apikey": "last_used_at revoked_at",
     "inventory_credential": "ciphertext revealed_at revoked_at",
     "inventory_fabric": "proved_node_count proved_on_date",
     "inventory_instance": "active_at attempt_count claim_token claimed_until deadline_at"
-    " engine_reference last_error next_step_at released_at releasing_at state",
+    " engine_reference last_error next_step_at released_at releasing_at shut_at state",
     "inventory_meteringcursor": "corrected_since metered_until",
     "inventory_node": "card_uuids driver_version firmware_version framework_version"
     " hostname leaf rack runtime_version",

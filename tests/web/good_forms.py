@@ -295,6 +295,14 @@ def good_forms(market: Market) -> dict[str, Good]:
         "reservation_cancel": Good(
             "tenant", reverse("reservation_cancel", args=[held.public_id]), {"reason": "r"}
         ),
+        "overdue_write_off": Good(
+            "operator",
+            reverse("overdue_write_off", args=[lease.instalments.get().public_id]),
+            {"reason": "r"},
+        ),
+        "overdue_approve": Good(
+            "operator", reverse("overdue_approve", args=[lease.instalments.get().public_id])
+        ),
         "receipts": Good(
             "operator", reverse("receipts"),
             {"tenant": market.tenant.public_id, "amount": "10", "received_date": "2026-01-02",

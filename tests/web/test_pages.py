@@ -53,6 +53,7 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "quota_id": "quo_" + "0" * 32,
         "basket_id": "bsk_" + "0" * 32,
         "receipt_id": "rcp_" + "0" * 32,
+        "instalment_id": "ist_" + "0" * 32,
         "settlement_id": "stl_" + "0" * 32,
         "quote_id": "cqt_" + "0" * 32,
         "amendment_id": "amd_" + "0" * 32,
