@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+
 from celery import shared_task
 
-from billing import arrears, baskets, checkout, closing, rating, settlement, verification
+from billing import (
+    arrears,
+    bank_accounts,
+    bank_deals,
+    baskets,
+    checkout,
+    closing,
+    rating,
+    receipts,
+    settlement,
+    verification,
+)
 from inventory import clock
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name="billing.expire_reservations")
@@ -41,3 +56,21 @@ def verify_books(**_: object) -> int:
 @shared_task(name="billing.settle_month")
 def settle_month(**_: object) -> int:
     return settlement.settle_month(at=clock.now())
+
+
+@shared_task(name="billing.confirm_paid_deals")
+def confirm_paid_deals(**_: object) -> int:
+    return bank_deals.confirm_paid(at=clock.now(), limit=200)
+
+
+@shared_task(name="billing.assign_virtual_accounts")
+def assign_virtual_accounts(**_: object) -> int:
+    return bank_accounts.assign_virtual_accounts(at=clock.now(), limit=500)
+
+
+@shared_task(name="billing.warn_of_unmatched")
+def warn_of_unmatched(**_: object) -> int:
+    rows = receipts.aged(at=clock.now())
+    for row in rows:
+        logger.warning("receipt %s is nobody's since %s", row.public_id, row.created_at.date())
+    return len(rows)

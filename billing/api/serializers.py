@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from billing.models import BankReceipt, Charge, LedgerTransaction, Settlement
-from billing.payments import LARGEST_RECEIPT_MINOR
+from billing.receipts import LARGEST_RECEIPT_MINOR
 from inventory.api import opaque
 from inventory.api.fields import (
     Choice,

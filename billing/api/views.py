@@ -10,7 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import chart, ledger, payments
+from billing import chart, ledger, receipts
 from billing.api import serializers as shapes
 from billing.models import BankReceipt, Charge, LedgerEntry
 from inventory.api.requests import actor_of, body, find, instant_of, nothing, organisation_of, query
@@ -157,7 +157,7 @@ class BankReceipts(ReadOnlyResource):
         given = body(request, shapes.ReceiptIn)
         actor = actor_of(request)
         tenant = find(Organisation.objects.visible_to(actor), given.pop("tenant"))
-        row = payments.record_receipt(
+        row = receipts.record(
             tenant_id=tenant.pk,
             **given,
             at=instant_of(request),
@@ -171,7 +171,7 @@ class BankReceipts(ReadOnlyResource):
     def approve(self, request: Request, public_id: str) -> Response:
         """Puts the money into the tenant's wallet. By another person than the recorder."""
         nothing(request)
-        row = payments.approve_receipt(
+        row = receipts.approve(
             receipt_public_id=self.row().public_id,
             at=instant_of(request),
             actor=actor_of(request),
@@ -183,7 +183,7 @@ class BankReceipts(ReadOnlyResource):
     @action(detail=True, methods=["post"])
     def reject(self, request: Request, public_id: str) -> Response:
         """It was not what it seemed; nothing reaches the wallet."""
-        row = payments.reject_receipt(
+        row = receipts.reject(
             receipt_public_id=self.row().public_id,
             reason=body(request, shapes.RejectIn)["reason"],
             at=instant_of(request),

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 
 from billing import ledger, settlement
 from billing.models import LedgerAccount, Settlement
-from billing.payments import LARGEST_RECEIPT_MINOR
+from billing.receipts import LARGEST_RECEIPT_MINOR
 from inventory import organisations as verbs
 from inventory.models import Centre, Membership, Node, Organisation, Pool
 from marketplace import money_text

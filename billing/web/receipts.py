@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing import payments
+from billing import receipts
 from billing.models import BankReceipt
 from inventory.models import JournalEntry, Organisation
 from marketplace import money_text
@@ -87,7 +87,7 @@ def index(request: ConsoleRequest) -> HttpResponse:
             data = form.cleaned_data
             made = attempt(
                 form,
-                lambda: payments.record_receipt(
+                lambda: receipts.record(
                     tenant_id=form.tenants[data["tenant"]].pk,
                     bank_reference=data["bank_reference"],
                     payer_name=data["payer_name"],
@@ -146,9 +146,9 @@ def _decide(request: ConsoleRequest, receipt: BankReceipt, form: VerdictForm) ->
     done = attempt(
         form,
         lambda: (
-            payments.approve_receipt(**facts)
+            receipts.approve(**facts)
             if approve
-            else payments.reject_receipt(reason=form.cleaned_data["reason"], **facts)
+            else receipts.reject(reason=form.cleaned_data["reason"], **facts)
         ),
     )
     if done is None:

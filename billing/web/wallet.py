@@ -8,7 +8,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing import chart, ledger
+from billing import chart, instructions, ledger
 from billing.models import BankReceipt, LedgerEntry, LedgerTransaction
 from marketplace import money_text
 from marketplace.web import exports
@@ -45,7 +45,7 @@ def index(request: ConsoleRequest) -> HttpResponse:
     context = {
         "balance": ledger.balance(organisation, currency=currency),
         "currency": currency,
-        "bank": _bank(),
+        "transfer": instructions.for_wallet(organisation, currency),
         "receipts": _on_their_way(request),
         "page": found,
         "rows": [
@@ -54,16 +54,6 @@ def index(request: ConsoleRequest) -> HttpResponse:
         ],
     }
     return render(request, "console/wallet.html", context)
-
-
-def _bank() -> dict[str, str] | None:
-    """Where a transfer goes to; None unless all of it is known: half an account misleads."""
-    found = {
-        "account_name": settings.OPERATOR_ACCOUNT_NAME,
-        "bank_name": settings.OPERATOR_BANK_NAME,
-        "account_number": settings.OPERATOR_ACCOUNT_NUMBER,
-    }
-    return found if all(found.values()) else None
 
 
 def _on_their_way(request: ConsoleRequest) -> QuerySet[BankReceipt]:

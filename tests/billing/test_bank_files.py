@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -89,7 +90,7 @@ def test_refuses_a_layout_that_there_is_not(layout: str) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"amount_minor": 0}, {"account": " "}, {"payee_name": "😀"}])
-def test_refuses_a_payment_that_cannot_be_written(changes: dict[str, object]) -> None:
+def test_refuses_a_payment_that_cannot_be_written(changes: dict[str, Any]) -> None:
     with pytest.raises(bank_files.PaymentUnwritable):
         bank_files.render([replace(ONE, **changes)], layout="cmb", payer=PAYER, name="PF1")
 
