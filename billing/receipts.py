@@ -216,6 +216,9 @@ def attribute(
     """
     if not reason.strip():
         raise Invalid("Say how you know whose money it is")
+    if whose.reservation is not None and whose.reservation.basket is not None:
+        # What lies in a basket is confirmed with it.
+        whose = Whose(whose.tenant, basket=whose.reservation.basket)
     if not whose.tenant.is_tenant:
         raise NotFound("No such tenant")
     for deal in (whose.reservation, whose.basket):

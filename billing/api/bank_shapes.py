@@ -149,7 +149,7 @@ class ImportOut(Shape):
     opening_minor = serializers.IntegerField(allow_null=True)
     closing_minor = serializers.IntegerField(allow_null=True)
     error_count = serializers.IntegerField()
-    errors = LineErrorOut(many=True)
+    errors = LineErrorOut(many=True)  # type: ignore[assignment]
 
 
 class LineOut(Shape):

@@ -76,6 +76,7 @@ def detail(request: ConsoleRequest, organisation_id: str) -> HttpResponse:
     members = Membership.objects.filter(organisation=organisation)
     context = {
         "organisation": organisation,
+        "bank_accounts": organisation.bank_accounts.filter(state="verified").order_by("pk"),
         "roles": roles_of(organisation),
         "verdicts": verdicts.open_to(organisation, visit),
         "decision": verbs.verdict(organisation),

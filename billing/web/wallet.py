@@ -20,6 +20,8 @@ SHOWN_RECEIPTS = 20
 Kind = LedgerTransaction.Kind
 MOVEMENTS = {
     Kind.BANK_RECEIPT_APPROVED: gettext_lazy("bank transfer"),
+    Kind.WALLET_REFUNDED: gettext_lazy("unused money sent back"),
+    Kind.REFUND_FAILED: gettext_lazy("a refund that came back"),
     Kind.DEAL_FUNDED: gettext_lazy("paid for a lease"),
     Kind.USAGE_CHARGED: gettext_lazy("delivered hours"),
     Kind.DEAL_CANCELLED: gettext_lazy("refund of a cancelled lease"),
