@@ -337,16 +337,34 @@ def _ends(
     moved = sum(line.amount_minor for line in lines)
     balances = [line.balance_minor for line in lines]
     if None not in balances and balances:
-        ascending = len(lines) < 2 or (balances[0] or 0) + lines[1].amount_minor == balances[1]
-        first, last = (lines[0], lines[-1]) if ascending else (lines[-1], lines[0])
-        counted = (first.balance_minor or 0) - first.amount_minor
-        opening = counted if opening is None else opening
-        closing = (last.balance_minor or 0) if closing is None else closing
-        if opening != counted or closing != last.balance_minor:
+        # Two orders can agree with the balances; what the file says beside them decides.
+        fitting = [
+            ((first.balance_minor or 0) - first.amount_minor, last.balance_minor or 0)
+            for first, last in _orders(lines)
+        ]
+        agreeing = [
+            (counted, last)
+            for counted, last in fitting
+            if opening in (None, counted) and closing in (None, last)
+        ]
+        if not agreeing:
             return opening, closing, [LineError(lines[0].number, "balance", "ends_differ", "")]
+        opening, closing = agreeing[0]
     if opening is not None and closing is not None and opening + moved != closing:
         return opening, closing, [LineError(lines[0].number, "balance", "ends_differ", "")]
     return opening, closing, []
+
+
+def _orders(lines: list[Line]) -> list[tuple[Line, Line]]:
+    """The first and the last line in time, for each order that the balances agree with."""
+    found = []
+    for ordered in (lines, lines[::-1]):
+        if all(
+            (before.balance_minor or 0) + after.amount_minor == after.balance_minor
+            for before, after in pairwise(ordered)
+        ):
+            found.append((ordered[0], ordered[-1]))
+    return found
 
 
 def _balances_said(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,7 +61,7 @@ def test_a_statement_like_cmbs_lists_the_newest_first() -> None:
         (("2026-06-02", "31/31/2026"), "date_unreadable"),
         (('"1,000.00"', "1e3"), "amount_unreadable"),
         (('"1,000.00"', "NaN"), "amount_unreadable"),
-        (("贷", "?"), "direction_unknown"),
+        ((",贷,", ",?,"), "direction_unknown"),
         (("62220001", "6.22E+18"), "scientific_notation"),
     ],
 )
@@ -106,18 +108,14 @@ def test_amounts_that_could_mean_two_things_are_refused(text: str) -> None:
 
 @given(st.binary(max_size=600), st.sampled_from(statement_files.layouts()))
 def test_no_bytes_break_it(content: bytes, layout: str) -> None:
-    try:
+    with contextlib.suppress(StatementUnreadable):
         statement_files.read(content, layout=layout, currency="CNY")
-    except StatementUnreadable:
-        pass
 
 
 @given(st.text(max_size=300))
 def test_no_text_below_a_header_breaks_it(text: str) -> None:
-    try:
+    with contextlib.suppress(StatementUnreadable, UnicodeEncodeError):
         read("date,amount,balance,reference,name,account,text\n" + text, encoding="utf-8")
-    except (StatementUnreadable, UnicodeEncodeError):
-        pass
 
 
 @given(st.lists(st.integers(-(10**15), 10**15).filter(bool), min_size=1, max_size=20))

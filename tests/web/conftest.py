@@ -85,6 +85,7 @@ class Market:
             amount_minor=amount_minor,
             currency="CNY",
             received_date=date(2026, 1, 1),
+            late_reason="found late",
             at=self.at,
             actor=world.actor(self.operator),
             user=world.member(self.operator),
