@@ -119,7 +119,7 @@ class BankStatements(ReadOnlyResource):
             OpenApiParameter("reason", OpenApiTypes.STR, required=False),
         ],
         request={"text/csv": OpenApiTypes.STR},
-        responses={200: shapes.ImportOut},
+        responses={200: shapes.StatementImportOut},
         operation_id="import_bank_statement",
     )
     def create(self, request: Request) -> Response:
@@ -159,7 +159,7 @@ class BankStatements(ReadOnlyResource):
             "error_count": len(plan.errors),
             "errors": plan.errors[:100],
         }
-        return Response(shapes.ImportOut(reply).data)
+        return Response(shapes.StatementImportOut(reply).data)
 
 
 class BankLines(ReadOnlyResource):

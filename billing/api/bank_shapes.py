@@ -137,7 +137,7 @@ class ImportQuery(StrictSerializer):
     reason = Text(max_length=200, required=False, help_text="Why old lines come only now.")
 
 
-class ImportOut(Shape):
+class StatementImportOut(Shape):
     """What a statement says, and what its import did or would do."""
 
     applied = serializers.BooleanField()
