@@ -5,16 +5,21 @@ from billing.models.charge import Charge, LeaseTally, PriceTally
 from billing.models.ledger import (
     LedgerAccount,
     LedgerBalance,
+    LedgerCapture,
+    LedgerCheckpoint,
     LedgerEntry,
+    LedgerExchange,
     LedgerHold,
     LedgerTransaction,
 )
 from billing.models.payment import BankDeal, BankReceipt
+from billing.models.period import AccountingPeriod
 from billing.models.quote import Quote
 from billing.models.refund import PaymentFile, Refund
 from billing.models.settlement import Settlement, SettlementLine
 
 __all__ = [
+    "AccountingPeriod",
     "BankAccount",
     "BankDeal",
     "BankLine",
@@ -24,7 +29,10 @@ __all__ = [
     "LeaseTally",
     "LedgerAccount",
     "LedgerBalance",
+    "LedgerCapture",
+    "LedgerCheckpoint",
     "LedgerEntry",
+    "LedgerExchange",
     "LedgerHold",
     "LedgerTransaction",
     "PaymentFile",

@@ -36,11 +36,15 @@ KINDS = {
     "rfd": _("Refund"),
     "pfl": _("Payment file"),
     "stl": _("Settlement"),
+    "acp": _("Accounting period"),
     "quo": _("Quota"),
 }
 
 # Events that are more than a change of state.
 EVENTS = {
+    "accountingperiod.closed": _("books of the month closed"),
+    "accountingperiod.closing": _("asked to close the books of the month"),
+    "accountingperiod.open": _("close of the month put off"),
     "allocation.bound": _("nodes chosen"),
     "allocation.converted": _("goes on in another lease"),
     "allocation.extended": _("end moved later"),

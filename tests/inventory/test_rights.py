@@ -13,6 +13,7 @@ READ_ONLY = {
     *("inventory_claim", "inventory_outage", "inventory_poolevent", "inventory_poollock"),
     *("inventory_poolversion", "billing_ledgeraccount", "billing_ledgerbalance"),
     *("billing_ledgerentry", "billing_ledgerhold", "billing_ledgertransaction"),
+    *("billing_ledgercapture", "billing_ledgercheckpoint", "billing_ledgerexchange"),
 }
 # … from these rows go …
 DELETED = {
@@ -24,6 +25,7 @@ DELETED = {
 ALL_COLUMNS = {"django_session", "marketplace_cache", "inventory_fakemachine", "inventory_chip"}
 # … and of the others these columns alone.
 CHANGED = {
+    "billing_accountingperiod": "closed_at closed_by_id closing_at closing_by_id state",
     "billing_bankaccount": "closed_at decided_by_id rejected_at state verified_at",
     "billing_bankdeal": "again_basket_id again_reservation_id confirmed_at missed_at next_try_at"
     " state waits_for withdrawn_at",
