@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -105,9 +106,9 @@ def test_the_hold_lapses_or_becomes_a_lease_never_both() -> None:
     pay(row, held, GROSS - DEPOSIT, T0 + hours(1))
 
     at_once(
-        lambda: bank_deals.confirm_paid(at=DUE, limit=10),
+        lambda: bank_deals.confirm_paid(at=DUE - timedelta(seconds=1), limit=10),
         lambda: checkout.expire_due(at=DUE, limit=10),
-        lambda: bank_deals.confirm_paid(at=DUE - hours(1), limit=10),
+        lambda: bank_deals.confirm_paid(at=DUE, limit=10),
     )
     bank_deals.confirm_paid(at=DUE + hours(1), limit=10)
 
