@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 from celery import shared_task
 
 from billing import (
     arrears,
+    bank_accounts,
+    bank_deals,
     baskets,
     checkout,
     checkpoints,
@@ -14,11 +18,14 @@ from billing import (
     instalments,
     ledger,
     rating,
+    receipts,
     runway,
     settlement,
     verification,
 )
 from inventory import clock
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name="billing.expire_reservations")
@@ -85,3 +92,21 @@ def lapse_credit_limits(**_: object) -> int:
 @shared_task(name="billing.take_checkpoints")
 def take_checkpoints(**_: object) -> int:
     return checkpoints.take(at=clock.now())
+
+
+@shared_task(name="billing.confirm_paid_deals")
+def confirm_paid_deals(**_: object) -> int:
+    return bank_deals.confirm_paid(at=clock.now(), limit=200)
+
+
+@shared_task(name="billing.assign_virtual_accounts")
+def assign_virtual_accounts(**_: object) -> int:
+    return bank_accounts.assign_virtual_accounts(at=clock.now(), limit=500)
+
+
+@shared_task(name="billing.warn_of_unmatched")
+def warn_of_unmatched(**_: object) -> int:
+    rows = receipts.aged(at=clock.now())
+    for row in rows:
+        logger.warning("receipt %s is nobody's since %s", row.public_id, row.created_at.date())
+    return len(rows)

@@ -37,23 +37,24 @@ _RUNS = frozenset(
     }
 )
 _OWNS = frozenset({"keys:write", "members:write", "quotas:write"})
+_PAYS = frozenset({"wallet:write"})  # own bank accounts, money out of the own wallet
 _OPERATES = frozenset({"organisations:write", "receipts:record", "receipts:approve"})
 _SETTLES = frozenset({"settlements:write", "credit:write", "quotas:write"})
 _AUDITS = frozenset({"audit:read"})
 
 # What a role may do in an organisation that trades …
 ROLE_SCOPES: dict[str, frozenset[str]] = {
-    Role.OWNER: _READS | _RUNS | _OWNS,
+    Role.OWNER: _READS | _RUNS | _OWNS | _PAYS,
     Role.OPERATOR: _READS | _RUNS,
-    Role.FINANCE: _READS,
+    Role.FINANCE: _READS | _PAYS,
     Role.VIEWER: _READS,
     Role.AUDITOR: _READS,
 }
 # … and in the operator, which runs the market and never trades in it.
 OPERATOR_ROLE_SCOPES: dict[str, frozenset[str]] = {
-    Role.OWNER: _READS | _OWNS | _OPERATES | _SETTLES | _AUDITS,
+    Role.OWNER: _READS | _OWNS | _PAYS | _OPERATES | _SETTLES | _AUDITS,
     Role.OPERATOR: _READS | {"organisations:write"} | _AUDITS,
-    Role.FINANCE: _READS | {"receipts:record", "receipts:approve"} | _SETTLES | _AUDITS,
+    Role.FINANCE: _READS | _PAYS | {"receipts:record", "receipts:approve"} | _SETTLES | _AUDITS,
     Role.VIEWER: _READS | _AUDITS,
     Role.AUDITOR: _READS | _AUDITS,
 }

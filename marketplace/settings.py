@@ -179,6 +179,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "collect-instalments": {"task": "billing.collect_instalments", "schedule": 60.0},
     "dun": {"task": "billing.dun", "schedule": 60.0},
     "warn-of-runway": {"task": "billing.warn_of_runway", "schedule": 300.0},
+    "confirm-paid-deals": {"task": "billing.confirm_paid_deals", "schedule": 10.0},
+    "assign-virtual-accounts": {"task": "billing.assign_virtual_accounts", "schedule": 60.0},
+    "warn-of-unmatched": {"task": "billing.warn_of_unmatched", "schedule": crontab(hour=1)},
     "rate-usage": {"task": "billing.rate_usage", "schedule": 60.0},
     "expire-holds": {"task": "billing.expire_holds", "schedule": 60.0},
     "lapse-credit-limits": {"task": "billing.lapse_credit_limits", "schedule": 60.0},
@@ -362,6 +365,9 @@ SPECTACULAR_SETTINGS = {
         "ReservationStateEnum": "marketplace.models.Reservation.State",
         "LeaseStateEnum": "marketplace.models.Lease.State",
         "ReceiptStateEnum": "billing.models.BankReceipt.State",
+        "BankAccountStateEnum": "billing.models.BankAccount.State",
+        "BankDealStateEnum": "billing.models.BankDeal.State",
+        "RefundStateEnum": "billing.models.Refund.State",
         "SettlementStateEnum": "billing.models.Settlement.State",
         "QuotaAuthorityEnum": "marketplace.models.Quota.Authority",
         "QuotaMeasureEnum": "marketplace.models.Quota.Measure",
@@ -382,14 +388,6 @@ SPECTACULAR_SETTINGS = {
 
 # The market
 DEMO = env_bool("DEMO", False)  # a world with known passwords may be made here
-# Where tenants transfer money to, as the wallet's page tells them. All three, or it says to ask.
-OPERATOR_ACCOUNT_NAME = env_str(
-    "OPERATOR_ACCOUNT_NAME", "卡时运营 演示账户 请勿汇款" if DEMO else ""
-)
-OPERATOR_BANK_NAME = env_str("OPERATOR_BANK_NAME", "示例银行北京中关村支行" if DEMO else "")
-OPERATOR_ACCOUNT_NUMBER = env_str(
-    "OPERATOR_ACCOUNT_NUMBER", "0000 1234 5678 9012 345" if DEMO else ""
-)
 DEFAULT_CURRENCY = "CNY"
 BILLING_ZONE = "Asia/Shanghai"
 OPERATOR_FEE_BPS = env_int("OPERATOR_FEE_BPS", 800)  # of the net price, frozen in each version
@@ -415,6 +413,10 @@ PAY_BY_HOUR = env_int("PAY_BY_HOUR", 17)  # when a business day ends, on the cal
 BUSINESS_CALENDAR = env_str(
     "BUSINESS_CALENDAR", str(BASE_DIR / "marketplace" / "data" / "business_days_cn.json")
 )
+RECEIPT_OLD_DAYS = env_int("RECEIPT_OLD_DAYS", 30)  # an older transfer is recorded with a reason
+UNMATCHED_ALARM_DAYS = env_int("UNMATCHED_ALARM_DAYS", 5)  # money in nobody's wallet is aged
+BANK_FILE_LAYOUTS = env_str("BANK_FILE_LAYOUTS", "")  # a folder of further layouts of payment files
+BANK_STATEMENT_LAYOUTS = env_str("BANK_STATEMENT_LAYOUTS", "")  # and of statements
 HOLD_CARD_HOURS_LIMIT = env_int("HOLD_CARD_HOURS_LIMIT", 20_000_000)  # held at once by one tenant
 CLOCK_TOLERANCE_SECONDS = 5  # an instant further ahead of the database's clock is refused
 

@@ -12,8 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from billing import checkout
+from billing import checkout, instructions
 from billing.api import serializers as shapes
+from billing.api.bank_shapes import InstructionsOut
 from billing.api.instalments import InstalmentOut
 from billing.models import Instalment
 from inventory import credentials
@@ -75,6 +76,7 @@ class Reservations(ReadOnlyReservations):
         "approve": "reservations:write",
         "reject": "reservations:write",
         "approvals": "reservations:read",
+        "transfer": "reservations:read",
     }
     idempotent = frozenset({"create", "confirm", "cancel", "approve", "reject"})
     # A project is its tenant's; what a provider decides is for the whole of it.
@@ -126,6 +128,14 @@ class Reservations(ReadOnlyReservations):
             actor=actor_of(request),
         )
         return Response(shapes.CancelQuoteOut(quote).data)
+
+    @extend_schema(responses=InstructionsOut, operation_id="get_reservation_transfer")
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def transfer(self, request: Request, public_id: str) -> Response:
+        """How to pay the deal by bank: how much, where to, by when, and its reference."""
+        rows = self.rows().filter(tenant_id=organisation_of(request)).select_related("tenant")
+        found = instructions.for_deal(find(rows, public_id))
+        return Response(InstructionsOut(found).data)
 
     def asked_of_me(self) -> Reservation:
         """The reservation, for its provider: what it decides is nobody else's."""

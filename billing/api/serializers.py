@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from billing.models import BankReceipt, Charge, LedgerTransaction, Settlement
-from billing.payments import LARGEST_RECEIPT_MINOR
+from billing.receipts import LARGEST_RECEIPT_MINOR
 from inventory.api import opaque
 from inventory.api.fields import (
     Choice,
@@ -206,7 +206,14 @@ class WalletEntryOut(Shape):
 
 class ReceiptOut(Shape):
     id = PublicId("rcp", source="public_id")
-    tenant = PublicId("org", source="tenant.public_id")
+    tenant = PublicId("org", source="tenant.public_id", allow_null=True, default=None)
+    account = PublicId("bnk", source="account.public_id", allow_null=True, default=None)
+    reservation = PublicId("rsv", source="reservation.public_id", allow_null=True, default=None)
+    basket = PublicId("bsk", source="basket.public_id", allow_null=True, default=None)
+    matched_by = serializers.ChoiceField(BankReceipt.Match.choices, allow_blank=True)
+    doubt = serializers.ChoiceField(
+        BankReceipt.Doubt.choices, allow_blank=True, help_text="Why nobody's wallet was proposed."
+    )
     state = serializers.ChoiceField(BankReceipt.State.choices)
     bank_reference = serializers.CharField()
     payer_name = serializers.CharField()
@@ -222,10 +229,14 @@ class ReceiptQuery(StrictSerializer):
     tenant = PublicId("org", source="tenant__public_id", required=False)
     state = Choice(BankReceipt.State.choices, required=False)
     bank_reference = Text(max_length=80, required=False)
+    doubt = Choice(BankReceipt.Doubt.choices, required=False)
 
 
 class ReceiptIn(StrictSerializer):
-    tenant = PublicId("org")
+    tenant = PublicId("org", required=False, help_text="Where it is known.")
+    account = PublicId("bnk", required=False, help_text="Of the operator; that it came in on.")
+    text = Text(max_length=500, required=False, help_text="What the payer wrote.")
+    late_reason = Text(max_length=200, required=False, help_text="Why one so old comes now.")
     bank_reference = Text(max_length=80)
     payer_name = Text(max_length=200)
     payer_account = Text(max_length=64, required=False)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from billing.api import baskets, changes, deals, instalments, settlements, trials, views
+from billing.api import (
+    bank,
+    baskets,
+    changes,
+    deals,
+    instalments,
+    refunds,
+    settlements,
+    trials,
+    views,
+)
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("reservations", deals.Reservations, basename="reservation")
@@ -17,6 +27,11 @@ router.register("charges", views.Charges, basename="charge")
 router.register("wallet/transactions", views.WalletTransactions, basename="wallet-transaction")
 router.register("bank-receipts", views.BankReceipts, basename="bank-receipt")
 router.register("instalments", instalments.Instalments, basename="instalment")
+router.register("bank-accounts", bank.BankAccounts, basename="bank-account")
+router.register("bank-statements", bank.BankStatements, basename="bank-statement")
+router.register("bank-lines", bank.BankLines, basename="bank-line")
+router.register("refunds", refunds.Refunds, basename="refund")
+router.register("payment-files", refunds.PaymentFiles, basename="payment-file")
 router.register("settlements", settlements.Settlements, basename="settlement")
 
 urlpatterns = [
@@ -37,6 +52,11 @@ urlpatterns = [
         name="wallet-runway",
     ),
     path("wallet", views.Wallet.as_view({"get": "retrieve"}), name="wallet-detail"),
+    path(
+        "wallet/transfer",
+        bank.WalletTransfer.as_view({"get": "retrieve"}),
+        name="wallet-transfer",
+    ),
     path(
         "wallet/credit-limit",
         views.CreditLimit.as_view({"post": "create"}),

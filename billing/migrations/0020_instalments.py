@@ -46,7 +46,7 @@ def _instalments_of_leases(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0012_checkpoints_wait_for_postings'),
+        ('billing', '0016_bank_rules'),
         ('inventory', '0012_suspension'),
         ('marketplace', '0015_payment_schedules'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),

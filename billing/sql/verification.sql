@@ -509,9 +509,16 @@ CROSS JOIN LATERAL (
     JOIN billing_ledgeraccount a ON a.id = e.account_id AND a.currency = r.currency
     WHERE t.idempotency_key IN (
         SELECT 'receipt:rcp_' || replace(r.public_id::text, '-', '') || ':' || step
-        FROM unnest(ARRAY['recorded', 'approved', 'rejected']) AS step)
+        FROM unnest(ARRAY['recorded', 'approved', 'rejected']) AS step
+        UNION ALL  -- it went back to its sender, or is a refund that came back
+        SELECT 'refund:rfd_' || replace(f.public_id::text, '-', '') || step.name
+        FROM billing_refund f
+        JOIN (VALUES (':done'), (':came_back')) AS step (name)
+          ON (f.receipt_id = r.id AND step.name = ':done')
+          OR (f.id = r.refund_id AND r.matched_by = 'refund' AND step.name = ':came_back'))
 ) x
 WHERE (x.bank, x.unmatched, x.wallet) <> CASE r.state
+    WHEN 'returning' THEN (r.amount_minor::numeric, -r.amount_minor::numeric, 0::numeric)
     WHEN 'recorded' THEN (r.amount_minor::numeric, -r.amount_minor::numeric, 0::numeric)
     WHEN 'approved' THEN (r.amount_minor::numeric, 0::numeric, -r.amount_minor::numeric)
     ELSE (0::numeric, 0::numeric, 0::numeric) END;
@@ -519,12 +526,12 @@ WHERE (x.bank, x.unmatched, x.wallet) <> CASE r.state
 -- check: unmatched receipts are those nobody has decided on
 SELECT a.code, -coalesce(sum(e.amount_minor), 0), (
     SELECT coalesce(sum(r.amount_minor), 0) FROM billing_bankreceipt r
-     WHERE r.state = 'recorded' AND r.currency = a.currency)
+     WHERE r.state IN ('recorded', 'returning') AND r.currency = a.currency)
 FROM billing_ledgeraccount a LEFT JOIN billing_ledgerentry e ON e.account_id = a.id
 WHERE a.purpose = 'unmatched_receipts' GROUP BY a.id, a.code, a.currency
 HAVING -coalesce(sum(e.amount_minor), 0) <> (
     SELECT coalesce(sum(r.amount_minor), 0) FROM billing_bankreceipt r
-     WHERE r.state = 'recorded' AND r.currency = a.currency);
+     WHERE r.state IN ('recorded', 'returning') AND r.currency = a.currency);
 
 -- check: each charge is settled once, with its provider, in its currency
 SELECT charge_id, count(*) FROM billing_settlementline GROUP BY 1 HAVING count(*) > 1
@@ -573,3 +580,12 @@ LEFT JOIN marketplace_lease l ON l.reservation_id = r.id
 LEFT JOIN billing_leasetally t ON t.lease_id = l.id
 WHERE (r.state = 'held' AND r.committed_minor <> r.gross_minor)
    OR (r.state = 'cancelled' AND l.id IS NULL AND r.committed_minor <> 0);
+
+-- check: an open hold of a refund belongs to one that has not left, and each such has its hold
+SELECT f.id, f.state, h.amount_minor FROM billing_refund f
+FULL JOIN (SELECT * FROM billing_ledgerhold
+            WHERE state = 'open' AND idempotency_key LIKE 'refund:rfd_%') h
+       ON h.idempotency_key = 'refund:rfd_' || replace(f.public_id::text, '-', '')
+WHERE (f.receipt_id IS NULL AND f.state IN ('asked', 'checked', 'approved', 'sent'))
+      IS DISTINCT FROM (h.id IS NOT NULL)
+   OR h.amount_minor <> f.amount_minor;

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 
 from billing import ledger, settlement
 from billing.models import LedgerAccount, Settlement
-from billing.payments import LARGEST_RECEIPT_MINOR
+from billing.receipts import LARGEST_RECEIPT_MINOR
 from inventory import organisations as verbs
 from inventory.models import Centre, Membership, Node, Organisation, Pool
 from marketplace import money_text
@@ -76,6 +76,7 @@ def detail(request: ConsoleRequest, organisation_id: str) -> HttpResponse:
     members = Membership.objects.filter(organisation=organisation)
     context = {
         "organisation": organisation,
+        "bank_accounts": organisation.bank_accounts.filter(state="verified").order_by("pk"),
         "roles": roles_of(organisation),
         "verdicts": verdicts.open_to(organisation, visit),
         "decision": verbs.verdict(organisation),

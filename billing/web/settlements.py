@@ -16,7 +16,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing import settlement
+from billing import bank_accounts, settlement
 from billing.models import Charge, LedgerAccount, Settlement
 from inventory.models import Organisation
 from inventory.periods import Period
@@ -161,7 +161,7 @@ def statement(request: ConsoleRequest, settlement_id: str) -> HttpResponse:
         "month": _name(Period.of(row.period)),
         "sums": sums[:SHOWN_LEASES],
         "more": max(0, len(sums) - SHOWN_LEASES),
-        "bank": row.provider,
+        "bank": bank_accounts.of(row.provider, row.currency),
     }
     return render(request, "console/settlement.html", context)
 

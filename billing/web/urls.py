@@ -13,6 +13,7 @@ from billing.web import (
     overview,
     receipts,
     settlements,
+    statements,
     trials,
     wallet,
 )
@@ -64,6 +65,9 @@ urlpatterns = [
     path("receipts/", receipts.index, name="receipts"),
     path("receipts/all.csv", receipts.index_csv, name="receipts_csv"),
     path("receipts/<str:receipt_id>/", receipts.detail, name="receipt"),
+    path("receipts/<str:receipt_id>/attribute/", receipts.attribute, name="receipt_attribute"),
+    path("statements/", statements.index, name="statements"),
+    path("statements/import/", statements.apply, name="statement_import"),
     path("organisations/<str:organisation_id>/", organisations.detail, name="organisation"),
     path(
         "organisations/<str:organisation_id>/credit/",

@@ -8,7 +8,7 @@ from inventory import grants
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inventory', '0008_refusals_let_go'),
+        ('inventory', '0009_accounts_have_their_own_table'),
     ]
 
     operations = [

@@ -80,6 +80,11 @@ _PREFIX = {
     "leases": "lse",
     "charges": "chg",
     "bank-receipts": "rcp",
+    "bank-accounts": "bnk",
+    "bank-statements": "bst",
+    "bank-lines": "bln",
+    "refunds": "rfd",
+    "payment-files": "pfl",
     "settlements": "stl",
 }
 

@@ -42,6 +42,7 @@ SCOPES = {
     "usage:read": gettext_lazy("see delivered hours"),
     "credentials:reveal": gettext_lazy("read how to get into leased machines"),
     "wallet:read": gettext_lazy("see the wallet"),
+    "wallet:write": gettext_lazy("ask for money back and name own bank accounts"),
     "settlements:read": gettext_lazy("see settlements"),
     "settlements:write": gettext_lazy("settle"),
     "journal:read": gettext_lazy("read the journal"),

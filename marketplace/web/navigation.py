@@ -58,6 +58,7 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("All leases"), "all_leases", "operator", "audit:read"),
             (_("Bank receipts"), "receipts", "operator", "audit:read"),
             (_("Overdue"), "overdue", "operator", "audit:read"),
+            (_("Bank statements"), "statements", "operator", "audit:read"),
             (_("Settlements"), "settlements", "operator", "audit:read"),
         ],
     ),

@@ -28,6 +28,79 @@ def _receipt(market: Market) -> str:
     return str(market.as_operator.do("/bank-receipts", market.receipt_body())["id"])
 
 
+def account_body(number: str = "7777701", name: str = "Borealis") -> dict[str, Any]:
+    return {"currency": "CNY", "holder_name": name, "bank_name": "Bank 1", "number": number}
+
+
+def proposed_account(market: Market) -> str:
+    return str(market.as_tenant.do("/bank-accounts", account_body())["id"])
+
+
+def verified_account(market: Market) -> str:
+    public_id = proposed_account(market)
+    market.as_operator.do(f"/bank-accounts/{public_id}/decide", {"verified": True})
+    return public_id
+
+
+def operators_account(market: Market) -> str:
+    body = account_body("0200001", "Delta")
+    public_id = str(market.as_operator.do("/bank-accounts", body)["id"])
+    market.as_second_operator.do(f"/bank-accounts/{public_id}/decide", {"verified": True})
+    return public_id
+
+
+STATEMENT = b"date,amount,reference,name,account,text\n2026-11-20,12.00,S1,Stray,555501,?\n"
+
+
+def import_statement(market: Market) -> dict[str, Any]:
+    path = f"/bank-statements?account={operators_account(market)}&apply=true"
+    reason = "&reason=late"
+    reply = market.as_operator.send("POST", path + reason, raw=STATEMENT, content_type="text/csv")
+    assert reply.status == 200, reply
+    return dict(reply.json)
+
+
+def _line(market: Market) -> str:
+    import_statement(market)
+    return str(market.as_operator.get("/bank-lines").data[0]["id"])
+
+
+def refund_body(market: Market) -> dict[str, Any]:
+    market.fund()
+    account = verified_account(market)
+    return {"account": account, "amount_minor": 500, "currency": "CNY", "reason": "unused"}
+
+
+def asked_refund(market: Market) -> str:
+    return str(market.as_tenant.do("/refunds", refund_body(market))["id"])
+
+
+def checked_refund(market: Market) -> str:
+    public_id = asked_refund(market)
+    market.as_operator.do(f"/refunds/{public_id}/check")
+    return public_id
+
+
+def approved_refund(market: Market) -> str:
+    public_id = checked_refund(market)
+    market.as_second_operator.do(f"/refunds/{public_id}/approve")
+    return public_id
+
+
+def sent_refund(market: Market) -> str:
+    public_id = approved_refund(market)
+    market.as_operator.do(f"/refunds/{public_id}/send", {"bank_reference": "X1"})
+    return public_id
+
+
+def file_body(market: Market) -> dict[str, Any]:
+    return {"account": operators_account(market), "refunds": [approved_refund(market)]}
+
+
+def _file(market: Market) -> str:
+    return str(market.as_operator.do("/payment-files", file_body(market))["id"])
+
+
 def _reservation(market: Market) -> str:
     market.listing()
     market.fund()
@@ -174,6 +247,11 @@ OBJECTS: dict[str, Maker] = {
     "bank-receipts": _receipt,
     "settlements": _settlement,
     "instalments": _instalment,
+    "bank-accounts": proposed_account,
+    "bank-statements": lambda market: str(import_statement(market)["statement"]["id"]),
+    "bank-lines": _line,
+    "refunds": asked_refund,
+    "payment-files": _file,
 }
 # Lists of the caller's own rows, by who sees something in them once the maker has run.
 OWN_LISTS: dict[str, tuple[Maker, str]] = {
@@ -198,6 +276,8 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/bank-receipts": (_receipt, "as_tenant"),
     "/settlements": (_settlement, "as_provider"),
     "/instalments": (_instalment, "as_tenant"),
+    "/bank-accounts": (proposed_account, "as_tenant"),
+    "/refunds": (asked_refund, "as_tenant"),
 }
 # Bodies that name another's row.
 FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
@@ -220,6 +300,7 @@ FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
     "/external-allocations": external_body,
     "/outages": outage_body,
     "/listings": lambda market: market.listing_body(),
+    "/refunds": refund_body,
     "/reservations": lambda market: _foreign_project(market),
     "/trials": _unknown_listing,
     "/baskets": lambda market: _in_basket(_foreign_project(market)),
@@ -240,6 +321,13 @@ NAMELESS = {
     "POST /offers/calendar",
     "POST /bank-receipts",
     "POST /settlements",
+    "GET /wallet/transfer",
+    "GET /bank-statements",
+    "GET /bank-lines",
+    "GET /payment-files",
+    "POST /bank-accounts",
+    "POST /bank-statements",
+    "POST /payment-files",
     "POST /wallet/credit-limit",
     "GET /approval-rules",
     "POST /approval-rules",
@@ -304,6 +392,8 @@ BODIES: dict[str, Any] = {
     "state": {"state": "draining"},
     "reprice": {"basis": "card_hour", "amount_micro": 1_000_000},
     "verify": {"verified": True},
+    "decide": {"verified": True},
+    "refuse": {"reason": "no"},
     "reject": {"reason": "no"},
     "quotes": {"kind": "cancel"},
     "write-off": {"reason": "gone"},

@@ -33,6 +33,14 @@ CHANGED = {
     " waived_at written_off_at",
     "billing_leasetally": "arrears_minor deposit_left_minor gross_minor paid_minor rated_until"
     " security_minor",
+    "billing_bankaccount": "closed_at decided_by_id rejected_at state verified_at",
+    "billing_bankdeal": "again_basket_id again_reservation_id confirmed_at missed_at next_try_at"
+    " state waits_for withdrawn_at",
+    "billing_bankreceipt": "approved_at attributed_at attributed_by_id basket_id candidate_id"
+    " decided_by_id doubt line_id matched_by rejected_at reservation_id returned_at state"
+    " tenant_id",
+    "billing_refund": "approved_at approved_by_id bank_reference came_back_at checked_at"
+    " checked_by_id done_at failed_at file_id line_id refused_at sent_at state withdrawn_at",
     "billing_pricetally": "card_seconds exact_denominator exact_numerator fee_minor gross_minor"
     " vat_minor",
     "billing_quote": "accepted_at amendment_id",

@@ -306,12 +306,22 @@ def good_forms(market: Market) -> dict[str, Good]:
         "receipts": Good(
             "operator", reverse("receipts"),
             {"tenant": market.tenant.public_id, "amount": "10", "received_date": "2026-01-02",
-             "bank_reference": "R", "payer_name": "P", "payer_account": "1"},
+             "bank_reference": "R", "payer_name": "P", "payer_account": "1",
+             "text": "", "late_reason": "found late"},
         ),
         "settlements": Good(
             "operator", reverse("settlements"),
             {"provider": market.provider.public_id, "month": last_month(market),
              "currency": "CNY"},
+        ),
+        "receipt_attribute": Good(
+            "operator", reverse("receipt_attribute", args=[market.receipt().public_id]),
+            {"tenant": market.tenant.public_id, "reason": "a letter"},
+        ),
+        "statements": Good("operator", reverse("statements"), {"account": "x", "file": "a"}),
+        "statement_import": Good(
+            "operator", reverse("statement_import"),
+            {"account": "bnk_0", "content": "AAAA", "file_name": "a", "late_reason": ""},
         ),
         "receipt": Good(
             "operator", reverse("receipt", args=[market.receipt().public_id]),
