@@ -8,21 +8,31 @@ from billing.models.ledger import (
     LedgerHold,
     LedgerTransaction,
 )
+from billing.models.payee import InputFapiao, PayeeAccount, PayoutTerms
 from billing.models.payment import BankReceipt
+from billing.models.payout import Payout, PayoutFile, PayoutLine
 from billing.models.quote import Quote
-from billing.models.settlement import Settlement, SettlementLine
+from billing.models.settlement import CarriedNet, Repayment, Settlement, SettlementLine
 
 __all__ = [
     "BankReceipt",
+    "CarriedNet",
     "Charge",
+    "InputFapiao",
     "LeaseTally",
     "LedgerAccount",
     "LedgerBalance",
     "LedgerEntry",
     "LedgerHold",
     "LedgerTransaction",
+    "PayeeAccount",
+    "Payout",
+    "PayoutFile",
+    "PayoutLine",
+    "PayoutTerms",
     "PriceTally",
     "Quote",
+    "Repayment",
     "Settlement",
     "SettlementLine",
 ]

@@ -1,0 +1,69 @@
+"""Which charges a settlement takes, what they come to, and that each is taken once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import connection
+
+from billing.models import Settlement
+from inventory.periods import Period
+
+# Charges no settlement has consumed; the caller holds the providers' organisations. One that
+# the tenant has not paid in full waits while the tenant owes anything: what did not come in
+# cannot be passed on.
+_UNCONSUMED = """
+    c.hour < %(until)s
+      AND NOT EXISTS (SELECT FROM billing_settlementline s WHERE s.charge_id = c.id)
+      AND NOT (c.receivable_minor > 0 AND EXISTS (
+          SELECT FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+          WHERE a.owner_id = c.tenant_id AND a.purpose = 'tenant_receivable'
+            AND a.currency = c.currency AND b.posted > 0))
+"""
+
+
+def sums_of(
+    provider_ids: Sequence[int], currency: str, period: Period
+) -> dict[int, Settlement]:
+    """By provider, what its open charges up to the month's end come to: unsaved settlements.
+
+    A provider without an open charge has none. One statement.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.provider_id, count(*), sum(c.card_seconds), sum(c.gross_minor),"
+            " sum(c.vat_minor), sum(c.fee_minor), sum(c.provider_minor) FROM billing_charge c"
+            " WHERE c.provider_id = ANY(%(providers)s) AND c.currency = %(currency)s"
+            f" AND {_UNCONSUMED} GROUP BY c.provider_id",
+            {"providers": list(provider_ids), "currency": currency, "until": period.end},
+        )
+        found = [tuple(map(int, row)) for row in cursor.fetchall()]
+    return {
+        provider_id: Settlement(
+            provider_id=provider_id,
+            period=period.range,
+            currency=currency,
+            line_count=count,
+            card_seconds=card_seconds,
+            gross_minor=gross,
+            vat_minor=vat,
+            fee_minor=fee,
+            net_minor=net,
+        )
+        for provider_id, count, card_seconds, gross, vat, fee, net in found
+    }
+
+
+def consume(rows: Sequence[Settlement], period: Period) -> None:
+    """The charges that were added up are lines of these saved settlements now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO billing_settlementline (settlement_id, charge_id)"
+            " SELECT made.id, c.id FROM billing_settlement made JOIN billing_charge c"
+            " ON c.provider_id = made.provider_id AND c.currency = made.currency"
+            f" WHERE made.id = ANY(%(settlements)s) AND {_UNCONSUMED} ORDER BY c.id",
+            {"settlements": [row.pk for row in rows], "until": period.end},
+        )
+        wanted = sum(row.line_count for row in rows)
+        if cursor.rowcount != wanted:  # the locks of the caller make this impossible
+            raise AssertionError(f"{cursor.rowcount} lines were consumed, not {wanted}")
