@@ -426,6 +426,8 @@ PAY_BY_HOUR = env_int("PAY_BY_HOUR", 17)  # when a business day ends, on the cal
 BUSINESS_CALENDAR = env_str(
     "BUSINESS_CALENDAR", str(BASE_DIR / "marketplace" / "data" / "business_days_cn.json")
 )
+BANK_FILE_LAYOUTS = env_str("BANK_FILE_LAYOUTS", "")  # a folder of further layouts of payment files
+BANK_STATEMENT_LAYOUTS = env_str("BANK_STATEMENT_LAYOUTS", "")  # and of statements
 HOLD_CARD_HOURS_LIMIT = env_int("HOLD_CARD_HOURS_LIMIT", 20_000_000)  # held at once by one tenant
 CLOCK_TOLERANCE_SECONDS = 5  # an instant further ahead of the database's clock is refused
 
