@@ -78,9 +78,7 @@ class Destination:
     account: str
 
 
-def plan(
-    *, provider_id: int, currency: str, at: datetime, actor: Actor, user: User
-) -> Payout:
+def plan(*, provider_id: int, currency: str, at: datetime, actor: Actor, user: User) -> Payout:
     """Everything of the provider's that is settled and in no payout is in this one.
 
     By the terms of the newest settlement in it. Nothing is held before another person
@@ -169,9 +167,7 @@ def approve(*, payout_public_id: str, at: datetime, actor: Actor, user: User) ->
         policy.require_verified(row.provider)
         if row.planned_by_id == user.pk:
             raise SamePerson()
-        where = destination(
-            provider=row.provider, currency=row.currency, method=row.method, at=at
-        )
+        where = destination(provider=row.provider, currency=row.currency, method=row.method, at=at)
         if (where.payee, where.account) != (row.payee, row.payee_account):
             raise PayeeChanged()
         input_fapiaos.require_covered(payout=row)
@@ -212,9 +208,7 @@ def cancel(*, payout_public_id: str, reason: str, at: datetime, actor: Actor) ->
     return row
 
 
-def mark_paid(
-    *, payout_public_id: str, reference: str, at: datetime, actor: Actor
-) -> Payout:
+def mark_paid(*, payout_public_id: str, reference: str, at: datetime, actor: Actor) -> Payout:
     """The money has left: provider settling → bank or Stripe, out of the hold.
 
     Locks the provider's organisation, the payout, its settlements, then balances. Idempotent:
@@ -338,9 +332,7 @@ def due(*, provider_id: int, currency: str) -> list[Due]:
     return [part for row in rows for part in _parts(row)]
 
 
-def destination(
-    *, provider: Organisation, currency: str, method: str, at: datetime
-) -> Destination:
+def destination(*, provider: Organisation, currency: str, method: str, at: datetime) -> Destination:
     """Where the provider is paid by this method now. Raises NoPayee."""
     if method == PayoutTerms.Method.BANK:
         payee = payees.usable(provider=provider, currency=currency, at=at)

@@ -257,7 +257,7 @@ def _is_carried_on(
     elif before.until > period.end:
         return True
     before.net_minor, before.until = row.net_minor, period.end
-    before.save()
+    before.save(update_fields=None if before.pk is None else ["net_minor", "until"])
     journal.record(
         event="settlement.carried",
         object_id=row.provider.public_id,

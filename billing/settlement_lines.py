@@ -22,9 +22,7 @@ _UNCONSUMED = """
 """
 
 
-def sums_of(
-    provider_ids: Sequence[int], currency: str, period: Period
-) -> dict[int, Settlement]:
+def sums_of(provider_ids: Sequence[int], currency: str, period: Period) -> dict[int, Settlement]:
     """By provider, what its open charges up to the month's end come to: unsaved settlements.
 
     A provider without an open charge has none. One statement.
@@ -61,7 +59,8 @@ def consume(rows: Sequence[Settlement], period: Period) -> None:
             "INSERT INTO billing_settlementline (settlement_id, charge_id)"
             " SELECT made.id, c.id FROM billing_settlement made JOIN billing_charge c"
             " ON c.provider_id = made.provider_id AND c.currency = made.currency"
-            f" WHERE made.id = ANY(%(settlements)s) AND {_UNCONSUMED} ORDER BY c.id",
+            f" WHERE made.id = ANY(%(settlements)s) AND {_UNCONSUMED}"
+            " ORDER BY c.id",
             {"settlements": [row.pk for row in rows], "until": period.end},
         )
         wanted = sum(row.line_count for row in rows)

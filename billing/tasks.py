@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from billing import arrears, baskets, checkout, closing, rating, settlement, verification
+from billing import (
+    arrears,
+    baskets,
+    checkout,
+    closing,
+    payout_sending,
+    rating,
+    reserves,
+    settlement,
+    verification,
+)
 from inventory import clock
 
 
@@ -41,3 +51,13 @@ def verify_books(**_: object) -> int:
 @shared_task(name="billing.settle_month")
 def settle_month(**_: object) -> int:
     return settlement.settle_month(at=clock.now())
+
+
+@shared_task(name="billing.release_reserves")
+def release_reserves(**_: object) -> int:
+    return reserves.release_due(at=clock.now(), limit=1000)
+
+
+@shared_task(name="billing.step_payouts")
+def step_payouts(**_: object) -> int:
+    return payout_sending.step_due(at=clock.now(), limit=50)

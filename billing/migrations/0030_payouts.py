@@ -2,12 +2,12 @@
 
 import django.db.models.deletion
 import django.db.models.expressions
-import inventory.identifiers
 import pgtrigger.compiler
 import pgtrigger.migrations
 from django.conf import settings
 from django.db import migrations, models
 
+import inventory.identifiers
 from inventory import grants
 
 
@@ -73,7 +73,7 @@ class Migration(migrations.Migration):
             name='Payout',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', inventory.identifiers.PublicIdField(editable=False, prefix='pyt', unique=True)),
+                ('public_id', inventory.identifiers.PublicIdField(editable=False, prefix='pay', unique=True)),
                 ('currency', models.CharField(max_length=3)),
                 ('amount_minor', models.BigIntegerField()),
                 ('method', models.CharField(choices=[('bank', 'bank transfer'), ('stripe', 'Stripe transfer')], max_length=10)),
@@ -197,14 +197,6 @@ class Migration(migrations.Migration):
             model_name='settlement',
             name='state',
             field=models.CharField(choices=[('settled', 'settled'), ('paid', 'paid'), ('demanded', 'demanded back'), ('paid_back', 'paid back')], default='settled', max_length=10),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='settlement',
-            trigger=pgtrigger.compiler.Trigger(name='settlement_as_booked', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."card_seconds" IS DISTINCT FROM (NEW."card_seconds") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at") OR OLD."currency" IS DISTINCT FROM (NEW."currency") OR OLD."due_date" IS DISTINCT FROM (NEW."due_date") OR OLD."fee_minor" IS DISTINCT FROM (NEW."fee_minor") OR OLD."gross_minor" IS DISTINCT FROM (NEW."gross_minor") OR OLD."ledger_transaction_id" IS DISTINCT FROM (NEW."ledger_transaction_id") OR OLD."line_count" IS DISTINCT FROM (NEW."line_count") OR OLD."net_minor" IS DISTINCT FROM (NEW."net_minor") OR OLD."paid_back_minor" IS DISTINCT FROM (NEW."paid_back_minor") OR OLD."period" IS DISTINCT FROM (NEW."period") OR OLD."provider_id" IS DISTINCT FROM (NEW."provider_id") OR OLD."public_id" IS DISTINCT FROM (NEW."public_id") OR OLD."reserve_minor" IS DISTINCT FROM (NEW."reserve_minor") OR OLD."reserve_until" IS DISTINCT FROM (NEW."reserve_until") OR OLD."terms_id" IS DISTINCT FROM (NEW."terms_id") OR OLD."vat_minor" IS DISTINCT FROM (NEW."vat_minor"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='3ca4e79a117859f69352da4ab3d3517fedad2358', operation='UPDATE', pgid='pgtrigger_settlement_as_booked_caddf', table='billing_settlement', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='settlement',
-            trigger=pgtrigger.compiler.Trigger(name='settlement_lifecycle', sql=pgtrigger.compiler.UpsertTriggerSql(declare='DECLARE _is_valid_transition BOOLEAN;', func='SELECT CONCAT(OLD."state", \':\', NEW."state") = ANY(\'{settled:paid,paid:settled,demanded:paid_back}\'::text[]) INTO _is_valid_transition; IF (_is_valid_transition IS FALSE AND OLD."state" IS DISTINCT FROM NEW."state") THEN RAISE EXCEPTION \'pgtrigger: Invalid transition of field "state" from "%" to "%" on table %\', OLD."state", NEW."state", TG_TABLE_NAME; ELSE RETURN NEW; END IF;', hash='71a0d775ae3eb775b7e876588ce161581d8d1eae', operation='UPDATE', pgid='pgtrigger_settlement_lifecycle_71379', table='billing_settlement', when='BEFORE')),
         ),
         migrations.AddField(
             model_name='carriednet',
@@ -363,14 +355,6 @@ class Migration(migrations.Migration):
             model_name='inputfapiao',
             constraint=models.UniqueConstraint(condition=models.Q(('state', 'rejected'), _negated=True), fields=('number',), name='input_fapiao_number_once'),
         ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='inputfapiao',
-            trigger=pgtrigger.compiler.Trigger(name='input_fapiao_as_handed_in', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."amount_minor" IS DISTINCT FROM (NEW."amount_minor") OR OLD."content" IS DISTINCT FROM (NEW."content") OR OLD."content_sha256" IS DISTINCT FROM (NEW."content_sha256") OR OLD."content_type" IS DISTINCT FROM (NEW."content_type") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at") OR OLD."currency" IS DISTINCT FROM (NEW."currency") OR OLD."file_name" IS DISTINCT FROM (NEW."file_name") OR OLD."handed_in_by_id" IS DISTINCT FROM (NEW."handed_in_by_id") OR OLD."issued_date" IS DISTINCT FROM (NEW."issued_date") OR OLD."number" IS DISTINCT FROM (NEW."number") OR OLD."provider_id" IS DISTINCT FROM (NEW."provider_id") OR OLD."public_id" IS DISTINCT FROM (NEW."public_id") OR OLD."vat_minor" IS DISTINCT FROM (NEW."vat_minor"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='53ab8c1334d2d68802a6728de149b1164408e0cd', operation='UPDATE', pgid='pgtrigger_input_fapiao_as_handed_in_c273c', table='billing_inputfapiao', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='inputfapiao',
-            trigger=pgtrigger.compiler.Trigger(name='inputfapiao_lifecycle', sql=pgtrigger.compiler.UpsertTriggerSql(declare='DECLARE _is_valid_transition BOOLEAN;', func='SELECT CONCAT(OLD."state", \':\', NEW."state") = ANY(\'{handed_in:accepted,handed_in:rejected}\'::text[]) INTO _is_valid_transition; IF (_is_valid_transition IS FALSE AND OLD."state" IS DISTINCT FROM NEW."state") THEN RAISE EXCEPTION \'pgtrigger: Invalid transition of field "state" from "%" to "%" on table %\', OLD."state", NEW."state", TG_TABLE_NAME; ELSE RETURN NEW; END IF;', hash='1f7a81292da58d8f10d572410109851408a0aaff', operation='UPDATE', pgid='pgtrigger_inputfapiao_lifecycle_fc13c', table='billing_inputfapiao', when='BEFORE')),
-        ),
         migrations.AddConstraint(
             model_name='payeeaccount',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['verified', 'replaced']), _negated=True), models.Q(('checked_by__isnull', False), ('decided_by__isnull', False), ('usable_from__isnull', False)), _connector='OR'), name='payee_needs_two_decisions'),
@@ -387,18 +371,6 @@ class Migration(migrations.Migration):
             model_name='payeeaccount',
             constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['proposed', 'checked'])), fields=('provider', 'currency'), name='one_payee_in_question'),
         ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='payeeaccount',
-            trigger=pgtrigger.compiler.Trigger(name='payee_as_proposed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."account_number" IS DISTINCT FROM (NEW."account_number") OR OLD."bank_code" IS DISTINCT FROM (NEW."bank_code") OR OLD."bank_name" IS DISTINCT FROM (NEW."bank_name") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at") OR OLD."currency" IS DISTINCT FROM (NEW."currency") OR OLD."holder_name" IS DISTINCT FROM (NEW."holder_name") OR OLD."provider_id" IS DISTINCT FROM (NEW."provider_id") OR OLD."public_id" IS DISTINCT FROM (NEW."public_id"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='d407ee1d2876523d5af73241958f0b2560fbb492', operation='UPDATE', pgid='pgtrigger_payee_as_proposed_a05e9', table='billing_payeeaccount', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='payeeaccount',
-            trigger=pgtrigger.compiler.Trigger(name='payeeaccount_lifecycle', sql=pgtrigger.compiler.UpsertTriggerSql(declare='DECLARE _is_valid_transition BOOLEAN;', func='SELECT CONCAT(OLD."state", \':\', NEW."state") = ANY(\'{proposed:checked,proposed:rejected,checked:verified,checked:rejected,verified:replaced}\'::text[]) INTO _is_valid_transition; IF (_is_valid_transition IS FALSE AND OLD."state" IS DISTINCT FROM NEW."state") THEN RAISE EXCEPTION \'pgtrigger: Invalid transition of field "state" from "%" to "%" on table %\', OLD."state", NEW."state", TG_TABLE_NAME; ELSE RETURN NEW; END IF;', hash='8934cf81bd1474034b1858be1dc33ed46f256360', operation='UPDATE', pgid='pgtrigger_payeeaccount_lifecycle_add2b', table='billing_payeeaccount', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='payoutfile',
-            trigger=pgtrigger.compiler.Trigger(name='payout_file_append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='b492fca237f89ba813038c99faf30cf2cd5c11ae', operation='UPDATE OR DELETE', pgid='pgtrigger_payout_file_append_only_8f082', table='billing_payoutfile', when='BEFORE')),
-        ),
         migrations.AddConstraint(
             model_name='payoutline',
             constraint=models.UniqueConstraint(condition=models.Q(('is_live', True)), fields=('settlement', 'part'), name='each_part_in_one_live_payout'),
@@ -407,10 +379,6 @@ class Migration(migrations.Migration):
             model_name='payoutline',
             constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gt', 0)), name='payout_line_positive'),
         ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='payoutline',
-            trigger=pgtrigger.compiler.Trigger(name='payout_line_as_planned', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."amount_minor" IS DISTINCT FROM (NEW."amount_minor") OR OLD."part" IS DISTINCT FROM (NEW."part") OR OLD."payout_id" IS DISTINCT FROM (NEW."payout_id") OR OLD."settlement_id" IS DISTINCT FROM (NEW."settlement_id"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='6068e18704dfa3fd6d85dfcd8f91e3207ab32163', operation='UPDATE', pgid='pgtrigger_payout_line_as_planned_1269f', table='billing_payoutline', when='BEFORE')),
-        ),
         migrations.AddConstraint(
             model_name='payoutterms',
             constraint=models.UniqueConstraint(fields=('provider', 'currency', 'version'), name='payout_terms_version_once'),
@@ -418,10 +386,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='payoutterms',
             constraint=models.CheckConstraint(condition=models.Q(('minimum_minor__gte', 0), ('minimum_minor__lte', 1000000000000000), ('reserve_bps__lte', 5000), ('reserve_days__lte', 730), ('settle_after_days__lte', 90), models.Q(('reserve_bps', 0), ('reserve_days__gt', 0), _connector='OR')), name='payout_terms_sane'),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='payoutterms',
-            trigger=pgtrigger.compiler.Trigger(name='payout_terms_append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='7260d9fbf25ac2c0a9243ebbdd9055d9f304a457', operation='UPDATE OR DELETE', pgid='pgtrigger_payout_terms_append_only_f9a24', table='billing_payoutterms', when='BEFORE')),
         ),
         migrations.AddIndex(
             model_name='payout',
@@ -459,14 +423,6 @@ class Migration(migrations.Migration):
             model_name='payout',
             constraint=models.UniqueConstraint(condition=models.Q(('rail_reference', ''), _negated=True), fields=('method', 'rail_reference'), name='payout_rail_reference_once'),
         ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='payout',
-            trigger=pgtrigger.compiler.Trigger(name='payout_as_planned', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."amount_minor" IS DISTINCT FROM (NEW."amount_minor") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at") OR OLD."currency" IS DISTINCT FROM (NEW."currency") OR OLD."method" IS DISTINCT FROM (NEW."method") OR OLD."payee_id" IS DISTINCT FROM (NEW."payee_id") OR OLD."payee_account" IS DISTINCT FROM (NEW."payee_account") OR OLD."payee_bank" IS DISTINCT FROM (NEW."payee_bank") OR OLD."payee_bank_code" IS DISTINCT FROM (NEW."payee_bank_code") OR OLD."payee_name" IS DISTINCT FROM (NEW."payee_name") OR OLD."planned_by_id" IS DISTINCT FROM (NEW."planned_by_id") OR OLD."provider_id" IS DISTINCT FROM (NEW."provider_id") OR OLD."public_id" IS DISTINCT FROM (NEW."public_id") OR OLD."terms_id" IS DISTINCT FROM (NEW."terms_id"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='c4b63084531feeb62067321528fab5533097caff', operation='UPDATE', pgid='pgtrigger_payout_as_planned_c5a77', table='billing_payout', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='payout',
-            trigger=pgtrigger.compiler.Trigger(name='payout_lifecycle', sql=pgtrigger.compiler.UpsertTriggerSql(declare='DECLARE _is_valid_transition BOOLEAN;', func='SELECT CONCAT(OLD."state", \':\', NEW."state") = ANY(\'{planned:approved,planned:cancelled,approved:sending,approved:sent,approved:cancelled,sending:sent,sending:paid,sending:failed,sent:paid,sent:failed,paid:returned}\'::text[]) INTO _is_valid_transition; IF (_is_valid_transition IS FALSE AND OLD."state" IS DISTINCT FROM NEW."state") THEN RAISE EXCEPTION \'pgtrigger: Invalid transition of field "state" from "%" to "%" on table %\', OLD."state", NEW."state", TG_TABLE_NAME; ELSE RETURN NEW; END IF;', hash='a5c6aab8c4d14aba54a7f97ecbb015bb394943c2', operation='UPDATE', pgid='pgtrigger_payout_lifecycle_87dae', table='billing_payout', when='BEFORE')),
-        ),
         migrations.AddConstraint(
             model_name='repayment',
             constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gt', 0), ('amount_minor__lte', 1000000000000000)), name='repayment_amount_sane'),
@@ -490,6 +446,50 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='repayment',
             constraint=models.UniqueConstraint(condition=models.Q(models.Q(('state', 'rejected'), _negated=True), models.Q(('bank_reference', ''), _negated=True)), fields=('bank_reference',), name='repayment_reference_once'),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='settlement',
+            trigger=pgtrigger.compiler.Trigger(name='settlement_as_booked', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."card_seconds" IS DISTINCT FROM (NEW."card_seconds") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at") OR OLD."currency" IS DISTINCT FROM (NEW."currency") OR OLD."due_date" IS DISTINCT FROM (NEW."due_date") OR OLD."fee_minor" IS DISTINCT FROM (NEW."fee_minor") OR OLD."gross_minor" IS DISTINCT FROM (NEW."gross_minor") OR OLD."ledger_transaction_id" IS DISTINCT FROM (NEW."ledger_transaction_id") OR OLD."line_count" IS DISTINCT FROM (NEW."line_count") OR OLD."net_minor" IS DISTINCT FROM (NEW."net_minor") OR OLD."paid_back_minor" IS DISTINCT FROM (NEW."paid_back_minor") OR OLD."period" IS DISTINCT FROM (NEW."period") OR OLD."provider_id" IS DISTINCT FROM (NEW."provider_id") OR OLD."public_id" IS DISTINCT FROM (NEW."public_id") OR OLD."reserve_minor" IS DISTINCT FROM (NEW."reserve_minor") OR OLD."reserve_until" IS DISTINCT FROM (NEW."reserve_until") OR OLD."terms_id" IS DISTINCT FROM (NEW."terms_id") OR OLD."vat_minor" IS DISTINCT FROM (NEW."vat_minor"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='3ca4e79a117859f69352da4ab3d3517fedad2358', operation='UPDATE', pgid='pgtrigger_settlement_as_booked_caddf', table='billing_settlement', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='settlement',
+            trigger=pgtrigger.compiler.Trigger(name='settlement_lifecycle', sql=pgtrigger.compiler.UpsertTriggerSql(declare='DECLARE _is_valid_transition BOOLEAN;', func='SELECT CONCAT(OLD."state", \':\', NEW."state") = ANY(\'{settled:paid,paid:settled,demanded:paid_back}\'::text[]) INTO _is_valid_transition; IF (_is_valid_transition IS FALSE AND OLD."state" IS DISTINCT FROM NEW."state") THEN RAISE EXCEPTION \'pgtrigger: Invalid transition of field "state" from "%" to "%" on table %\', OLD."state", NEW."state", TG_TABLE_NAME; ELSE RETURN NEW; END IF;', hash='71a0d775ae3eb775b7e876588ce161581d8d1eae', operation='UPDATE', pgid='pgtrigger_settlement_lifecycle_71379', table='billing_settlement', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='inputfapiao',
+            trigger=pgtrigger.compiler.Trigger(name='input_fapiao_as_handed_in', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."amount_minor" IS DISTINCT FROM (NEW."amount_minor") OR OLD."content" IS DISTINCT FROM (NEW."content") OR OLD."content_sha256" IS DISTINCT FROM (NEW."content_sha256") OR OLD."content_type" IS DISTINCT FROM (NEW."content_type") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at") OR OLD."currency" IS DISTINCT FROM (NEW."currency") OR OLD."file_name" IS DISTINCT FROM (NEW."file_name") OR OLD."handed_in_by_id" IS DISTINCT FROM (NEW."handed_in_by_id") OR OLD."issued_date" IS DISTINCT FROM (NEW."issued_date") OR OLD."number" IS DISTINCT FROM (NEW."number") OR OLD."provider_id" IS DISTINCT FROM (NEW."provider_id") OR OLD."public_id" IS DISTINCT FROM (NEW."public_id") OR OLD."vat_minor" IS DISTINCT FROM (NEW."vat_minor"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='53ab8c1334d2d68802a6728de149b1164408e0cd', operation='UPDATE', pgid='pgtrigger_input_fapiao_as_handed_in_c273c', table='billing_inputfapiao', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='inputfapiao',
+            trigger=pgtrigger.compiler.Trigger(name='inputfapiao_lifecycle', sql=pgtrigger.compiler.UpsertTriggerSql(declare='DECLARE _is_valid_transition BOOLEAN;', func='SELECT CONCAT(OLD."state", \':\', NEW."state") = ANY(\'{handed_in:accepted,handed_in:rejected}\'::text[]) INTO _is_valid_transition; IF (_is_valid_transition IS FALSE AND OLD."state" IS DISTINCT FROM NEW."state") THEN RAISE EXCEPTION \'pgtrigger: Invalid transition of field "state" from "%" to "%" on table %\', OLD."state", NEW."state", TG_TABLE_NAME; ELSE RETURN NEW; END IF;', hash='1f7a81292da58d8f10d572410109851408a0aaff', operation='UPDATE', pgid='pgtrigger_inputfapiao_lifecycle_fc13c', table='billing_inputfapiao', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='payeeaccount',
+            trigger=pgtrigger.compiler.Trigger(name='payee_as_proposed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."account_number" IS DISTINCT FROM (NEW."account_number") OR OLD."bank_code" IS DISTINCT FROM (NEW."bank_code") OR OLD."bank_name" IS DISTINCT FROM (NEW."bank_name") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at") OR OLD."currency" IS DISTINCT FROM (NEW."currency") OR OLD."holder_name" IS DISTINCT FROM (NEW."holder_name") OR OLD."provider_id" IS DISTINCT FROM (NEW."provider_id") OR OLD."public_id" IS DISTINCT FROM (NEW."public_id"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='d407ee1d2876523d5af73241958f0b2560fbb492', operation='UPDATE', pgid='pgtrigger_payee_as_proposed_a05e9', table='billing_payeeaccount', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='payeeaccount',
+            trigger=pgtrigger.compiler.Trigger(name='payeeaccount_lifecycle', sql=pgtrigger.compiler.UpsertTriggerSql(declare='DECLARE _is_valid_transition BOOLEAN;', func='SELECT CONCAT(OLD."state", \':\', NEW."state") = ANY(\'{proposed:checked,proposed:rejected,checked:verified,checked:rejected,verified:replaced}\'::text[]) INTO _is_valid_transition; IF (_is_valid_transition IS FALSE AND OLD."state" IS DISTINCT FROM NEW."state") THEN RAISE EXCEPTION \'pgtrigger: Invalid transition of field "state" from "%" to "%" on table %\', OLD."state", NEW."state", TG_TABLE_NAME; ELSE RETURN NEW; END IF;', hash='8934cf81bd1474034b1858be1dc33ed46f256360', operation='UPDATE', pgid='pgtrigger_payeeaccount_lifecycle_add2b', table='billing_payeeaccount', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='payoutfile',
+            trigger=pgtrigger.compiler.Trigger(name='payout_file_append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='b492fca237f89ba813038c99faf30cf2cd5c11ae', operation='UPDATE OR DELETE', pgid='pgtrigger_payout_file_append_only_8f082', table='billing_payoutfile', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='payoutline',
+            trigger=pgtrigger.compiler.Trigger(name='payout_line_as_planned', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."amount_minor" IS DISTINCT FROM (NEW."amount_minor") OR OLD."part" IS DISTINCT FROM (NEW."part") OR OLD."payout_id" IS DISTINCT FROM (NEW."payout_id") OR OLD."settlement_id" IS DISTINCT FROM (NEW."settlement_id"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='6068e18704dfa3fd6d85dfcd8f91e3207ab32163', operation='UPDATE', pgid='pgtrigger_payout_line_as_planned_1269f', table='billing_payoutline', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='payoutterms',
+            trigger=pgtrigger.compiler.Trigger(name='payout_terms_append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='7260d9fbf25ac2c0a9243ebbdd9055d9f304a457', operation='UPDATE OR DELETE', pgid='pgtrigger_payout_terms_append_only_f9a24', table='billing_payoutterms', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='payout',
+            trigger=pgtrigger.compiler.Trigger(name='payout_as_planned', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."amount_minor" IS DISTINCT FROM (NEW."amount_minor") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at") OR OLD."currency" IS DISTINCT FROM (NEW."currency") OR OLD."method" IS DISTINCT FROM (NEW."method") OR OLD."payee_id" IS DISTINCT FROM (NEW."payee_id") OR OLD."payee_account" IS DISTINCT FROM (NEW."payee_account") OR OLD."payee_bank" IS DISTINCT FROM (NEW."payee_bank") OR OLD."payee_bank_code" IS DISTINCT FROM (NEW."payee_bank_code") OR OLD."payee_name" IS DISTINCT FROM (NEW."payee_name") OR OLD."planned_by_id" IS DISTINCT FROM (NEW."planned_by_id") OR OLD."provider_id" IS DISTINCT FROM (NEW."provider_id") OR OLD."public_id" IS DISTINCT FROM (NEW."public_id") OR OLD."terms_id" IS DISTINCT FROM (NEW."terms_id"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='c4b63084531feeb62067321528fab5533097caff', operation='UPDATE', pgid='pgtrigger_payout_as_planned_c5a77', table='billing_payout', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='payout',
+            trigger=pgtrigger.compiler.Trigger(name='payout_lifecycle', sql=pgtrigger.compiler.UpsertTriggerSql(declare='DECLARE _is_valid_transition BOOLEAN;', func='SELECT CONCAT(OLD."state", \':\', NEW."state") = ANY(\'{planned:approved,planned:cancelled,approved:sending,approved:sent,approved:cancelled,sending:sent,sending:paid,sending:failed,sent:paid,sent:failed,paid:returned}\'::text[]) INTO _is_valid_transition; IF (_is_valid_transition IS FALSE AND OLD."state" IS DISTINCT FROM NEW."state") THEN RAISE EXCEPTION \'pgtrigger: Invalid transition of field "state" from "%" to "%" on table %\', OLD."state", NEW."state", TG_TABLE_NAME; ELSE RETURN NEW; END IF;', hash='a5c6aab8c4d14aba54a7f97ecbb015bb394943c2', operation='UPDATE', pgid='pgtrigger_payout_lifecycle_87dae', table='billing_payout', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='repayment',

@@ -79,7 +79,7 @@ class Payout(models.Model):
     # No other payout of the provider's, and no other bank account, before these are over.
     UNDER_WAY: ClassVar = (State.PLANNED, State.APPROVED, State.SENDING, State.SENT)
 
-    public_id = PublicIdField(prefix="pyt")
+    public_id = PublicIdField(prefix="pay")
     provider = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
     currency = models.CharField(max_length=3)
     amount_minor = models.BigIntegerField()

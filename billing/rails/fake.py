@@ -58,7 +58,7 @@ class FakeRail:
             raise RailBusy("no answer")
         with closing(self._open()) as books, books:
             # Drawn by key, not by call: what fails, fails however often it is asked.
-            fails = random.Random(f"{self._seed}:{order.key}").random() < self._failing
+            fails = random.Random(f"{self._seed}:{order.key}").random() < self._failing  # noqa: S311
             books.execute(
                 "INSERT INTO transfer VALUES (?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
                 [order.key, digest, order.amount_minor, order.currency, order.destination,
@@ -84,9 +84,7 @@ class FakeRail:
         status, reference, asked = row
         if asked < self._pending_polls:
             return Outcome(Status.PENDING, reference)
-        return Outcome(
-            Status(status), reference, "account_closed" if status == "failed" else ""
-        )
+        return Outcome(Status(status), reference, "account_closed" if status == "failed" else "")
 
     def paid(self) -> dict[str, int]:
         """What has really left, by key: a test's oracle."""
@@ -105,4 +103,4 @@ class FakeRail:
     def _chance(self, verb: str, key: str) -> random.Random:
         with closing(self._open()) as books, books:
             made = books.execute("INSERT INTO call (verb, key) VALUES (?, ?)", [verb, key])
-            return random.Random(f"{self._seed}:{made.lastrowid}")
+            return random.Random(f"{self._seed}:{made.lastrowid}")  # noqa: S311 (repeats by seed)

@@ -362,18 +362,122 @@ WHERE (c.provider_id, c.currency) <> (s.provider_id, s.currency)
    OR c.hour >= upper(s.period);
 
 -- check: a settlement is the sum of its lines, and is booked
-SELECT s.id, s.net_minor, x.net, e.amount_minor FROM billing_settlement s
+SELECT s.id, s.net_minor, x.net, e.accrued, e.settling, e.reserve, e.receivable
+FROM billing_settlement s
 LEFT JOIN LATERAL (
     SELECT count(*) AS lines, sum(c.card_seconds) AS card_seconds,
            sum(c.gross_minor) AS gross, sum(c.vat_minor) AS vat,
            sum(c.fee_minor) AS fee, sum(c.provider_minor) AS net
     FROM billing_settlementline l JOIN billing_charge c ON c.id = l.charge_id
     WHERE l.settlement_id = s.id) x ON true
-LEFT JOIN billing_ledgerentry e ON e.transaction_id = s.ledger_transaction_id
- AND e.amount_minor < 0
+LEFT JOIN LATERAL (
+    SELECT sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_accrued') AS accrued,
+           -coalesce(sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_settling'), 0) AS settling,
+           -coalesce(sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_reserve'), 0) AS reserve,
+           coalesce(sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_receivable'), 0) AS receivable
+    FROM billing_ledgerentry e JOIN billing_ledgeraccount a ON a.id = e.account_id
+    WHERE e.transaction_id = s.ledger_transaction_id AND a.owner_id = s.provider_id) e ON true
 WHERE (s.line_count, s.card_seconds, s.gross_minor, s.vat_minor, s.fee_minor, s.net_minor)
       IS DISTINCT FROM (x.lines, x.card_seconds, x.gross, x.vat, x.fee, x.net)
-   OR e.amount_minor IS DISTINCT FROM -s.net_minor;
+   OR e.accrued IS DISTINCT FROM s.net_minor
+   OR (e.settling, e.reserve, e.receivable) IS DISTINCT FROM (
+        greatest(s.net_minor, 0) - s.reserve_minor::numeric, s.reserve_minor::numeric,
+        greatest(-s.net_minor, 0)::numeric);
+
+-- check: what a provider has in reserve is what its settlements keep back
+SELECT a.code, b.posted, coalesce(s.kept, 0)
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN (SELECT provider_id, currency, sum(reserve_minor) AS kept FROM billing_settlement
+           WHERE reserve_released_at IS NULL GROUP BY 1, 2) s
+  ON s.provider_id = a.owner_id AND s.currency = a.currency
+WHERE a.purpose = 'provider_reserve' AND b.posted <> coalesce(s.kept, 0);
+
+-- check: what a provider owes is what was demanded and not paid back
+SELECT a.code, b.posted, coalesce(s.demanded, 0), coalesce(r.paid, 0)
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN (SELECT provider_id, currency, -sum(net_minor) AS demanded FROM billing_settlement
+           WHERE net_minor < 0 GROUP BY 1, 2) s
+  ON s.provider_id = a.owner_id AND s.currency = a.currency
+LEFT JOIN (SELECT provider_id, currency, sum(amount_minor) AS paid FROM billing_repayment
+           WHERE state = 'approved' GROUP BY 1, 2) r
+  ON r.provider_id = a.owner_id AND r.currency = a.currency
+WHERE a.purpose = 'provider_receivable'
+  AND b.posted <> coalesce(s.demanded, 0) - coalesce(r.paid, 0)
+  -- What disputes and transfers add to it is checked where it is booked.
+  AND NOT EXISTS (
+      SELECT FROM billing_ledgerentry e JOIN billing_ledgertransaction t ON t.id = e.transaction_id
+      WHERE e.account_id = a.id AND t.kind NOT IN ('net_made_receivable', 'provider_paid_back'));
+
+-- check: a demand is paid back when repayments cover it, the oldest first
+SELECT id, state, covered FROM (
+    SELECT s.id, s.state,
+           coalesce((SELECT sum(r.amount_minor) FROM billing_repayment r
+                      WHERE r.provider_id = s.provider_id AND r.currency = s.currency
+                        AND r.state = 'approved'), 0)
+           + sum(s.net_minor) OVER (PARTITION BY s.provider_id, s.currency ORDER BY s.id) AS covered
+    FROM billing_settlement s WHERE s.net_minor < 0) x
+WHERE (state = 'paid_back') <> (covered >= 0);
+
+-- check: what waits in settling is what was settled or released, and in no payout that is paid
+SELECT a.code, b.posted, coalesce(s.owed, 0), coalesce(p.paid, 0)
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN (SELECT provider_id, currency,
+                  sum(net_minor - paid_back_minor
+                      - CASE WHEN reserve_released_at IS NULL THEN reserve_minor ELSE 0 END) AS owed
+           FROM billing_settlement WHERE net_minor > 0 GROUP BY 1, 2) s
+  ON s.provider_id = a.owner_id AND s.currency = a.currency
+LEFT JOIN (SELECT provider_id, currency, sum(amount_minor) AS paid FROM billing_payout
+           WHERE state = 'paid' GROUP BY 1, 2) p
+  ON p.provider_id = a.owner_id AND p.currency = a.currency
+WHERE a.purpose = 'provider_settling' AND b.posted <> coalesce(s.owed, 0) - coalesce(p.paid, 0);
+
+-- check: what is held in settling is what is approved and has not left
+SELECT a.code, b.held, coalesce(p.held, 0)
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN (SELECT provider_id, currency, sum(amount_minor) AS held FROM billing_payout
+           WHERE state IN ('approved', 'sending', 'sent') GROUP BY 1, 2) p
+  ON p.provider_id = a.owner_id AND p.currency = a.currency
+WHERE a.purpose = 'provider_settling' AND b.held <> coalesce(p.held, 0);
+
+-- check: a payout is the sum of its lines, and a captured hold once it is paid
+SELECT p.id, p.state, p.amount_minor, l.amount, h.state, h.captured_minor, e.amount
+FROM billing_payout p
+LEFT JOIN LATERAL (
+    SELECT sum(amount_minor) AS amount, bool_and(is_live) AS all_live, bool_or(is_live) AS any_live
+    FROM billing_payoutline WHERE payout_id = p.id) l ON true
+LEFT JOIN billing_ledgerhold h
+  ON h.idempotency_key = 'payout:pay_' || replace(p.public_id::text, '-', '')
+LEFT JOIN LATERAL (
+    SELECT sum(e.amount_minor) AS amount FROM billing_ledgerentry e
+    JOIN billing_ledgeraccount a ON a.id = e.account_id
+    WHERE e.transaction_id = p.ledger_transaction_id AND a.purpose = 'provider_settling'
+      AND a.owner_id = p.provider_id) e ON true
+WHERE l.amount IS DISTINCT FROM p.amount_minor
+   OR (p.state IN ('planned', 'approved', 'sending', 'sent', 'paid') AND NOT l.all_live)
+   OR (p.state IN ('failed', 'returned', 'cancelled') AND l.any_live)
+   OR (p.state IN ('paid', 'returned') AND (h.state, h.captured_minor::numeric, e.amount)
+       IS DISTINCT FROM ('captured', p.amount_minor::numeric, p.amount_minor::numeric))
+   OR (p.state IN ('approved', 'sending', 'sent') AND h.state IS DISTINCT FROM 'open')
+   OR (p.state = 'failed' AND h.state IS DISTINCT FROM 'released')
+   OR (p.state = 'planned' AND h.id IS NOT NULL)
+   OR (p.state = 'cancelled' AND h.state = 'open');
+
+-- check: each part of a settlement is paid once, whole, and when it may be
+SELECT l.id, l.part, l.amount_minor FROM billing_payoutline l
+JOIN billing_settlement s ON s.id = l.settlement_id JOIN billing_payout p ON p.id = l.payout_id
+WHERE (s.provider_id, s.currency) <> (p.provider_id, p.currency)
+   OR (l.part = 'net'
+       AND l.amount_minor <> s.net_minor - s.reserve_minor - s.paid_back_minor)
+   OR (l.part = 'reserve'
+       AND (l.amount_minor <> s.reserve_minor OR s.reserve_released_at IS NULL));
+
+-- check: a settlement is paid when nothing of it is left to pay
+SELECT s.id, s.state, x.paid FROM billing_settlement s
+LEFT JOIN LATERAL (
+    SELECT coalesce(sum(l.amount_minor), 0) AS paid FROM billing_payoutline l
+    JOIN billing_payout p ON p.id = l.payout_id
+    WHERE l.settlement_id = s.id AND l.is_live AND p.state = 'paid') x ON true
+WHERE s.net_minor > 0 AND (s.state = 'paid') <> (x.paid = s.net_minor - s.paid_back_minor);
 
 -- check: what a provider has accrued is what no settlement has consumed
 SELECT a.code, b.posted, sum(c.provider_minor)

@@ -11,8 +11,8 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.utils.translation import gettext as _
 
 from billing import earnings
-from billing.models import Settlement
 from billing.earnings import MonthEarned
+from billing.models import Settlement
 from inventory.periods import Period
 from marketplace import money, money_text
 from marketplace.web import charts, exports

@@ -25,11 +25,20 @@ ALL_COLUMNS = {"django_session", "marketplace_cache", "inventory_fakemachine", "
 # … and of the others these columns alone.
 CHANGED = {
     "billing_bankreceipt": "approved_at decided_by_id rejected_at state",
+    "billing_carriednet": "net_minor settlement_id until",
+    "billing_inputfapiao": "accepted_at decided_by_id rejected_at state",
     "billing_leasetally": "deposit_left_minor gross_minor rated_until",
+    "billing_payeeaccount": "checked_at checked_by_id decided_by_id rejected_at replaced_at state"
+    " usable_from verified_at",
+    "billing_payout": "approved_at approved_by_id attempt_count cancelled_at failed_at file_id"
+    " last_error ledger_transaction_id next_step_at paid_at rail_reference returned_at sending_at"
+    " sent_at state",
+    "billing_payoutline": "is_live",
     "billing_pricetally": "card_seconds exact_denominator exact_numerator fee_minor gross_minor"
     " vat_minor",
     "billing_quote": "accepted_at amendment_id",
-    "billing_settlement": "paid_at state",
+    "billing_repayment": "approved_at decided_by_id ledger_transaction_id rejected_at state",
+    "billing_settlement": "paid_at paid_back_at reserve_released_at state",
     "inventory_allocation": "active_at claim_token claimed_until ended_at failed_at failure_code"
     " next_step_at state",
     "inventory_apikey": "last_used_at revoked_at",
