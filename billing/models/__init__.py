@@ -1,6 +1,15 @@
 """Money: the ledger, what it charges and what it owes."""
 
 from billing.models.charge import Charge, LeaseTally, PriceTally
+from billing.models.fapiao import BillingDetails, Fapiao, FapiaoFile, FapiaoPart
+from billing.models.invoice import (
+    BilledCharge,
+    BilledCursor,
+    Invoice,
+    InvoiceLine,
+    InvoicePaper,
+    InvoiceSeries,
+)
 from billing.models.ledger import (
     LedgerAccount,
     LedgerBalance,
@@ -11,10 +20,22 @@ from billing.models.ledger import (
 from billing.models.payment import BankReceipt
 from billing.models.quote import Quote
 from billing.models.settlement import Settlement, SettlementLine
+from billing.models.statement import Contest, Statement
 
 __all__ = [
     "BankReceipt",
+    "BilledCharge",
+    "BilledCursor",
+    "BillingDetails",
     "Charge",
+    "Contest",
+    "Fapiao",
+    "FapiaoFile",
+    "FapiaoPart",
+    "Invoice",
+    "InvoiceLine",
+    "InvoicePaper",
+    "InvoiceSeries",
     "LeaseTally",
     "LedgerAccount",
     "LedgerBalance",
@@ -25,4 +46,5 @@ __all__ = [
     "Quote",
     "Settlement",
     "SettlementLine",
+    "Statement",
 ]
