@@ -7,18 +7,22 @@ from collections.abc import Sequence
 from django.db import connection
 
 from billing.models import Settlement
+from inventory.errors import Busy
 from inventory.periods import Period
 
 # Charges no settlement has consumed; the caller holds the providers' organisations. One that
 # the tenant has not paid in full waits while the tenant owes anything: what did not come in
-# cannot be passed on.
+# cannot be passed on. So does one that its tenant contests, until that is decided.
 _UNCONSUMED = """
     c.hour < %(until)s
-      AND NOT EXISTS (SELECT FROM billing_settlementline s WHERE s.charge_id = c.id)
+      AND NOT EXISTS (SELECT FROM billing_settlementline d WHERE d.charge_id = c.id)
       AND NOT (c.receivable_minor > 0 AND EXISTS (
           SELECT FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
           WHERE a.owner_id = c.tenant_id AND a.purpose = 'tenant_receivable'
             AND a.currency = c.currency AND b.posted > 0))
+      AND NOT EXISTS (
+          SELECT FROM billing_billedcharge l JOIN billing_contest t ON t.line_id = l.line_id
+          WHERE l.charge_id = c.id AND t.state = 'open')
 """
 
 
@@ -53,16 +57,23 @@ def sums_of(provider_ids: Sequence[int], currency: str, period: Period) -> dict[
 
 
 def consume(rows: Sequence[Settlement], period: Period) -> None:
-    """The charges that were added up are lines of these saved settlements now."""
+    """The charges that were added up are lines of these saved settlements now.
+
+    A tenant may have paid, or contested a line, since they were added up: then nothing stands,
+    and the caller comes again. Raises Busy.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO billing_settlementline (settlement_id, charge_id)"
-            " SELECT made.id, c.id FROM billing_settlement made JOIN billing_charge c"
-            " ON c.provider_id = made.provider_id AND c.currency = made.currency"
-            f" WHERE made.id = ANY(%(settlements)s) AND {_UNCONSUMED}"
-            " ORDER BY c.id",
+            "WITH made AS ("
+            " INSERT INTO billing_settlementline (settlement_id, charge_id)"
+            " SELECT s.id, c.id FROM billing_settlement s JOIN billing_charge c"
+            " ON c.provider_id = s.provider_id AND c.currency = s.currency"
+            f" WHERE s.id = ANY(%(settlements)s) AND {_UNCONSUMED}"
+            " RETURNING settlement_id, charge_id)"
+            " SELECT m.settlement_id, count(*), sum(c.gross_minor), sum(c.provider_minor)"
+            " FROM made m JOIN billing_charge c ON c.id = m.charge_id GROUP BY 1",
             {"settlements": [row.pk for row in rows], "until": period.end},
         )
-        wanted = sum(row.line_count for row in rows)
-        if cursor.rowcount != wanted:  # the locks of the caller make this impossible
-            raise AssertionError(f"{cursor.rowcount} lines were consumed, not {wanted}")
+        taken = {key: tuple(map(int, sums)) for key, *sums in cursor.fetchall()}
+    if taken != {row.pk: (row.line_count, row.gross_minor, row.net_minor) for row in rows}:
+        raise Busy()

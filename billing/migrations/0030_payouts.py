@@ -14,7 +14,7 @@ from inventory import grants
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0009_chart_of_accounts'),
+        ('billing', '0026_invoice_rules'),
         ('inventory', '0008_refusals_let_go'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -1,6 +1,15 @@
 """Money: the ledger, what it charges and what it owes."""
 
 from billing.models.charge import Charge, LeaseTally, PriceTally
+from billing.models.fapiao import BillingDetails, Fapiao, FapiaoFile, FapiaoPart
+from billing.models.invoice import (
+    BilledCharge,
+    BilledCursor,
+    Invoice,
+    InvoiceLine,
+    InvoicePaper,
+    InvoiceSeries,
+)
 from billing.models.ledger import (
     LedgerAccount,
     LedgerBalance,
@@ -13,12 +22,24 @@ from billing.models.payment import BankReceipt
 from billing.models.payout import Payout, PayoutFile, PayoutLine
 from billing.models.quote import Quote
 from billing.models.settlement import CarriedNet, Repayment, Settlement, SettlementLine
+from billing.models.statement import Contest, Statement
 
 __all__ = [
     "BankReceipt",
+    "BilledCharge",
+    "BilledCursor",
+    "BillingDetails",
     "CarriedNet",
     "Charge",
+    "Contest",
+    "Fapiao",
+    "FapiaoFile",
+    "FapiaoPart",
     "InputFapiao",
+    "Invoice",
+    "InvoiceLine",
+    "InvoicePaper",
+    "InvoiceSeries",
     "LeaseTally",
     "LedgerAccount",
     "LedgerBalance",
@@ -35,4 +56,5 @@ __all__ = [
     "Repayment",
     "Settlement",
     "SettlementLine",
+    "Statement",
 ]
