@@ -39,13 +39,14 @@ _RUNS = frozenset(
 _OWNS = frozenset({"keys:write", "members:write", "quotas:write"})
 _OPERATES = frozenset({"organisations:write", "receipts:record", "receipts:approve"})
 _SETTLES = frozenset({"settlements:write", "credit:write", "quotas:write"})
+_IS_PAID = frozenset({"payees:write"})
 _AUDITS = frozenset({"audit:read"})
 
 # What a role may do in an organisation that trades …
 ROLE_SCOPES: dict[str, frozenset[str]] = {
-    Role.OWNER: _READS | _RUNS | _OWNS,
+    Role.OWNER: _READS | _RUNS | _OWNS | _IS_PAID,
     Role.OPERATOR: _READS | _RUNS,
-    Role.FINANCE: _READS,
+    Role.FINANCE: _READS | _IS_PAID,
     Role.VIEWER: _READS,
     Role.AUDITOR: _READS,
 }

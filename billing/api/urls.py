@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from billing.api import baskets, changes, deals, settlements, trials, views
+from billing.api import baskets, changes, deals, payouts, settlements, trials, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("reservations", deals.Reservations, basename="reservation")
@@ -17,6 +17,12 @@ router.register("charges", views.Charges, basename="charge")
 router.register("wallet/transactions", views.WalletTransactions, basename="wallet-transaction")
 router.register("bank-receipts", views.BankReceipts, basename="bank-receipt")
 router.register("settlements", settlements.Settlements, basename="settlement")
+router.register("payouts", payouts.Payouts, basename="payout")
+router.register("payout-files", payouts.PayoutFiles, basename="payout-file")
+router.register("payout-terms", payouts.TermsOfPayout, basename="payout-terms")
+router.register("payee-accounts", payouts.PayeeAccounts, basename="payee-account")
+router.register("input-fapiaos", payouts.InputFapiaos, basename="input-fapiao")
+router.register("provider-repayments", payouts.Repayments, basename="provider-repayment")
 
 urlpatterns = [
     path("trials", trials.Trials.as_view({"post": "create"}), name="trial-list"),

@@ -6,7 +6,16 @@ import itertools
 from datetime import datetime, timedelta
 from typing import Any
 
-from billing import input_fapiaos, payees, payout_files, payout_terms, payouts, rating
+from billing import (
+    chart,
+    input_fapiaos,
+    ledger,
+    payees,
+    payout_files,
+    payout_terms,
+    payouts,
+    rating,
+)
 from billing.models import Charge, InputFapiao, PayeeAccount, Payout, PayoutTerms, Settlement
 from billing.payout_terms import Terms
 from inventory.models import Organisation
@@ -126,3 +135,17 @@ def fapiao(amount_minor: int, *, at: datetime = T0) -> InputFapiao:
 def shares() -> int:
     """What all charges come to for their provider."""
     return sum(Charge.objects.values_list("provider_minor", flat=True))
+
+
+def owing(provider: Organisation, amount_minor: int = 100) -> None:
+    """The provider owes so much, by a posting of the kind a demand has."""
+    ledger.post(
+        kind="net_made_receivable",
+        key=f"owing:{next(_numbers)}",
+        entries=[
+            (chart.provider_receivable(provider, "CNY"), amount_minor),
+            (chart.provider_accrued(provider, "CNY"), -amount_minor),
+        ],
+        at=T0,
+        actor=SYSTEM,
+    )

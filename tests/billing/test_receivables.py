@@ -111,7 +111,10 @@ def test_a_bank_transfer_pays_it_by_two_persons() -> None:
 
     def decide(row: Repayment, user: object = second) -> Repayment:
         return receivables.approve_repayment(
-            repayment_public_id=row.public_id, at=at, actor=SYSTEM, user=user  # type: ignore[arg-type]
+            repayment_public_id=row.public_id,
+            at=at,
+            actor=SYSTEM,
+            user=user,  # type: ignore[arg-type]
         )
 
     with pytest.raises(receivables.NothingOwed):
