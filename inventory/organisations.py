@@ -24,6 +24,7 @@ _READS = frozenset(
         "usage:read",
         "wallet:read",
         "settlements:read",
+        "invoices:read",
         "journal:read",
     }
 )
@@ -37,15 +38,16 @@ _RUNS = frozenset(
     }
 )
 _OWNS = frozenset({"keys:write", "members:write", "quotas:write"})
+_PAYS = frozenset({"invoices:write"})
 _OPERATES = frozenset({"organisations:write", "receipts:record", "receipts:approve"})
 _SETTLES = frozenset({"settlements:write", "credit:write", "quotas:write"})
 _AUDITS = frozenset({"audit:read"})
 
 # What a role may do in an organisation that trades …
 ROLE_SCOPES: dict[str, frozenset[str]] = {
-    Role.OWNER: _READS | _RUNS | _OWNS,
+    Role.OWNER: _READS | _RUNS | _OWNS | _PAYS,
     Role.OPERATOR: _READS | _RUNS,
-    Role.FINANCE: _READS,
+    Role.FINANCE: _READS | _PAYS,
     Role.VIEWER: _READS,
     Role.AUDITOR: _READS,
 }
