@@ -6,7 +6,7 @@ import logging
 from datetime import datetime, time
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, models, transaction
 
 from billing import invoices
 from billing.models import Charge, Contest, Invoice, InvoiceLine, Statement
@@ -221,7 +221,7 @@ def uphold(
     return row
 
 
-def contested_charges() -> object:
+def contested_charges() -> models.QuerySet[Charge]:
     """The charges that are out of payout: those on a line with an open contest."""
     return Charge.objects.filter(billed__line__contests__state=Contest.State.OPEN)
 

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from billing import fapiaos
 from billing.api import invoice_shapes as shapes
+from billing.api.serializers import RejectIn
 from billing.api.views import person_of
 from billing.fapiaos import FileRefused
 from billing.fapiaos.files import Upload
@@ -149,13 +150,13 @@ class Fapiaos(ReadOnlyResource):
         )
         return self.render(row)
 
-    @extend_schema(request=shapes.ReasonIn, responses=shapes.FapiaoOut)
+    @extend_schema(request=RejectIn, responses=shapes.FapiaoOut)
     @action(detail=True, methods=["post"])
     def refuse(self, request: Request, public_id: str) -> Response:
         """It cannot be issued so. Operator only."""
         row = fapiaos.refuse(
             fapiao_public_id=self.row().public_id,
-            reason=body(request, shapes.ReasonIn)["reason"],
+            reason=body(request, RejectIn)["reason"],
             at=instant_of(request),
             actor=actor_of(request),
         )

@@ -110,10 +110,6 @@ class CreditIn(StrictSerializer):
     reason = Text(max_length=200)
 
 
-class ReasonIn(StrictSerializer):
-    reason = Text(max_length=200)
-
-
 class StatementOut(Shape):
     id = PublicId("stm", source="public_id")
     invoice = PublicId("inv", source="invoice.public_id")

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from billing import invoices, statements
 from billing.api import invoice_shapes as shapes
+from billing.api.serializers import RejectIn
 from billing.api.views import person_of
 from billing.models import Contest, Invoice, InvoiceLine, Statement
 from inventory.api.requests import actor_of, body, find, instant_of, nothing, query
@@ -103,13 +104,13 @@ class CreditNotes(Invoices):
         )
         return self.render(row)
 
-    @extend_schema(request=shapes.ReasonIn, responses=shapes.InvoiceOut)
+    @extend_schema(request=RejectIn, responses=shapes.InvoiceOut)
     @action(detail=True, methods=["post"])
     def reject(self, request: Request, public_id: str) -> Response:
         """Discards it. By another person than the one who asked."""
         row = invoices.discard_credit(
             invoice_public_id=self.row().public_id,
-            reason=body(request, shapes.ReasonIn)["reason"],
+            reason=body(request, RejectIn)["reason"],
             at=instant_of(request),
             actor=actor_of(request),
             user=person_of(request),

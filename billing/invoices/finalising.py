@@ -268,7 +268,8 @@ _NUMBER = f"""
     FROM (
         SELECT j.id, s.last_number + row_number() OVER (
                    PARTITION BY j.issuer_id, j.kind ORDER BY j.month, j.id) AS number,
-               CASE j.kind WHEN 'invoice' THEN %(invoice)s::text ELSE %(credit_note)s::text END AS prefix
+               CASE j.kind WHEN 'invoice' THEN %(invoice)s::text
+                    ELSE %(credit_note)s::text END AS prefix
         FROM billing_invoice j
         JOIN billing_invoiceseries s ON (s.issuer_id, s.kind) = (j.issuer_id, j.kind)
         WHERE j.id = ANY(%(ids)s)) n

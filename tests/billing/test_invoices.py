@@ -174,7 +174,7 @@ def test_numbers_are_of_one_series_without_a_gap() -> None:
 
     assert invoices.finalise_due(at=FINAL, limit=2).invoices == 2
     assert invoices.finalise_due(at=FINAL, limit=100).invoices == 1
-    assert sorted(Invoice.objects.values_list("number", flat=True)) == [1, 2, 3]
+    assert set(Invoice.objects.values_list("number", flat=True)) == {1, 2, 3}
     assert InvoiceSeries.objects.get().last_number == 3
     with pytest.raises(DatabaseError, match="without a document"), transaction.atomic():
         committed("UPDATE billing_invoiceseries SET last_number = 4")
