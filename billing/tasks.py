@@ -13,6 +13,11 @@ from billing import (
     rating,
     reserves,
     settlement,
+    fapiaos,
+    invoices,
+    rating,
+    settlement,
+    statements,
     verification,
 )
 from inventory import clock
@@ -61,3 +66,37 @@ def release_reserves(**_: object) -> int:
 @shared_task(name="billing.step_payouts")
 def step_payouts(**_: object) -> int:
     return payout_sending.step_due(at=clock.now(), limit=50)
+@shared_task(name="billing.refresh_invoices")
+def refresh_invoices(**_: object) -> int:
+    return invoices.refresh(at=clock.now(), limit=1_000_000)
+
+
+@shared_task(name="billing.finalise_invoices")
+def finalise_invoices(**_: object) -> int:
+    done = invoices.finalise_due(at=clock.now(), limit=10_000)
+    return done.invoices + done.credit_notes
+
+
+@shared_task(name="billing.follow_payments")
+def follow_payments(**_: object) -> int:
+    return invoices.follow_payments(at=clock.now())
+
+
+@shared_task(name="billing.render_invoices")
+def render_invoices(**_: object) -> int:
+    return invoices.render_due(at=clock.now(), limit=500)
+
+
+@shared_task(name="billing.issue_statements")
+def issue_statements(**_: object) -> int:
+    return statements.issue_due(at=clock.now(), limit=1_000)
+
+
+@shared_task(name="billing.deem_statements")
+def deem_statements(**_: object) -> int:
+    return statements.deem_due(at=clock.now(), limit=1_000)
+
+
+@shared_task(name="billing.submit_fapiaos")
+def submit_fapiaos(**_: object) -> int:
+    return fapiaos.submit_due(at=clock.now(), limit=100)

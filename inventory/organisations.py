@@ -24,6 +24,7 @@ _READS = frozenset(
         "usage:read",
         "wallet:read",
         "settlements:read",
+        "invoices:read",
         "journal:read",
     }
 )
@@ -37,6 +38,7 @@ _RUNS = frozenset(
     }
 )
 _OWNS = frozenset({"keys:write", "members:write", "quotas:write"})
+_PAYS = frozenset({"invoices:write"})
 _OPERATES = frozenset({"organisations:write", "receipts:record", "receipts:approve"})
 _SETTLES = frozenset({"settlements:write", "credit:write", "quotas:write"})
 _IS_PAID = frozenset({"payees:write"})
@@ -44,9 +46,9 @@ _AUDITS = frozenset({"audit:read"})
 
 # What a role may do in an organisation that trades …
 ROLE_SCOPES: dict[str, frozenset[str]] = {
-    Role.OWNER: _READS | _RUNS | _OWNS | _IS_PAID,
+    Role.OWNER: _READS | _RUNS | _OWNS | _PAYS | _IS_PAID,
     Role.OPERATOR: _READS | _RUNS,
-    Role.FINANCE: _READS | _IS_PAID,
+    Role.FINANCE: _READS | _PAYS | _IS_PAID,
     Role.VIEWER: _READS,
     Role.AUDITOR: _READS,
 }

@@ -186,6 +186,25 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 15.0,
         "options": {"expires": 60},
     },
+    "refresh-invoices": {
+        "task": "billing.refresh_invoices",
+        "schedule": 900.0,
+        "options": {"expires": 900},
+    },
+    "finalise-invoices": {
+        "task": "billing.finalise_invoices",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
+    "follow-payments": {"task": "billing.follow_payments", "schedule": 900.0},
+    "render-invoices": {
+        "task": "billing.render_invoices",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
+    "issue-statements": {"task": "billing.issue_statements", "schedule": 900.0},
+    "deem-statements": {"task": "billing.deem_statements", "schedule": 900.0},
+    "submit-fapiaos": {"task": "billing.submit_fapiaos", "schedule": 300.0},
     # Every night, in China: what was computed step by step is computed anew and compared.
     "verify-books": {"task": "billing.verify_books", "schedule": crontab(hour=19, minute=10)},
     "verify-records": {"task": "inventory.verify_records", "schedule": crontab(hour=19, minute=30)},
@@ -369,6 +388,15 @@ SPECTACULAR_SETTINGS = {
         "QuotaWindowEnum": "marketplace.models.Quota.Window",
         "PayByEnum": "marketplace.models.Reservation.PayBy",
         "ChargeKindEnum": "billing.models.Charge.Kind",
+        "InvoiceKindEnum": "billing.models.Invoice.Kind",
+        "InvoiceSubjectEnum": "billing.models.Invoice.Subject",
+        "InvoiceStateEnum": "billing.models.Invoice.State",
+        "PaymentStatusEnum": "billing.models.Invoice.PaymentStatus",
+        "StatementStateEnum": "billing.models.Statement.State",
+        "ContestStateEnum": "billing.models.Contest.State",
+        "FapiaoKindEnum": "billing.models.Fapiao.Kind",
+        "FapiaoStateEnum": "billing.models.Fapiao.State",
+        "FapiaoFileRoleEnum": "billing.models.FapiaoFile.Role",
         "QuoteKindEnum": "billing.models.Quote.Kind",
         "AmendmentKindEnum": "marketplace.models.Amendment.Kind",
         "AmendmentStateEnum": "marketplace.models.Amendment.State",
@@ -406,6 +434,16 @@ NET_CARRIED_DAYS = env_int("NET_CARRIED_DAYS", 60)  # a negative net, before it 
 DEMAND_DUE_DAYS = env_int("DEMAND_DUE_DAYS", 30)  # a provider's time to pay a demand
 # Rails that send payouts themselves, by method; the bank has files instead.
 PAYOUT_RAILS: dict[str, str] = {}
+# After a month's end its invoices are still drafts for so long: late counts reach them.
+INVOICE_FINALISE_HOURS = env_int("INVOICE_FINALISE_HOURS", 72)
+INVOICE_DUE_DAYS = env_int("INVOICE_DUE_DAYS", 15)  # for what was not paid ahead
+INVOICE_PREFIX = env_str("INVOICE_PREFIX", "INV-")  # before the number
+CREDIT_NOTE_PREFIX = env_str("CREDIT_NOTE_PREFIX", "CN-")
+# After so many business days a tenant that says nothing has accepted its month's statement.
+STATEMENT_BUSINESS_DAYS = env_int("STATEMENT_BUSINESS_DAYS", 5)
+# What issues fapiaos: "manual", or the name of an entry point of the group cardhour.fapiao.
+FAPIAO_ADAPTER = env_str("FAPIAO_ADAPTER", "manual")
+FAPIAO_FILE_BYTES = env_int("FAPIAO_FILE_BYTES", 5 * 1024 * 1024)
 SEARCH_MAP_SECONDS = 0.3  # how old the map that answers a search may be
 OFFER_SECONDS = env_int("OFFER_SECONDS", 600)  # how long a signed offer can be posted back
 HOLD_SECONDS = env_int("HOLD_SECONDS", 900)  # how long capacity is kept for a wallet

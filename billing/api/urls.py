@@ -5,7 +5,17 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from billing.api import baskets, changes, deals, payouts, settlements, trials, views
+from billing.api import (
+    baskets,
+    changes,
+    deals,
+    fapiaos,
+    invoices,
+    payouts,
+    settlements,
+    trials,
+    views,
+)
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("reservations", deals.Reservations, basename="reservation")
@@ -16,6 +26,11 @@ router.register("amendments", changes.Amendments, basename="amendment")
 router.register("charges", views.Charges, basename="charge")
 router.register("wallet/transactions", views.WalletTransactions, basename="wallet-transaction")
 router.register("bank-receipts", views.BankReceipts, basename="bank-receipt")
+router.register("invoices", invoices.Invoices, basename="invoice")
+router.register("credit-notes", invoices.CreditNotes, basename="credit-note")
+router.register("statements", invoices.Statements, basename="statement")
+router.register("contests", invoices.Contests, basename="contest")
+router.register("fapiaos", fapiaos.Fapiaos, basename="fapiao")
 router.register("settlements", settlements.Settlements, basename="settlement")
 router.register("payouts", payouts.Payouts, basename="payout")
 router.register("payout-files", payouts.PayoutFiles, basename="payout-file")
@@ -35,6 +50,11 @@ urlpatterns = [
         "leases/<str:public_id>/conversion-quote",
         trials.Conversions.as_view({"get": "quote"}),
         name="lease-conversion-quote",
+    ),
+    path(
+        "billing-details",
+        fapiaos.Details.as_view({"get": "retrieve", "post": "create"}),
+        name="billing-details",
     ),
     path("wallet", views.Wallet.as_view({"get": "retrieve"}), name="wallet-detail"),
     path(

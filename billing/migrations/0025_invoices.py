@@ -2,11 +2,12 @@
 import django.contrib.postgres.fields.ranges
 import django.db.models.deletion
 import django.db.models.expressions
-import inventory.identifiers
 import pgtrigger.compiler
 import pgtrigger.migrations
 from django.conf import settings
 from django.db import migrations, models
+
+import inventory.identifiers
 
 
 class Migration(migrations.Migration):
@@ -142,7 +143,7 @@ class Migration(migrations.Migration):
                 ('from_at', models.DateTimeField()),
                 ('until_at', models.DateTimeField()),
                 ('card_seconds', models.BigIntegerField()),
-                ('vat_code', models.CharField(max_length=16)),
+                ('vat_code', models.CharField(max_length=20)),
                 ('vat_bps', models.PositiveIntegerField()),
                 ('net_minor', models.BigIntegerField()),
                 ('vat_minor', models.BigIntegerField()),

@@ -213,7 +213,7 @@ class InvoiceLine(models.Model):
     from_at = models.DateTimeField()
     until_at = models.DateTimeField()
     card_seconds = models.BigIntegerField()
-    vat_code = models.CharField(max_length=16)
+    vat_code = models.CharField(max_length=20)
     vat_bps = models.PositiveIntegerField()
     net_minor = models.BigIntegerField()
     vat_minor = models.BigIntegerField()

@@ -66,9 +66,7 @@ class Statement(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["state", "due_at"], name="statement_by_deadline")]
-        triggers = [
-            unchanging("statement_as_issued", "invoice", "tenant", "created_at", "due_at")
-        ]
+        triggers = [unchanging("statement_as_issued", "invoice", "tenant", "created_at", "due_at")]
 
     def __str__(self) -> str:
         return self.public_id

@@ -72,8 +72,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-DROP TRIGGER IF EXISTS invoice_adds_up ON billing_invoice;
-CREATE CONSTRAINT TRIGGER invoice_adds_up AFTER INSERT OR UPDATE ON billing_invoice
+DROP TRIGGER IF EXISTS invoice_is_its_lines ON billing_invoice;
+CREATE CONSTRAINT TRIGGER invoice_is_its_lines AFTER INSERT OR UPDATE ON billing_invoice
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION invoice_adds_up();
 
 -- The counter of a series only counts up, one by one for each number given.

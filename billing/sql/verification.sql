@@ -85,8 +85,9 @@ WITH charged AS (
         ('fee', NULL, c.fee_minor),
         ('vat', NULL, c.vat_minor),
         ('deposit', c.tenant_id,
-         CASE WHEN c.kind = 'usage' THEN -c.deposit_minor ELSE 0 END),
-        ('wallet', c.tenant_id, CASE WHEN c.kind = 'usage' THEN -c.wallet_minor ELSE 0 END),
+         CASE WHEN c.kind IN ('usage', 'credit') THEN -c.deposit_minor ELSE 0 END),
+        ('wallet', c.tenant_id,
+         CASE WHEN c.kind IN ('usage', 'credit') THEN -c.wallet_minor ELSE 0 END),
         ('tenant_receivable', c.tenant_id, c.receivable_minor)
     ) AS v (purpose, owner_id, amount)
     WHERE c.ledger_transaction_id IS NOT NULL
@@ -97,7 +98,7 @@ WITH charged AS (
     FROM billing_ledgerentry e
     JOIN billing_ledgeraccount a ON a.id = e.account_id
     JOIN billing_ledgertransaction t ON t.id = e.transaction_id
-    WHERE t.kind = 'usage_charged' OR (t.kind IN ('deal_cancelled', 'deal_shortened')
+    WHERE t.kind IN ('usage_charged', 'credit_note_issued') OR (t.kind IN ('deal_cancelled', 'deal_shortened')
       AND a.purpose NOT IN ('deposit', 'wallet'))
     GROUP BY 1, 2, 3
 )
@@ -504,3 +505,66 @@ LEFT JOIN marketplace_lease l ON l.reservation_id = r.id
 LEFT JOIN billing_leasetally t ON t.lease_id = l.id
 WHERE (r.state = 'held' AND r.committed_minor <> r.gross_minor)
    OR (r.state = 'cancelled' AND l.id IS NULL AND r.committed_minor <> 0);
+
+-- check: a charge is on one line, of its own lease, price and month
+SELECT c.id, b.line_id, l.lease_id, l.month FROM billing_billedcharge b
+JOIN billing_charge c ON c.id = b.charge_id
+JOIN billing_invoiceline l ON l.id = b.line_id
+WHERE (c.lease_id, c.price_id, c.kind) <> (l.lease_id, l.price_id, l.kind)
+   OR (c.kind <> 'credit'
+       AND l.month <> date_trunc('month', c.hour AT TIME ZONE 'Asia/Shanghai')::date);
+
+-- check: every charge is on a line, or the sweep is on its way
+SELECT c.id, c.created_at FROM billing_charge c
+WHERE c.created_at < now() - interval '2 days'
+  AND EXISTS (SELECT FROM billing_invoice)
+  AND c.id <= (SELECT charge_id FROM billing_billedcursor)
+  AND NOT EXISTS (SELECT FROM billing_billedcharge b WHERE b.charge_id = c.id);
+
+-- check: a line is the sum of its charges
+SELECT l.id, i.state, l.net_minor, s.net, l.vat_minor, s.vat, l.card_seconds, s.card_seconds
+FROM billing_invoiceline l JOIN billing_invoice i ON i.id = l.invoice_id
+JOIN LATERAL (
+    SELECT count(*) AS charges, coalesce(sum(CASE WHEN i.subject = 'fee' THEN c.fee_minor
+               ELSE c.provider_minor + c.fee_minor END), 0) AS net,
+           coalesce(sum(c.vat_minor), 0) AS vat, coalesce(sum(c.card_seconds), 0) AS card_seconds
+    FROM billing_billedcharge b JOIN billing_charge c ON c.id = b.charge_id
+    WHERE b.line_id = l.id) s ON true
+-- What waits for a second person, or was not approved, has none yet.
+WHERE NOT (i.requested_by_id IS NOT NULL AND i.state <> 'finalised' AND s.charges = 0)
+  AND (l.net_minor, l.vat_minor, l.card_seconds) <> (s.net, s.vat, s.card_seconds);
+
+-- check: an invoice is the sum of its lines
+SELECT i.id, i.state, i.total_minor, s.gross FROM billing_invoice i
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(net_minor), 0) AS net, coalesce(sum(vat_minor), 0) AS vat,
+           coalesce(sum(gross_minor), 0) AS gross, coalesce(sum(card_seconds), 0) AS card_seconds
+    FROM billing_invoiceline WHERE invoice_id = i.id) s
+WHERE (i.net_minor, i.vat_minor, i.total_minor, i.card_seconds)
+   <> (s.net, s.vat, s.gross, s.card_seconds);
+
+-- check: an invoice's party is who was charged
+SELECT i.id, i.party_id, c.tenant_id, c.provider_id FROM billing_invoice i
+JOIN billing_invoiceline l ON l.invoice_id = i.id
+JOIN billing_billedcharge b ON b.line_id = l.id JOIN billing_charge c ON c.id = b.charge_id
+WHERE i.currency <> c.currency
+   OR i.party_id <> CASE WHEN i.subject = 'fee' THEN c.provider_id ELSE c.tenant_id END;
+
+-- check: the numbers of a series run from one without a gap
+SELECT s.id, s.last_number, count(i.id), max(i.number) FROM billing_invoiceseries s
+LEFT JOIN billing_invoice i ON (i.issuer_id, i.kind) = (s.issuer_id, s.kind)
+ AND i.number IS NOT NULL
+GROUP BY s.id, s.last_number
+HAVING count(i.id) <> s.last_number OR coalesce(max(i.number), 0) <> s.last_number;
+
+-- check: credit notes take back no more than persons may
+SELECT l.id, l.gross_minor, sum(n.gross_minor) FROM billing_invoiceline l
+JOIN billing_invoiceline n ON n.corrects_id = l.id AND n.kind = 'credit'
+JOIN billing_invoice i ON i.id = n.invoice_id AND i.state <> 'discarded'
+GROUP BY l.id, l.gross_minor HAVING l.gross_minor + sum(n.gross_minor) < 0;
+
+-- check: the fapiaos of an invoice are not above it
+SELECT i.id, i.total_minor, sum(p.amount_minor) FROM billing_fapiaopart p
+JOIN billing_fapiao f ON f.id = p.fapiao_id JOIN billing_invoice i ON i.id = p.invoice_id
+WHERE f.state IN ('requested', 'issued')
+GROUP BY i.id, i.total_minor HAVING sum(p.amount_minor) > i.total_minor;

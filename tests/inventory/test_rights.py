@@ -27,6 +27,19 @@ CHANGED = {
     "billing_bankreceipt": "approved_at decided_by_id rejected_at state",
     "billing_carriednet": "net_minor settlement_id until",
     "billing_inputfapiao": "accepted_at decided_by_id rejected_at state",
+    "billing_billedcursor": "charge_id",
+    "billing_billingdetails": "address bank_account bank_name phone tax_number title updated_at",
+    "billing_contest": "credit_note_id decided_by_id dismissed_at operator_note provider_note"
+    " state upheld_at",
+    "billing_fapiao": "adapter_reference issued_at issued_date number reason red_date red_number"
+    " reversed_at state withdrawn_at",
+    "billing_invoice": "buyer card_seconds decided_by_id discarded_at due_at finalised_at label"
+    " month net_minor number paid_at payment_status period seller state total_minor"
+    " unpaid_minor vat_minor",
+    "billing_invoiceline": "card_seconds corrects_id from_at gross_minor invoice_id net_minor"
+    " until_at vat_minor",
+    "billing_invoiceseries": "last_number",
+    "billing_statement": "accepted_at accepted_by_id deemed_at state",
     "billing_leasetally": "deposit_left_minor gross_minor rated_until",
     "billing_payeeaccount": "checked_at checked_by_id decided_by_id rejected_at replaced_at state"
     " usable_from verified_at",

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from django.db import connection
 
-from billing import chart, ledger, payout_sending
+from billing import chart, ledger, payout_sending, rails
 from billing.models import LedgerTransaction, Payout
 from billing.payout_sending import CLAIM, SLOWEST_POLL
 from billing.rails.fake import FakeRail
@@ -124,7 +124,7 @@ def test_a_rail_that_does_not_answer_is_asked_and_not_paid_twice(
 ) -> None:
     path = tmp_path / f"{seed}.sqlite"
     bad = FakeRail(path, seed=seed, lost_rate=0.4, silent_rate=0.5, pending_polls=2)
-    monkeypatch.setattr(payout_sending.rails, "of", lambda _method: bad)
+    monkeypatch.setattr(rails, "of", lambda _method: bad)
     at = SETTLED_AT
 
     for _round in range(60):
@@ -140,7 +140,7 @@ def test_what_the_payees_bank_does_not_take_comes_back_visibly(
     payout: Payout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = FakeRail(tmp_path / "f.sqlite", failure_rate=1.0)
-    monkeypatch.setattr(payout_sending.rails, "of", lambda _method: bad)
+    monkeypatch.setattr(rails, "of", lambda _method: bad)
 
     payout_sending.step_due(at=SETTLED_AT, limit=10)
     payout_sending.step_due(at=SETTLED_AT + timedelta(hours=1), limit=10)
@@ -149,7 +149,7 @@ def test_what_the_payees_bank_does_not_take_comes_back_visibly(
     assert (payout.state, payout.last_error) == ("failed", "account_closed")
     assert bad.paid() == {}
     good = FakeRail(tmp_path / "g.sqlite")
-    monkeypatch.setattr(payout_sending.rails, "of", lambda _method: good)
+    monkeypatch.setattr(rails, "of", lambda _method: good)
     later = SETTLED_AT + timedelta(hours=2)
     again = paying.approve(paying.plan(at=later), at=later)
     payout_sending.step_due(at=later, limit=10)
@@ -184,6 +184,6 @@ def test_a_rail_refuses_another_order_under_a_known_key(rail: FakeRail, payout: 
     rail.send(order)
     rail.send(order)
 
-    with pytest.raises(payout_sending.RailRefused):
+    with pytest.raises(rails.RailRefused):
         rail.send(replace(order, amount_minor=1))
     assert rail.paid() == {payout.public_id: payout.amount_minor}
