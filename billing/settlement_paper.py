@@ -84,8 +84,8 @@ def _by_lease(row: Settlement) -> Table:
             *(Column(title, 1.3, "right") for title in (_("Gross"), _("VAT"), _("Fee"), _("Net"))),
         ],
         rows=[
-            [f"…{ids[pk][-10:]}", pool, f"{count:,}", f"{seconds / 3600:,.2f}", *_amounts(row, rest)]
-            for pk, pool, count, seconds, *rest in found
+            [f"…{ids[pk][-10:]}", pool, f"{n:,}", f"{seconds / 3600:,.2f}", *_amounts(row, rest)]
+            for pk, pool, n, seconds, *rest in found
         ],
         totals=[
             [_("In all"), "", f"{row.line_count:,}", f"{row.card_seconds / 3600:,.2f}",

@@ -9,13 +9,11 @@ from billing import (
     baskets,
     checkout,
     closing,
+    fapiaos,
+    invoices,
     payout_sending,
     rating,
     reserves,
-    settlement,
-    fapiaos,
-    invoices,
-    rating,
     settlement,
     statements,
     verification,
@@ -66,6 +64,8 @@ def release_reserves(**_: object) -> int:
 @shared_task(name="billing.step_payouts")
 def step_payouts(**_: object) -> int:
     return payout_sending.step_due(at=clock.now(), limit=50)
+
+
 @shared_task(name="billing.refresh_invoices")
 def refresh_invoices(**_: object) -> int:
     return invoices.refresh(at=clock.now(), limit=1_000_000)
