@@ -37,6 +37,12 @@ KINDS = {
     "cst": _("Contest"),
     "fpo": _("Fapiao"),
     "quo": _("Quota"),
+    "pay": _("Payout"),
+    "ptm": _("Payout terms"),
+    "pye": _("Payee account"),
+    "ifp": _("Input fapiao"),
+    "pfl": _("Payout file"),
+    "rpm": _("Repayment"),
 }
 
 # Events that are more than a change of state.
@@ -99,6 +105,13 @@ EVENTS = {
     "reservation.approval_given": _("approved by a member"),
     "reservation.approved": _("approved by the provider"),
     "reservation.rejected": _("rejected by the provider"),
+    "inputfapiao.handed_in": _("fapiao handed in"),
+    "payeeaccount.proposed": _("bank account proposed"),
+    "payout.planned": _("payout planned"),
+    "payout_terms.set": _("payout terms set"),
+    "payoutfile.made": _("payout file made"),
+    "repayment.recorded": _("repayment recorded"),
+    "settlement.reserve_released": _("reserve released"),
     "settlement.carried": _("settlement carried over"),
     "user.password_changed": _("password changed"),
     "wallet.credit_limit_set": _("credit limit set"),
@@ -144,6 +157,7 @@ SYSTEM = {
     "listings": _("sweep of listings"),
     "provisioning": _("delivery"),
     "rating": _("charging"),
+    "payouts": _("payouts"),
     "settlement": _("settlement"),
     "verification": _("verification"),
 }
