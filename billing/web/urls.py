@@ -68,6 +68,11 @@ urlpatterns = [
     path("settlements/all.csv", settlements.index_csv, name="settlements_csv"),
     path("settlements/<str:settlement_id>/", settlements.statement, name="settlement"),
     path(
+        "settlements/<str:settlement_id>/statement.pdf",
+        settlements.statement_pdf,
+        name="settlement_pdf",
+    ),
+    path(
         "settlements/<str:settlement_id>/charges.csv",
         settlements.statement_csv,
         name="settlement_csv",

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from django.db import IntegrityError, transaction
 
-from billing import chart, input_fapiaos, ledger, payees, payout_files, payouts, reserves
+from billing import (
+    chart,
+    input_fapiaos,
+    ledger,
+    payees,
+    payout_files,
+    payouts,
+    reserves,
+    settlement_paper,
+)
 from billing.models import Payout, PayoutFile, PayoutLine, Settlement
 from billing.payments import SamePerson
 from inventory import organisations
@@ -261,3 +270,14 @@ def test_terms_are_frozen_in_what_was_settled_by_them() -> None:
     assert settlement.terms == first
     paying.payee()
     assert paying.plan().method == "bank"
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_statement_is_a_pdf_and_the_same_bytes_again(language: Literal["zh", "en"]) -> None:
+    paying.terms(reserve_bps=1000)
+    settlement = paying.settled()
+
+    first = settlement_paper.pdf(settlement, language=language)
+
+    assert first.startswith(b"%PDF-")
+    assert first == settlement_paper.pdf(settlement, language=language)
