@@ -10,7 +10,6 @@ from billing import chart, ledger, rating, receivables, settlement
 from billing.models import CarriedNet, Repayment, Settlement
 from billing.payments import DuplicateReceipt, SamePerson
 from inventory.models import JournalEntry
-from marketplace import money
 from tests import world
 from tests.billing import books, paying
 from tests.world import SYSTEM, T0, hours
@@ -27,10 +26,6 @@ def in_debt(correction_hours: int = 5) -> None:
     for number in range(correction_hours):
         books.correct(lease, T0 + hours(10 + number), -CARDS_HOUR)
     rating.rate_due(at=paying.LATER, limit=100_000)
-
-
-def month(later: int) -> object:
-    return money.month_of(T0 + timedelta(days=14 + 30 * later), "Asia/Shanghai")
 
 
 def demanded() -> Settlement:
@@ -59,8 +54,7 @@ def test_it_is_carried_for_sixty_days_and_then_demanded() -> None:
     assert row is not None
     assert (row.state, row.net_minor, row.line_count) == ("demanded", carried.net_minor, 5)
     assert row.due_date == (row.created_at + timedelta(days=30, hours=8)).date()
-    carried.refresh_from_db()
-    assert carried.settlement == row
+    assert CarriedNet.objects.get().settlement_id == row.pk
     assert owed() == -row.net_minor
     assert ledger.posted(chart.provider_accrued(world.provider(), "CNY")) == 0
     told = JournalEntry.objects.get(event="settlement.demanded")
