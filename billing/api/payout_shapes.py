@@ -97,7 +97,7 @@ class PayoutFileIn(StrictSerializer):
     layout = Text(max_length=40, help_text="The bank's layout, such as icbc; plain for none.")
 
 
-class TermsOut(Shape):
+class PayoutTermsOut(Shape):
     id = PublicId("ptm", source="public_id")
     provider = PublicId("org", source="provider.public_id")
     currency = serializers.CharField()
@@ -112,7 +112,7 @@ class TermsOut(Shape):
     created_at = Instant()
 
 
-class TermsIn(StrictSerializer):
+class PayoutTermsIn(StrictSerializer):
     provider = PublicId("org")
     currency = Choice(CURRENCIES)
     settle_after_days = Integer(min_value=0, max_value=LATEST_DAYS)

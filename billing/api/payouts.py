@@ -160,17 +160,17 @@ class TermsOfPayout(ReadOnlyResource):
         "create": "settlements:write",
     }
     idempotent = frozenset({"create"})
-    serializer_class = shapes.TermsOut
+    serializer_class = shapes.PayoutTermsOut
     filter_shape = shapes.OfProviderQuery
 
     def rows(self) -> QuerySet[PayoutTerms]:
         rows = PayoutTerms.objects.visible_to(actor_of(self.request))
         return rows.select_related("provider")
 
-    @extend_schema(request=shapes.TermsIn, responses={201: shapes.TermsOut})
+    @extend_schema(request=shapes.PayoutTermsIn, responses={201: shapes.PayoutTermsOut})
     def create(self, request: Request) -> Response:
         """A new version, for settlements made from now on. Operator only."""
-        given = body(request, shapes.TermsIn)
+        given = body(request, shapes.PayoutTermsIn)
         row = payout_terms.put(
             provider_id=provider_of(request, given.pop("provider")).pk,
             currency=given.pop("currency"),
