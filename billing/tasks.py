@@ -15,12 +15,17 @@ from billing import (
     checkpoints,
     closing,
     dunning,
+    fapiaos,
     instalments,
+    invoices,
     ledger,
+    payout_sending,
     rating,
     receipts,
+    reserves,
     runway,
     settlement,
+    statements,
     verification,
 )
 from inventory import clock
@@ -110,3 +115,49 @@ def warn_of_unmatched(**_: object) -> int:
     for row in rows:
         logger.warning("receipt %s is nobody's since %s", row.public_id, row.created_at.date())
     return len(rows)
+
+
+@shared_task(name="billing.release_reserves")
+def release_reserves(**_: object) -> int:
+    return reserves.release_due(at=clock.now(), limit=1000)
+
+
+@shared_task(name="billing.step_payouts")
+def step_payouts(**_: object) -> int:
+    return payout_sending.step_due(at=clock.now(), limit=50)
+
+
+@shared_task(name="billing.refresh_invoices")
+def refresh_invoices(**_: object) -> int:
+    return invoices.refresh(at=clock.now(), limit=1_000_000)
+
+
+@shared_task(name="billing.finalise_invoices")
+def finalise_invoices(**_: object) -> int:
+    done = invoices.finalise_due(at=clock.now(), limit=10_000)
+    return done.invoices + done.credit_notes
+
+
+@shared_task(name="billing.follow_payments")
+def follow_payments(**_: object) -> int:
+    return invoices.follow_payments(at=clock.now())
+
+
+@shared_task(name="billing.render_invoices")
+def render_invoices(**_: object) -> int:
+    return invoices.render_due(at=clock.now(), limit=500)
+
+
+@shared_task(name="billing.issue_statements")
+def issue_statements(**_: object) -> int:
+    return statements.issue_due(at=clock.now(), limit=1_000)
+
+
+@shared_task(name="billing.deem_statements")
+def deem_statements(**_: object) -> int:
+    return statements.deem_due(at=clock.now(), limit=1_000)
+
+
+@shared_task(name="billing.submit_fapiaos")
+def submit_fapiaos(**_: object) -> int:
+    return fapiaos.submit_due(at=clock.now(), limit=100)

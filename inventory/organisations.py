@@ -24,6 +24,7 @@ _READS = frozenset(
         "usage:read",
         "wallet:read",
         "settlements:read",
+        "invoices:read",
         "journal:read",
     }
 )
@@ -37,16 +38,18 @@ _RUNS = frozenset(
     }
 )
 _OWNS = frozenset({"keys:write", "members:write", "quotas:write"})
-_PAYS = frozenset({"wallet:write"})  # own bank accounts, money out of the own wallet
+# Own bank accounts, money out of the own wallet; invoices.
+_PAYS = frozenset({"wallet:write", "invoices:write"})
 _OPERATES = frozenset({"organisations:write", "receipts:record", "receipts:approve"})
 _SETTLES = frozenset({"settlements:write", "credit:write", "quotas:write"})
+_IS_PAID = frozenset({"payees:write"})
 _AUDITS = frozenset({"audit:read"})
 
 # What a role may do in an organisation that trades …
 ROLE_SCOPES: dict[str, frozenset[str]] = {
-    Role.OWNER: _READS | _RUNS | _OWNS | _PAYS,
+    Role.OWNER: _READS | _RUNS | _OWNS | _PAYS | _IS_PAID,
     Role.OPERATOR: _READS | _RUNS,
-    Role.FINANCE: _READS | _PAYS,
+    Role.FINANCE: _READS | _PAYS | _IS_PAID,
     Role.VIEWER: _READS,
     Role.AUDITOR: _READS,
 }

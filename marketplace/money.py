@@ -423,10 +423,15 @@ def charge(*, price: Price, before: Fraction, after: Fraction) -> Amounts:
 def split(*, price: Price, gross_minor: int) -> Amounts:
     """A gross amount in its parts: VAT out of the gross, the fee out of the net, the rest
     to the provider."""
-    vat = half_up_of(gross_minor * price.vat_bps, WHOLE_BPS + price.vat_bps)
+    vat = vat_within(gross_minor, price.vat_bps)
     net = gross_minor - vat
     fee = share(net, price.fee_bps)
     return Amounts(gross_minor, vat, fee, net - fee)
+
+
+def vat_within(gross_minor: int, vat_bps: int) -> int:
+    """The VAT that a gross amount contains, half-up."""
+    return half_up_of(gross_minor * vat_bps, WHOLE_BPS + vat_bps)
 
 
 def keeps_micro(*, price: Price, cards_per_node: int) -> Fraction:

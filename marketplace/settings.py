@@ -193,6 +193,31 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "end-unpaid": {"task": "billing.end_unpaid", "schedule": 60.0},
     "close-leases": {"task": "billing.close_leases", "schedule": 60.0},
     "settle-month": {"task": "billing.settle_month", "schedule": 3600.0},
+    "release-reserves": {"task": "billing.release_reserves", "schedule": 3600.0},
+    "step-payouts": {
+        "task": "billing.step_payouts",
+        "schedule": 15.0,
+        "options": {"expires": 60},
+    },
+    "refresh-invoices": {
+        "task": "billing.refresh_invoices",
+        "schedule": 900.0,
+        "options": {"expires": 900},
+    },
+    "finalise-invoices": {
+        "task": "billing.finalise_invoices",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
+    "follow-payments": {"task": "billing.follow_payments", "schedule": 900.0},
+    "render-invoices": {
+        "task": "billing.render_invoices",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
+    "issue-statements": {"task": "billing.issue_statements", "schedule": 900.0},
+    "deem-statements": {"task": "billing.deem_statements", "schedule": 900.0},
+    "submit-fapiaos": {"task": "billing.submit_fapiaos", "schedule": 300.0},
     # Every night, in China: what was computed step by step is computed anew and compared.
     "verify-books": {"task": "billing.verify_books", "schedule": crontab(hour=19, minute=10)},
     "verify-records": {"task": "inventory.verify_records", "schedule": crontab(hour=19, minute=30)},
@@ -369,11 +394,25 @@ SPECTACULAR_SETTINGS = {
         "BankDealStateEnum": "billing.models.BankDeal.State",
         "RefundStateEnum": "billing.models.Refund.State",
         "SettlementStateEnum": "billing.models.Settlement.State",
+        "PayoutStateEnum": "billing.models.Payout.State",
+        "PayoutMethodEnum": "billing.models.PayoutTerms.Method",
+        "PayoutPartEnum": "billing.models.PayoutLine.Part",
+        "PayeeAccountStateEnum": "billing.models.PayeeAccount.State",
+        "InputFapiaoStateEnum": "billing.models.InputFapiao.State",
         "QuotaAuthorityEnum": "marketplace.models.Quota.Authority",
         "QuotaMeasureEnum": "marketplace.models.Quota.Measure",
         "QuotaWindowEnum": "marketplace.models.Quota.Window",
         "PayByEnum": "marketplace.models.Reservation.PayBy",
         "ChargeKindEnum": "billing.models.Charge.Kind",
+        "InvoiceKindEnum": "billing.models.Invoice.Kind",
+        "InvoiceSubjectEnum": "billing.models.Invoice.Subject",
+        "InvoiceStateEnum": "billing.models.Invoice.State",
+        "PaymentStatusEnum": "billing.models.Invoice.PaymentStatus",
+        "StatementStateEnum": "billing.models.Statement.State",
+        "ContestStateEnum": "billing.models.Contest.State",
+        "FapiaoKindEnum": "billing.models.Fapiao.Kind",
+        "FapiaoStateEnum": "billing.models.Fapiao.State",
+        "FapiaoFileRoleEnum": "billing.models.FapiaoFile.Role",
         "QuoteKindEnum": "billing.models.Quote.Kind",
         "AmendmentKindEnum": "marketplace.models.Amendment.Kind",
         "AmendmentStateEnum": "marketplace.models.Amendment.State",
@@ -391,6 +430,28 @@ DEMO = env_bool("DEMO", False)  # a world with known passwords may be made here
 DEFAULT_CURRENCY = "CNY"
 BILLING_ZONE = "Asia/Shanghai"
 OPERATOR_FEE_BPS = env_int("OPERATOR_FEE_BPS", 800)  # of the net price, frozen in each version
+# How providers are paid, where no other terms were agreed: frozen in each settlement.
+SETTLE_AFTER_DAYS = env_int("SETTLE_AFTER_DAYS", 7)  # T+n after a month's end
+PAYOUT_MINIMUM_MINOR = env_int("PAYOUT_MINIMUM_MINOR", 10_000)  # less waits for more
+PAYOUT_RESERVE_BPS = env_int("PAYOUT_RESERVE_BPS", 0)  # kept back of each net …
+PAYOUT_RESERVE_DAYS = env_int("PAYOUT_RESERVE_DAYS", 90)  # … for so long
+PAYOUT_NEEDS_FAPIAO = env_bool("PAYOUT_NEEDS_FAPIAO", False)  # input fapiaos before a payout
+PAYOUT_METHOD = env_str("PAYOUT_METHOD", "bank")
+PAYEE_COOLING_HOURS = env_int("PAYEE_COOLING_HOURS", 72)  # before a new account is paid to
+NET_CARRIED_DAYS = env_int("NET_CARRIED_DAYS", 60)  # a negative net, before it is demanded
+DEMAND_DUE_DAYS = env_int("DEMAND_DUE_DAYS", 30)  # a provider's time to pay a demand
+# Rails that send payouts themselves, by method; the bank has files instead.
+PAYOUT_RAILS: dict[str, str] = {}
+# After a month's end its invoices are still drafts for so long: late counts reach them.
+INVOICE_FINALISE_HOURS = env_int("INVOICE_FINALISE_HOURS", 72)
+INVOICE_DUE_DAYS = env_int("INVOICE_DUE_DAYS", 15)  # for what was not paid ahead
+INVOICE_PREFIX = env_str("INVOICE_PREFIX", "INV-")  # before the number
+CREDIT_NOTE_PREFIX = env_str("CREDIT_NOTE_PREFIX", "CN-")
+# After so many business days a tenant that says nothing has accepted its month's statement.
+STATEMENT_BUSINESS_DAYS = env_int("STATEMENT_BUSINESS_DAYS", 5)
+# What issues fapiaos: "manual", or the name of an entry point of the group cardhour.fapiao.
+FAPIAO_ADAPTER = env_str("FAPIAO_ADAPTER", "manual")
+FAPIAO_FILE_BYTES = env_int("FAPIAO_FILE_BYTES", 5 * 1024 * 1024)
 SEARCH_MAP_SECONDS = 0.3  # how old the map that answers a search may be
 OFFER_SECONDS = env_int("OFFER_SECONDS", 600)  # how long a signed offer can be posted back
 HOLD_SECONDS = env_int("HOLD_SECONDS", 900)  # how long capacity is kept for a wallet

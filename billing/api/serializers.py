@@ -265,7 +265,15 @@ class SettlementOut(Shape):
     gross_minor = serializers.IntegerField()
     vat_minor = serializers.IntegerField()
     fee_minor = serializers.IntegerField()
-    net_minor = serializers.IntegerField(help_text="The provider's share.")
+    net_minor = serializers.IntegerField(
+        help_text="The provider's share. Negative: it is demanded back."
+    )
+    reserve_minor = serializers.IntegerField(help_text="Kept back until reserve_until.")
+    reserve_until = Instant(allow_null=True)
+    reserve_released_at = Instant(allow_null=True)
+    paid_back_minor = serializers.IntegerField(help_text="Taken for what the provider owed.")
+    payable_minor = serializers.IntegerField()
+    due_date = serializers.DateField(allow_null=True, help_text="Of a demand.")
     created_at = Instant()
     paid_at = Instant(allow_null=True)
 

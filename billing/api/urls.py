@@ -10,7 +10,10 @@ from billing.api import (
     baskets,
     changes,
     deals,
+    fapiaos,
     instalments,
+    invoices,
+    payouts,
     refunds,
     settlements,
     trials,
@@ -32,7 +35,18 @@ router.register("bank-statements", bank.BankStatements, basename="bank-statement
 router.register("bank-lines", bank.BankLines, basename="bank-line")
 router.register("refunds", refunds.Refunds, basename="refund")
 router.register("payment-files", refunds.PaymentFiles, basename="payment-file")
+router.register("invoices", invoices.Invoices, basename="invoice")
+router.register("credit-notes", invoices.CreditNotes, basename="credit-note")
+router.register("statements", invoices.Statements, basename="statement")
+router.register("contests", invoices.Contests, basename="contest")
+router.register("fapiaos", fapiaos.Fapiaos, basename="fapiao")
 router.register("settlements", settlements.Settlements, basename="settlement")
+router.register("payouts", payouts.Payouts, basename="payout")
+router.register("payout-files", payouts.PayoutFiles, basename="payout-file")
+router.register("payout-terms", payouts.TermsOfPayout, basename="payout-terms")
+router.register("payee-accounts", payouts.PayeeAccounts, basename="payee-account")
+router.register("input-fapiaos", payouts.InputFapiaos, basename="input-fapiao")
+router.register("provider-repayments", payouts.Repayments, basename="provider-repayment")
 
 urlpatterns = [
     path("trials", trials.Trials.as_view({"post": "create"}), name="trial-list"),
@@ -50,6 +64,11 @@ urlpatterns = [
         "wallet/runway",
         instalments.Runway.as_view({"get": "retrieve"}),
         name="wallet-runway",
+    ),
+    path(
+        "billing-details",
+        fapiaos.Details.as_view({"get": "retrieve", "post": "create"}),
+        name="billing-details",
     ),
     path("wallet", views.Wallet.as_view({"get": "retrieve"}), name="wallet-detail"),
     path(

@@ -2,7 +2,16 @@
 
 from billing.models.bank import BankAccount, BankLine, BankStatement, VirtualAccount
 from billing.models.charge import Charge, LeaseTally, PriceTally
+from billing.models.fapiao import BillingDetails, Fapiao, FapiaoFile, FapiaoPart
 from billing.models.instalment import Dunning, Instalment, RunwayWarning, WriteOff
+from billing.models.invoice import (
+    BilledCharge,
+    BilledCursor,
+    Invoice,
+    InvoiceLine,
+    InvoicePaper,
+    InvoiceSeries,
+)
 from billing.models.ledger import (
     LedgerAccount,
     LedgerBalance,
@@ -13,11 +22,14 @@ from billing.models.ledger import (
     LedgerHold,
     LedgerTransaction,
 )
+from billing.models.payee import InputFapiao, PayeeAccount, PayoutTerms
 from billing.models.payment import BankDeal, BankReceipt
+from billing.models.payout import Payout, PayoutFile, PayoutLine
 from billing.models.period import AccountingPeriod
 from billing.models.quote import Quote
 from billing.models.refund import PaymentFile, Refund
-from billing.models.settlement import Settlement, SettlementLine
+from billing.models.settlement import CarriedNet, Repayment, Settlement, SettlementLine
+from billing.models.statement import Contest, Statement
 
 __all__ = [
     "AccountingPeriod",
@@ -26,9 +38,22 @@ __all__ = [
     "BankLine",
     "BankReceipt",
     "BankStatement",
+    "BilledCharge",
+    "BilledCursor",
+    "BillingDetails",
+    "CarriedNet",
     "Charge",
+    "Contest",
     "Dunning",
+    "Fapiao",
+    "FapiaoFile",
+    "FapiaoPart",
+    "InputFapiao",
     "Instalment",
+    "Invoice",
+    "InvoiceLine",
+    "InvoicePaper",
+    "InvoiceSeries",
     "LeaseTally",
     "LedgerAccount",
     "LedgerBalance",
@@ -38,13 +63,20 @@ __all__ = [
     "LedgerExchange",
     "LedgerHold",
     "LedgerTransaction",
+    "PayeeAccount",
     "PaymentFile",
+    "Payout",
+    "PayoutFile",
+    "PayoutLine",
+    "PayoutTerms",
     "PriceTally",
     "Quote",
     "Refund",
+    "Repayment",
     "RunwayWarning",
     "Settlement",
     "SettlementLine",
+    "Statement",
     "VirtualAccount",
     "WriteOff",
 ]

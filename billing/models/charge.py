@@ -45,6 +45,8 @@ class Charge(models.Model):
         """What the provider keeps of what was paid for the rest."""
         COMPENSATION = "compensation", _("compensation")
         """What the provider pays for withdrawing: negative, without fee and VAT."""
+        CREDIT = "credit", _("credit")
+        """Given back by a credit note that two persons signed: negative."""
 
     public_id = PublicIdField(prefix="chg")
     lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="charges")

@@ -141,8 +141,9 @@ WITH charged AS (
         ('fee', NULL, c.fee_minor),
         ('vat', NULL, c.vat_minor),
         ('deposit', c.tenant_id,
-         CASE WHEN c.kind = 'usage' THEN -c.deposit_minor ELSE 0 END),
-        ('wallet', c.tenant_id, CASE WHEN c.kind = 'usage' THEN -c.wallet_minor ELSE 0 END),
+         CASE WHEN c.kind IN ('usage', 'credit') THEN -c.deposit_minor ELSE 0 END),
+        ('wallet', c.tenant_id,
+         CASE WHEN c.kind IN ('usage', 'credit') THEN -c.wallet_minor ELSE 0 END),
         ('tenant_receivable', c.tenant_id, c.receivable_minor),
         ('tenant_arrears', c.tenant_id, c.arrears_minor)
     ) AS v (purpose, owner_id, amount)
@@ -154,7 +155,7 @@ WITH charged AS (
     FROM billing_ledgerentry e
     JOIN billing_ledgeraccount a ON a.id = e.account_id
     JOIN billing_ledgertransaction t ON t.id = e.transaction_id
-    WHERE t.kind = 'usage_charged' OR (t.kind IN ('deal_cancelled', 'deal_shortened')
+    WHERE t.kind IN ('usage_charged', 'credit_note_issued') OR (t.kind IN ('deal_cancelled', 'deal_shortened')
       AND a.purpose NOT IN ('deposit', 'wallet'))
     GROUP BY 1, 2, 3
 )
@@ -542,18 +543,122 @@ WHERE (c.provider_id, c.currency) <> (s.provider_id, s.currency)
    OR c.hour >= upper(s.period);
 
 -- check: a settlement is the sum of its lines, and is booked
-SELECT s.id, s.net_minor, x.net, e.amount_minor FROM billing_settlement s
+SELECT s.id, s.net_minor, x.net, e.accrued, e.settling, e.reserve, e.receivable
+FROM billing_settlement s
 LEFT JOIN LATERAL (
     SELECT count(*) AS lines, sum(c.card_seconds) AS card_seconds,
            sum(c.gross_minor) AS gross, sum(c.vat_minor) AS vat,
            sum(c.fee_minor) AS fee, sum(c.provider_minor) AS net
     FROM billing_settlementline l JOIN billing_charge c ON c.id = l.charge_id
     WHERE l.settlement_id = s.id) x ON true
-LEFT JOIN billing_ledgerentry e ON e.transaction_id = s.ledger_transaction_id
- AND e.amount_minor < 0
+LEFT JOIN LATERAL (
+    SELECT sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_accrued') AS accrued,
+           -coalesce(sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_settling'), 0) AS settling,
+           -coalesce(sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_reserve'), 0) AS reserve,
+           coalesce(sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_receivable'), 0) AS receivable
+    FROM billing_ledgerentry e JOIN billing_ledgeraccount a ON a.id = e.account_id
+    WHERE e.transaction_id = s.ledger_transaction_id AND a.owner_id = s.provider_id) e ON true
 WHERE (s.line_count, s.card_seconds, s.gross_minor, s.vat_minor, s.fee_minor, s.net_minor)
       IS DISTINCT FROM (x.lines, x.card_seconds, x.gross, x.vat, x.fee, x.net)
-   OR e.amount_minor IS DISTINCT FROM -s.net_minor;
+   OR e.accrued IS DISTINCT FROM s.net_minor
+   OR (e.settling, e.reserve, e.receivable) IS DISTINCT FROM (
+        greatest(s.net_minor, 0) - s.reserve_minor::numeric, s.reserve_minor::numeric,
+        greatest(-s.net_minor, 0)::numeric);
+
+-- check: what a provider has in reserve is what its settlements keep back
+SELECT a.code, b.posted, coalesce(s.kept, 0)
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN (SELECT provider_id, currency, sum(reserve_minor) AS kept FROM billing_settlement
+           WHERE reserve_released_at IS NULL GROUP BY 1, 2) s
+  ON s.provider_id = a.owner_id AND s.currency = a.currency
+WHERE a.purpose = 'provider_reserve' AND b.posted <> coalesce(s.kept, 0);
+
+-- check: what a provider owes is what was demanded and not paid back
+SELECT a.code, b.posted, coalesce(s.demanded, 0), coalesce(r.paid, 0)
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN (SELECT provider_id, currency, -sum(net_minor) AS demanded FROM billing_settlement
+           WHERE net_minor < 0 GROUP BY 1, 2) s
+  ON s.provider_id = a.owner_id AND s.currency = a.currency
+LEFT JOIN (SELECT provider_id, currency, sum(amount_minor) AS paid FROM billing_repayment
+           WHERE state = 'approved' GROUP BY 1, 2) r
+  ON r.provider_id = a.owner_id AND r.currency = a.currency
+WHERE a.purpose = 'provider_receivable'
+  AND b.posted <> coalesce(s.demanded, 0) - coalesce(r.paid, 0)
+  -- What disputes and transfers add to it is checked where it is booked.
+  AND NOT EXISTS (
+      SELECT FROM billing_ledgerentry e JOIN billing_ledgertransaction t ON t.id = e.transaction_id
+      WHERE e.account_id = a.id AND t.kind NOT IN ('net_made_receivable', 'provider_paid_back'));
+
+-- check: a demand is paid back when repayments cover it, the oldest first
+SELECT id, state, covered FROM (
+    SELECT s.id, s.state,
+           coalesce((SELECT sum(r.amount_minor) FROM billing_repayment r
+                      WHERE r.provider_id = s.provider_id AND r.currency = s.currency
+                        AND r.state = 'approved'), 0)
+           + sum(s.net_minor) OVER (PARTITION BY s.provider_id, s.currency ORDER BY s.id) AS covered
+    FROM billing_settlement s WHERE s.net_minor < 0) x
+WHERE (state = 'paid_back') <> (covered >= 0);
+
+-- check: what waits in settling is what was settled or released, and in no payout that is paid
+SELECT a.code, b.posted, coalesce(s.owed, 0), coalesce(p.paid, 0)
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN (SELECT provider_id, currency,
+                  sum(net_minor - paid_back_minor
+                      - CASE WHEN reserve_released_at IS NULL THEN reserve_minor ELSE 0 END) AS owed
+           FROM billing_settlement WHERE net_minor > 0 GROUP BY 1, 2) s
+  ON s.provider_id = a.owner_id AND s.currency = a.currency
+LEFT JOIN (SELECT provider_id, currency, sum(amount_minor) AS paid FROM billing_payout
+           WHERE state = 'paid' GROUP BY 1, 2) p
+  ON p.provider_id = a.owner_id AND p.currency = a.currency
+WHERE a.purpose = 'provider_settling' AND b.posted <> coalesce(s.owed, 0) - coalesce(p.paid, 0);
+
+-- check: what is held in settling is what is approved and has not left
+SELECT a.code, b.held, coalesce(p.held, 0)
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN (SELECT provider_id, currency, sum(amount_minor) AS held FROM billing_payout
+           WHERE state IN ('approved', 'sending', 'sent') GROUP BY 1, 2) p
+  ON p.provider_id = a.owner_id AND p.currency = a.currency
+WHERE a.purpose = 'provider_settling' AND b.held <> coalesce(p.held, 0);
+
+-- check: a payout is the sum of its lines, and a captured hold once it is paid
+SELECT p.id, p.state, p.amount_minor, l.amount, h.state, h.captured_minor, e.amount
+FROM billing_payout p
+LEFT JOIN LATERAL (
+    SELECT sum(amount_minor) AS amount, bool_and(is_live) AS all_live, bool_or(is_live) AS any_live
+    FROM billing_payoutline WHERE payout_id = p.id) l ON true
+LEFT JOIN billing_ledgerhold h
+  ON h.idempotency_key = 'payout:pay_' || replace(p.public_id::text, '-', '')
+LEFT JOIN LATERAL (
+    SELECT sum(e.amount_minor) AS amount FROM billing_ledgerentry e
+    JOIN billing_ledgeraccount a ON a.id = e.account_id
+    WHERE e.transaction_id = p.ledger_transaction_id AND a.purpose = 'provider_settling'
+      AND a.owner_id = p.provider_id) e ON true
+WHERE l.amount IS DISTINCT FROM p.amount_minor
+   OR (p.state IN ('planned', 'approved', 'sending', 'sent', 'paid') AND NOT l.all_live)
+   OR (p.state IN ('failed', 'returned', 'cancelled') AND l.any_live)
+   OR (p.state IN ('paid', 'returned') AND (h.state, h.captured_minor::numeric, e.amount)
+       IS DISTINCT FROM ('captured', p.amount_minor::numeric, p.amount_minor::numeric))
+   OR (p.state IN ('approved', 'sending', 'sent') AND h.state IS DISTINCT FROM 'open')
+   OR (p.state = 'failed' AND h.state IS DISTINCT FROM 'released')
+   OR (p.state = 'planned' AND h.id IS NOT NULL)
+   OR (p.state = 'cancelled' AND h.state = 'open');
+
+-- check: each part of a settlement is paid once, whole, and when it may be
+SELECT l.id, l.part, l.amount_minor FROM billing_payoutline l
+JOIN billing_settlement s ON s.id = l.settlement_id JOIN billing_payout p ON p.id = l.payout_id
+WHERE (s.provider_id, s.currency) <> (p.provider_id, p.currency)
+   OR (l.part = 'net'
+       AND l.amount_minor <> s.net_minor - s.reserve_minor - s.paid_back_minor)
+   OR (l.part = 'reserve'
+       AND (l.amount_minor <> s.reserve_minor OR s.reserve_released_at IS NULL));
+
+-- check: a settlement is paid when nothing of it is left to pay
+SELECT s.id, s.state, x.paid FROM billing_settlement s
+LEFT JOIN LATERAL (
+    SELECT coalesce(sum(l.amount_minor), 0) AS paid FROM billing_payoutline l
+    JOIN billing_payout p ON p.id = l.payout_id
+    WHERE l.settlement_id = s.id AND l.is_live AND p.state = 'paid') x ON true
+WHERE s.net_minor > 0 AND (s.state = 'paid') <> (x.paid = s.net_minor - s.paid_back_minor);
 
 -- check: what a provider has accrued is what no settlement has consumed
 SELECT a.code, b.posted, sum(c.provider_minor)
@@ -589,3 +694,65 @@ FULL JOIN (SELECT * FROM billing_ledgerhold
 WHERE (f.receipt_id IS NULL AND f.state IN ('asked', 'checked', 'approved', 'sent'))
       IS DISTINCT FROM (h.id IS NOT NULL)
    OR h.amount_minor <> f.amount_minor;
+-- check: a charge is on one line, of its own lease, price and month
+SELECT c.id, b.line_id, l.lease_id, l.month FROM billing_billedcharge b
+JOIN billing_charge c ON c.id = b.charge_id
+JOIN billing_invoiceline l ON l.id = b.line_id
+WHERE (c.lease_id, c.price_id, c.kind) <> (l.lease_id, l.price_id, l.kind)
+   OR (c.kind <> 'credit'
+       AND l.month <> date_trunc('month', c.hour AT TIME ZONE 'Asia/Shanghai')::date);
+
+-- check: every charge is on a line, or the sweep is on its way
+SELECT c.id, c.created_at FROM billing_charge c
+WHERE c.created_at < now() - interval '2 days'
+  AND EXISTS (SELECT FROM billing_invoice)
+  AND c.id <= (SELECT charge_id FROM billing_billedcursor)
+  AND NOT EXISTS (SELECT FROM billing_billedcharge b WHERE b.charge_id = c.id);
+
+-- check: a line is the sum of its charges
+SELECT l.id, i.state, l.net_minor, s.net, l.vat_minor, s.vat, l.card_seconds, s.card_seconds
+FROM billing_invoiceline l JOIN billing_invoice i ON i.id = l.invoice_id
+JOIN LATERAL (
+    SELECT count(*) AS charges, coalesce(sum(CASE WHEN i.subject = 'fee' THEN c.fee_minor
+               ELSE c.provider_minor + c.fee_minor END), 0) AS net,
+           coalesce(sum(c.vat_minor), 0) AS vat, coalesce(sum(c.card_seconds), 0) AS card_seconds
+    FROM billing_billedcharge b JOIN billing_charge c ON c.id = b.charge_id
+    WHERE b.line_id = l.id) s ON true
+-- What waits for a second person, or was not approved, has none yet.
+WHERE NOT (i.requested_by_id IS NOT NULL AND i.state <> 'finalised' AND s.charges = 0)
+  AND (l.net_minor, l.vat_minor, l.card_seconds) <> (s.net, s.vat, s.card_seconds);
+
+-- check: an invoice is the sum of its lines
+SELECT i.id, i.state, i.total_minor, s.gross FROM billing_invoice i
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(net_minor), 0) AS net, coalesce(sum(vat_minor), 0) AS vat,
+           coalesce(sum(gross_minor), 0) AS gross, coalesce(sum(card_seconds), 0) AS card_seconds
+    FROM billing_invoiceline WHERE invoice_id = i.id) s
+WHERE (i.net_minor, i.vat_minor, i.total_minor, i.card_seconds)
+   <> (s.net, s.vat, s.gross, s.card_seconds);
+
+-- check: an invoice's party is who was charged
+SELECT i.id, i.party_id, c.tenant_id, c.provider_id FROM billing_invoice i
+JOIN billing_invoiceline l ON l.invoice_id = i.id
+JOIN billing_billedcharge b ON b.line_id = l.id JOIN billing_charge c ON c.id = b.charge_id
+WHERE i.currency <> c.currency
+   OR i.party_id <> CASE WHEN i.subject = 'fee' THEN c.provider_id ELSE c.tenant_id END;
+
+-- check: the numbers of a series run from one without a gap
+SELECT s.id, s.last_number, count(i.id), max(i.number) FROM billing_invoiceseries s
+LEFT JOIN billing_invoice i ON (i.issuer_id, i.kind) = (s.issuer_id, s.kind)
+ AND i.number IS NOT NULL
+GROUP BY s.id, s.last_number
+HAVING count(i.id) <> s.last_number OR coalesce(max(i.number), 0) <> s.last_number;
+
+-- check: credit notes take back no more than persons may
+SELECT l.id, l.gross_minor, sum(n.gross_minor) FROM billing_invoiceline l
+JOIN billing_invoiceline n ON n.corrects_id = l.id AND n.kind = 'credit'
+JOIN billing_invoice i ON i.id = n.invoice_id AND i.state <> 'discarded'
+GROUP BY l.id, l.gross_minor HAVING l.gross_minor + sum(n.gross_minor) < 0;
+
+-- check: the fapiaos of an invoice are not above it
+SELECT i.id, i.total_minor, sum(p.amount_minor) FROM billing_fapiaopart p
+JOIN billing_fapiao f ON f.id = p.fapiao_id JOIN billing_invoice i ON i.id = p.invoice_id
+WHERE f.state IN ('requested', 'issued')
+GROUP BY i.id, i.total_minor HAVING sum(p.amount_minor) > i.total_minor;

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing import ledger, settlement
+from billing import earnings, ledger
 from billing.models import LedgerAccount, Settlement
 from billing.receipts import LARGEST_RECEIPT_MINOR
 from inventory import organisations as verbs
@@ -86,7 +86,7 @@ def detail(request: ConsoleRequest, organisation_id: str) -> HttpResponse:
         "bare_centres": _bare_centres(organisation),
         "sides": list(_sides(organisation)),
         "wallets": _wallets(organisation),
-        "payable": settlement.payable(provider_id=organisation.pk),
+        "payable": earnings.payable(provider_id=organisation.pk),
         "page": paged(Settlement.objects.filter(provider=organisation), request),
     }
     return render(request, "console/organisation.html", context)

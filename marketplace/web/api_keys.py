@@ -45,6 +45,8 @@ SCOPES = {
     "wallet:write": gettext_lazy("ask for money back and name own bank accounts"),
     "settlements:read": gettext_lazy("see settlements"),
     "settlements:write": gettext_lazy("settle"),
+    "invoices:read": gettext_lazy("see invoices, statements and fapiaos"),
+    "invoices:write": gettext_lazy("answer statements, ask for fapiaos, correct invoices"),
     "journal:read": gettext_lazy("read the journal"),
     "keys:write": gettext_lazy("make and revoke keys"),
     "members:write": gettext_lazy("add and remove members"),

@@ -39,6 +39,7 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("To be approved"), "approvals", "provider", "reservations:read"),
             (_("Reservations and leases"), "deals", "provider", "leases:read"),
             (_("Earnings"), "earnings", "provider", "settlements:read"),
+            (_("Invoices"), "invoices", "provider", "invoices:read"),
         ],
     ),
     (
@@ -47,6 +48,7 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("Find capacity"), "search", "tenant", "offers:read"),
             (_("My leases"), "rented", "tenant", "leases:read"),
             (_("Wallet"), "wallet", "tenant", "wallet:read"),
+            (_("Invoices"), "invoices", "tenant", "invoices:read"),
             (_("Quotas"), "quotas", "tenant", "reservations:read"),
         ],
     ),
@@ -60,6 +62,8 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("Overdue"), "overdue", "operator", "audit:read"),
             (_("Bank statements"), "statements", "operator", "audit:read"),
             (_("Settlements"), "settlements", "operator", "audit:read"),
+            (_("Invoices"), "invoices", "operator", "invoices:read"),
+            (_("Fapiaos"), "fapiaos", "operator", "invoices:read"),
         ],
     ),
     (

@@ -81,6 +81,19 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
         "POST /reservations/{public_id}/approve",
         "POST /reservations/{public_id}/reject",
         "POST /settlements",
+        "POST /payouts",
+        *(
+            f"POST /payouts/{{public_id}}/{verb}"
+            for verb in ("approve", "cancel", "paid", "failed", "returned")
+        ),
+        "POST /payout-files",
+        "POST /payout-terms",
+        "POST /payee-accounts",
+        *(f"POST /payee-accounts/{{public_id}}/{verb}" for verb in ("check", "verify", "reject")),
+        "POST /input-fapiaos",
+        *(f"POST /input-fapiaos/{{public_id}}/{verb}" for verb in ("accept", "reject")),
+        "POST /provider-repayments",
+        *(f"POST /provider-repayments/{{public_id}}/{verb}" for verb in ("approve", "reject")),
         "POST /trials",
         "POST /wallet/credit-limit",
     }

@@ -14,7 +14,7 @@ from inventory.models import Node
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
 from tests.api.routes import Route, routes
-from tests.billing import books
+from tests.billing import books, paying
 from tests.marketplace import scene
 
 Maker = Callable[[Market], str]
@@ -174,6 +174,71 @@ def settle_body(market: Market) -> dict[str, Any]:
     }
 
 
+def payee_body(_market: Market) -> dict[str, Any]:
+    return {"currency": "CNY", "bank_name": "ICBC", "account_number": "6222020200011223344"}
+
+
+def fapiao_body(_market: Market) -> dict[str, Any]:
+    return {
+        "number": "12345678",
+        "issued_date": "2026-06-30",
+        "currency": "CNY",
+        "amount_minor": 10_600,
+        "vat_minor": 600,
+        "file_name": "f.pdf",
+        "file_base64": "JVBERi0xLjc=",
+    }
+
+
+def terms_body(market: Market) -> dict[str, Any]:
+    return {
+        "provider": market.provider.public_id,
+        "currency": "CNY",
+        "settle_after_days": 7,
+        "minimum_minor": 0,
+        "reserve_bps": 0,
+        "reserve_days": 0,
+        "needs_fapiao": False,
+        "method": "bank",
+        "reason": "agreed",
+    }
+
+
+def _payee(market: Market) -> str:
+    return str(market.as_provider.do("/payee-accounts", payee_body(market))["id"])
+
+
+def _fapiao(market: Market) -> str:
+    return str(market.as_provider.do("/input-fapiaos", fapiao_body(market))["id"])
+
+
+def _terms(market: Market) -> str:
+    return str(market.as_operator.do("/payout-terms", terms_body(market))["id"])
+
+
+def payout_body(market: Market) -> dict[str, Any]:
+    return {"provider": market.provider.public_id, "currency": "CNY"}
+
+
+def _payout(market: Market) -> str:
+    _settlement(market)
+    paying.payee(provider=market.provider)
+    return str(market.as_operator.do("/payouts", payout_body(market))["id"])
+
+
+def _payout_file(market: Market) -> str:
+    payout = _payout(market)
+    market.as_second_operator.do(f"/payouts/{payout}/approve")
+    body = {"currency": "CNY", "layout": "plain"}
+    return str(market.as_operator.do("/payout-files", body)["id"])
+
+
+def _repayment(market: Market) -> str:
+    paying.owing(market.provider)
+    body = {**payout_body(market), "amount_minor": 1, "bank_reference": "R-1"}
+    return str(market.as_operator.do("/provider-repayments", body)["id"])
+
+
 def external_body(market: Market) -> dict[str, Any]:
     return {
         "pool": market.pool.public_id,
@@ -252,6 +317,12 @@ OBJECTS: dict[str, Maker] = {
     "bank-lines": _line,
     "refunds": asked_refund,
     "payment-files": _file,
+    "payouts": _payout,
+    "payout-files": _payout_file,
+    "payout-terms": _terms,
+    "payee-accounts": _payee,
+    "input-fapiaos": _fapiao,
+    "provider-repayments": _repayment,
 }
 # Lists of the caller's own rows, by who sees something in them once the maker has run.
 OWN_LISTS: dict[str, tuple[Maker, str]] = {
@@ -278,6 +349,11 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/instalments": (_instalment, "as_tenant"),
     "/bank-accounts": (proposed_account, "as_tenant"),
     "/refunds": (asked_refund, "as_tenant"),
+    "/payouts": (_payout, "as_provider"),
+    "/payout-terms": (_terms, "as_provider"),
+    "/payee-accounts": (_payee, "as_provider"),
+    "/input-fapiaos": (_fapiao, "as_provider"),
+    "/provider-repayments": (_repayment, "as_provider"),
 }
 # Bodies that name another's row.
 FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
@@ -328,6 +404,13 @@ NAMELESS = {
     "POST /bank-accounts",
     "POST /bank-statements",
     "POST /payment-files",
+    "POST /payouts",
+    "GET /payout-files",
+    "POST /payout-files",
+    "POST /payout-terms",
+    "POST /payee-accounts",
+    "POST /input-fapiaos",
+    "POST /provider-repayments",
     "POST /wallet/credit-limit",
     "GET /approval-rules",
     "POST /approval-rules",
@@ -403,6 +486,8 @@ BODIES: dict[str, Any] = {
     "fail": {"reason": "no", "expected_back_at": text(next_hour(10))},
     **{verb: {"reason": "no"} for verb in ("retire", "replace", "retry-release", "mark-clean")},
     "convert": {"hours": 24},
+    "paid": {"reference": "R-1"},
+    **{verb: {"reason": "no"} for verb in ("cancel", "failed", "returned")},
     "floors": {
         "power_micro": 1,
         "depreciation_micro": 1,

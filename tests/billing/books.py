@@ -134,7 +134,7 @@ def settle(months_later: int = 0) -> Settlement | None:
         provider_id=world.provider().pk,
         period=month,
         currency="CNY",
-        at=month.end + timedelta(days=3),
+        at=month.end + timedelta(days=7),
         actor=SYSTEM,
     )
 

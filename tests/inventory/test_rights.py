@@ -26,7 +26,6 @@ ALL_COLUMNS = {"django_session", "marketplace_cache", "inventory_fakemachine", "
 # … and of the others these columns alone.
 CHANGED = {
     "billing_accountingperiod": "closed_at closed_by_id closing_at closing_by_id state",
-    "billing_bankreceipt": "approved_at decided_by_id rejected_at state",
     "billing_dunning": "ended_at ends_at settled_at state suspended_at",
     "billing_instalment": "amount_minor cleared_minor collected_at deposit_minor"
     " ledger_transaction_id overdue_at receivable_minor security_minor state unpaid_at used_minor"
@@ -44,8 +43,30 @@ CHANGED = {
     "billing_pricetally": "card_seconds exact_denominator exact_numerator fee_minor gross_minor"
     " vat_minor",
     "billing_quote": "accepted_at amendment_id",
-    "billing_settlement": "paid_at state",
     "billing_writeoff": "amount_minor decided_at decided_by_id",
+    "billing_carriednet": "net_minor settlement_id until",
+    "billing_inputfapiao": "accepted_at decided_by_id rejected_at state",
+    "billing_billedcursor": "charge_id",
+    "billing_billingdetails": "address bank_account bank_name phone tax_number title updated_at",
+    "billing_contest": "credit_note_id decided_by_id dismissed_at operator_note provider_note"
+    " state upheld_at",
+    "billing_fapiao": "adapter_reference issued_at issued_date number reason red_date red_number"
+    " reversed_at state withdrawn_at",
+    "billing_invoice": "buyer card_seconds decided_by_id discarded_at due_at finalised_at label"
+    " month net_minor number paid_at payment_status period seller state total_minor"
+    " unpaid_minor vat_minor",
+    "billing_invoiceline": "card_seconds corrects_id from_at gross_minor invoice_id net_minor"
+    " until_at vat_minor",
+    "billing_invoiceseries": "last_number",
+    "billing_statement": "accepted_at accepted_by_id deemed_at state",
+    "billing_payeeaccount": "checked_at checked_by_id decided_by_id rejected_at replaced_at state"
+    " usable_from verified_at",
+    "billing_payout": "approved_at approved_by_id attempt_count cancelled_at failed_at file_id"
+    " last_error ledger_transaction_id next_step_at paid_at rail_reference returned_at sending_at"
+    " sent_at state",
+    "billing_payoutline": "is_live",
+    "billing_repayment": "approved_at decided_by_id ledger_transaction_id rejected_at state",
+    "billing_settlement": "paid_at paid_back_at reserve_released_at state",
     "inventory_allocation": "active_at claim_token claimed_until ended_at failed_at failure_code"
     " next_step_at state suspended_at",
     "inventory_apikey": "last_used_at revoked_at",
