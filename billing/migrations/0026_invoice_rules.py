@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
         migrations.RunSQL("INSERT INTO billing_billedcursor (id, charge_id) VALUES (1, 0)"),
         grants.give(
             {
-                "billing_invoice": "UPDATE (state, month, period, number, label, card_seconds,"
+                "billing_invoice": "UPDATE (state, number, label, card_seconds,"
                 " net_minor, vat_minor, total_minor, unpaid_minor, payment_status, due_at,"
                 " paid_at, seller, buyer, decided_by_id, finalised_at, discarded_at)",
                 "billing_invoiceline": "UPDATE (invoice_id, corrects_id, from_at, until_at,"

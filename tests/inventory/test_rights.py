@@ -53,7 +53,7 @@ CHANGED = {
     "billing_fapiao": "adapter_reference issued_at issued_date number reason red_date red_number"
     " reversed_at state withdrawn_at",
     "billing_invoice": "buyer card_seconds decided_by_id discarded_at due_at finalised_at label"
-    " month net_minor number paid_at payment_status period seller state total_minor"
+    " net_minor number paid_at payment_status seller state total_minor"
     " unpaid_minor vat_minor",
     "billing_invoiceline": "card_seconds corrects_id from_at gross_minor invoice_id net_minor"
     " until_at vat_minor",
