@@ -110,7 +110,7 @@ class CreditIn(StrictSerializer):
     reason = Text(max_length=200)
 
 
-class StatementOut(Shape):
+class AccountStatementOut(Shape):
     id = PublicId("stm", source="public_id")
     invoice = PublicId("inv", source="invoice.public_id")
     tenant = PublicId("org", source="tenant.public_id")

@@ -127,14 +127,14 @@ class Statements(ReadOnlyResource):
         "accept": "invoices:write",
     }
     idempotent = frozenset({"accept"})
-    serializer_class = shapes.StatementOut
+    serializer_class = shapes.AccountStatementOut
     filter_shape = shapes.StatementQuery
 
     def rows(self) -> QuerySet[Statement]:
         rows = Statement.objects.visible_to(actor_of(self.request))
         return rows.select_related("invoice", "tenant")
 
-    @extend_schema(request=None, responses=shapes.StatementOut)
+    @extend_schema(request=None, responses=shapes.AccountStatementOut)
     @action(detail=True, methods=["post"])
     def accept(self, request: Request, public_id: str) -> Response:
         """Agrees to every line that is not contested."""
