@@ -9,20 +9,46 @@ from billing.models.ledger import (
     LedgerTransaction,
 )
 from billing.models.payment import BankReceipt
+from billing.models.payout_account import (
+    BankWithdrawal,
+    PayoutAccount,
+    Transfer,
+    TransferReversal,
+)
+from billing.models.psp import (
+    FakeStripeObject,
+    GatewayEvent,
+    PspBalanceTransaction,
+    PspCustomer,
+    PspRequest,
+)
 from billing.models.quote import Quote
 from billing.models.settlement import Settlement, SettlementLine
+from billing.models.topup import Dispute, TopUp, WalletRefund
 
 __all__ = [
     "BankReceipt",
+    "BankWithdrawal",
     "Charge",
+    "Dispute",
+    "FakeStripeObject",
+    "GatewayEvent",
     "LeaseTally",
     "LedgerAccount",
     "LedgerBalance",
     "LedgerEntry",
     "LedgerHold",
     "LedgerTransaction",
+    "PayoutAccount",
     "PriceTally",
+    "PspBalanceTransaction",
+    "PspCustomer",
+    "PspRequest",
     "Quote",
     "Settlement",
     "SettlementLine",
+    "TopUp",
+    "Transfer",
+    "TransferReversal",
+    "WalletRefund",
 ]
