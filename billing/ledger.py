@@ -191,6 +191,7 @@ def capture_hold(
     at: datetime,
     actor: Actor,
     reason: str = "",
+    external_reference: str = "",
 ) -> int:
     """Turns a hold into a posting that takes up to its amount; the rest is free again.
 
@@ -199,10 +200,11 @@ def capture_hold(
     codes, amounts = _columns(entries)
     return int(
         _call(
-            "SELECT ledger_capture_hold(%s, %s, %s, %s, %s, %s, %s, '', %s, %s::bigint[])",
-            [hold_key, kind, key, at, at, actor.label, reason, codes, amounts],
+            "SELECT ledger_capture_hold(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[])",
+            [hold_key, kind, key, at, at, actor.label, reason,
+             external_reference, codes, amounts],
         )
-    )
+    )  # fmt: skip
 
 
 def set_credit_limit(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from billing import arrears, baskets, checkout, closing, rating, settlement, verification
+from billing.psp import demo, events, sending, sweeping
 from inventory import clock
 
 
@@ -41,3 +42,24 @@ def verify_books(**_: object) -> int:
 @shared_task(name="billing.settle_month")
 def settle_month(**_: object) -> int:
     return settlement.settle_month(at=clock.now())
+
+
+@shared_task(name="billing.send_to_stripe")
+def send_to_stripe(**_: object) -> int:
+    return sending.send_due(at=clock.now(), limit=100)
+
+
+@shared_task(name="billing.apply_stripe_events")
+def apply_stripe_events(**_: object) -> int:
+    demo.deliver(at=clock.now())
+    return events.apply_due(at=clock.now(), limit=200)
+
+
+@shared_task(name="billing.look_around_stripe")
+def look_around_stripe(**_: object) -> int:
+    return sweeping.look_around(at=clock.now())
+
+
+@shared_task(name="billing.import_stripe_lines")
+def import_stripe_lines(**_: object) -> int:
+    return sweeping.import_lines(at=clock.now())

@@ -180,6 +180,26 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "end-unpaid": {"task": "billing.end_unpaid", "schedule": 60.0},
     "close-leases": {"task": "billing.close_leases", "schedule": 60.0},
     "settle-month": {"task": "billing.settle_month", "schedule": 3600.0},
+    "send-to-stripe": {
+        "task": "billing.send_to_stripe",
+        "schedule": 5.0,
+        "options": {"expires": 30},
+    },
+    "apply-stripe-events": {
+        "task": "billing.apply_stripe_events",
+        "schedule": 5.0,
+        "options": {"expires": 30},
+    },
+    "look-around-stripe": {
+        "task": "billing.look_around_stripe",
+        "schedule": 900.0,
+        "options": {"expires": 900},
+    },
+    # After Stripe's day is over (UTC), and before the books are compared.
+    "import-stripe-lines": {
+        "task": "billing.import_stripe_lines",
+        "schedule": crontab(hour=18, minute=40),
+    },
     # Every night, in China: what was computed step by step is computed anew and compared.
     "verify-books": {"task": "billing.verify_books", "schedule": crontab(hour=19, minute=10)},
     "verify-records": {"task": "inventory.verify_records", "schedule": crontab(hour=19, minute=30)},
@@ -380,6 +400,19 @@ OPERATOR_BANK_NAME = env_str("OPERATOR_BANK_NAME", "示例银行北京中关村�
 OPERATOR_ACCOUNT_NUMBER = env_str(
     "OPERATOR_ACCOUNT_NUMBER", "0000 1234 5678 9012 345" if DEMO else ""
 )
+# Online payment. Without a key there is none, and a demo has a Stripe of its own that moves no
+# money. Of each endpoint's secrets the newest comes first; while one is rolled both are taken.
+STRIPE_API_KEY = env_str("STRIPE_API_KEY", "")
+STRIPE_PUBLISHABLE_KEY = env_str("STRIPE_PUBLISHABLE_KEY", "")
+STRIPE_FAKE = DEMO and not STRIPE_API_KEY
+STRIPE_WEBHOOK_SECRETS = env_list("STRIPE_WEBHOOK_SECRETS", "whsec_demo" if STRIPE_FAKE else "")
+STRIPE_CONNECT_WEBHOOK_SECRETS = env_list(
+    "STRIPE_CONNECT_WEBHOOK_SECRETS", "whsec_demo_connect" if STRIPE_FAKE else ""
+)
+STRIPE_METHODS = env_list("STRIPE_METHODS", "card,alipay,wechat_pay")
+STRIPE_PAYOUT_COUNTRIES = env_list("STRIPE_PAYOUT_COUNTRIES", "HK,SG,JP")
+STRIPE_API_BASE = env_str("STRIPE_API_BASE", "")  # another server that speaks as Stripe does
+STRIPE_TIMEOUT_SECONDS = env_int("STRIPE_TIMEOUT_SECONDS", 30)
 DEFAULT_CURRENCY = "CNY"
 BILLING_ZONE = "Asia/Shanghai"
 OPERATOR_FEE_BPS = env_int("OPERATOR_FEE_BPS", 800)  # of the net price, frozen in each version

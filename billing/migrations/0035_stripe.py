@@ -2,10 +2,11 @@
 
 import django.db.models.deletion
 import django.db.models.expressions
-import inventory.identifiers
 import pgtrigger.compiler
 import pgtrigger.migrations
 from django.db import migrations, models
+
+import inventory.identifiers
 
 
 class Migration(migrations.Migration):

@@ -1,4 +1,4 @@
-"""A provider's account with Stripe, what was transferred there, and what left Stripe for our bank."""
+"""A provider's account with Stripe, transfers to it, and what left Stripe for our bank."""
 
 from __future__ import annotations
 
@@ -74,9 +74,7 @@ class PayoutAccount(models.Model):
             ),
         ]
         triggers = [
-            unchanging(
-                "payout_account_as_asked", "public_id", "provider", "country", "created_at"
-            )
+            unchanging("payout_account_as_asked", "public_id", "provider", "country", "created_at")
         ]
 
     def __str__(self) -> str:

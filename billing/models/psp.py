@@ -255,5 +255,3 @@ class FakeStripeObject(models.Model):
 
     def __str__(self) -> str:
         return self.key
-
-
