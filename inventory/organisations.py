@@ -36,6 +36,8 @@ _RUNS = frozenset(
         "credentials:reveal",
     }
 )
+# Pays online, and says where the organisation is paid.
+_PAYS = frozenset({"wallet:write", "payouts:write"})
 _OWNS = frozenset({"keys:write", "members:write", "quotas:write"})
 _OPERATES = frozenset({"organisations:write", "receipts:record", "receipts:approve"})
 _SETTLES = frozenset({"settlements:write", "credit:write", "quotas:write"})
@@ -43,9 +45,9 @@ _AUDITS = frozenset({"audit:read"})
 
 # What a role may do in an organisation that trades …
 ROLE_SCOPES: dict[str, frozenset[str]] = {
-    Role.OWNER: _READS | _RUNS | _OWNS,
+    Role.OWNER: _READS | _RUNS | _PAYS | _OWNS,
     Role.OPERATOR: _READS | _RUNS,
-    Role.FINANCE: _READS,
+    Role.FINANCE: _READS | _PAYS,
     Role.VIEWER: _READS,
     Role.AUDITOR: _READS,
 }

@@ -182,12 +182,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "settle-month": {"task": "billing.settle_month", "schedule": 3600.0},
     "send-to-stripe": {
         "task": "billing.send_to_stripe",
-        "schedule": 5.0,
+        "schedule": 2.0,
         "options": {"expires": 30},
     },
     "apply-stripe-events": {
         "task": "billing.apply_stripe_events",
-        "schedule": 5.0,
+        "schedule": 2.0,
         "options": {"expires": 30},
     },
     "look-around-stripe": {
@@ -381,6 +381,10 @@ SPECTACULAR_SETTINGS = {
         "QuoteKindEnum": "billing.models.Quote.Kind",
         "AmendmentKindEnum": "marketplace.models.Amendment.Kind",
         "AmendmentStateEnum": "marketplace.models.Amendment.State",
+        "TopUpStateEnum": "billing.models.TopUp.State",
+        "WalletRefundStateEnum": "billing.models.WalletRefund.State",
+        "DisputeStateEnum": "billing.models.Dispute.State",
+        "PayoutAccountStateEnum": "billing.models.PayoutAccount.State",
         "CallerKindEnum": ["user", "key"],
     },
     "PREPROCESSING_HOOKS": ["marketplace.http.schema.only_the_api"],
@@ -412,6 +416,8 @@ STRIPE_CONNECT_WEBHOOK_SECRETS = env_list(
 STRIPE_METHODS = env_list("STRIPE_METHODS", "card,alipay,wechat_pay")
 STRIPE_PAYOUT_COUNTRIES = env_list("STRIPE_PAYOUT_COUNTRIES", "HK,SG,JP")
 STRIPE_API_BASE = env_str("STRIPE_API_BASE", "")  # another server that speaks as Stripe does
+# Rails that send payouts themselves, by method; the bank has files instead.
+PAYOUT_RAILS: dict[str, str] = {"stripe": "billing.psp.rail.StripeRail"}
 STRIPE_TIMEOUT_SECONDS = env_int("STRIPE_TIMEOUT_SECONDS", 30)
 DEFAULT_CURRENCY = "CNY"
 BILLING_ZONE = "Asia/Shanghai"

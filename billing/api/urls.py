@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from billing.api import baskets, changes, deals, settlements, trials, views
+from billing.api import baskets, changes, deals, online, settlements, trials, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("reservations", deals.Reservations, basename="reservation")
@@ -16,6 +16,10 @@ router.register("amendments", changes.Amendments, basename="amendment")
 router.register("charges", views.Charges, basename="charge")
 router.register("wallet/transactions", views.WalletTransactions, basename="wallet-transaction")
 router.register("bank-receipts", views.BankReceipts, basename="bank-receipt")
+router.register("topups", online.TopUps, basename="topup")
+router.register("refunds", online.Refunds, basename="refund")
+router.register("disputes", online.Disputes, basename="dispute")
+router.register("payout-accounts", online.PayoutAccounts, basename="payout-account")
 router.register("settlements", settlements.Settlements, basename="settlement")
 
 urlpatterns = [

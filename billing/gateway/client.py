@@ -15,7 +15,7 @@ from django.db import connection
 from stripe import params as shipped
 
 from billing import fakestripe
-from billing.gateway import contract, shapes
+from billing.gateway import contract, currencies, shapes
 from billing.gateway.errors import GatewayOff, NotTaken, Refused, Unanswered
 
 # Latencies of our calls are nobody else's business.
@@ -238,7 +238,7 @@ def balance() -> dict[str, tuple[int, int]]:
     for place, name in enumerate(("available", "pending")):
         for part in found[name]:
             code = part["currency"].upper()
-            amount = shapes.currencies.minor(part["amount"], code)
+            amount = currencies.minor(part["amount"], code)
             sums.setdefault(code, [0, 0])[place] += amount
     return {code: (available, pending) for code, (available, pending) in sums.items()}
 
@@ -300,7 +300,7 @@ class _FakeTransport(stripe.HTTPClient):
         try:
             return fakestripe.answer(method, url, headers or {}, post_data or "")
         except fakestripe.NoAnswer as error:
-            raise stripe.APIConnectionError(str(error)) from error
+            raise stripe.APIConnectionError(str(error)) from error  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Nothing is open."""

@@ -57,8 +57,9 @@ def _strict(kind: Any) -> Any:
     for name, hint in hints.items():
         if name in options:
             continue
-        needed = get_origin(hint) is not NotRequired and name in kind.__required_keys__
-        inner = get_args(hint)[0] if get_origin(hint) in (NotRequired, Required) else hint
+        wrapper: Any = get_origin(hint)
+        needed = wrapper is not NotRequired and name in kind.__required_keys__
+        inner = get_args(hint)[0] if wrapper in (NotRequired, Required) else hint
         fields[name] = Required[_closed(inner)] if needed else NotRequired[_closed(inner)]
     made = TypedDict(kind.__name__, fields)  # type: ignore[misc]
     made.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[attr-defined]

@@ -146,6 +146,7 @@ class GatewayEvent(models.Model):
         }
     )
 
+    public_id = PublicIdField(prefix="gev")
     event_id = models.CharField(max_length=80, unique=True)
     endpoint = models.CharField(max_length=10, choices=Endpoint)
     account_id = models.CharField(max_length=80, blank=True)  # the connected account's
@@ -171,6 +172,7 @@ class GatewayEvent(models.Model):
         triggers = [
             unchanging(
                 "gateway_event_as_received",
+                "public_id",
                 "event_id",
                 "endpoint",
                 "account_id",

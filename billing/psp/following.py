@@ -54,7 +54,7 @@ def follow_account_payout(account_id: str, payout_id: str, *, at: datetime) -> b
 @contextmanager
 def alone(object_id: str) -> Iterator[None]:
     """Held over the look and what follows from it: a session's lock, no transaction."""
-    name = [_LOCKS, object_id]
+    name: list[int | str] = [_LOCKS, object_id]
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", name)
         if not cursor.fetchone()[0]:

@@ -21,6 +21,7 @@ from billing import gateway
 from billing.models import PspRequest
 from billing.psp import accounts, following, refunds, requests, topups, transfers, withdrawals
 from inventory import actors, journal
+from inventory.errors import Busy
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ def _send(row: PspRequest, at: datetime) -> None:
         _refuse(row, error, at)
     except (gateway.NotTaken, gateway.GatewayOff) as error:
         _again(row, State.UNKNOWN if row.attempt_count > 1 else State.PLANNED, error, at)
-    except (gateway.Unanswered, following.Busy) as error:
+    except (gateway.Unanswered, Busy) as error:
         _again(row, State.UNKNOWN, error, at)
     else:
         _done(row, seen, at)

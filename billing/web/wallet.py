@@ -28,6 +28,10 @@ MOVEMENTS = {
     Kind.DEAL_REPRICED: gettext_lazy("another price of a lease"),
     Kind.DEAL_CLOSED: gettext_lazy("rest of a lease's deposit"),
     Kind.RECEIVABLE_CLEARED: gettext_lazy("debt paid"),
+    Kind.TOPPED_UP: gettext_lazy("online payment"),
+    Kind.WALLET_REFUNDED: gettext_lazy("refund to where it was paid from"),
+    Kind.REFUND_FAILED: gettext_lazy("refund that came back"),
+    Kind.DISPUTE_LOST: gettext_lazy("disputed payment"),
     Kind.REVERSED: gettext_lazy("reversal"),
 }
 

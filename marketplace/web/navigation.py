@@ -39,6 +39,7 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("To be approved"), "approvals", "provider", "reservations:read"),
             (_("Reservations and leases"), "deals", "provider", "leases:read"),
             (_("Earnings"), "earnings", "provider", "settlements:read"),
+            (_("Payouts over Stripe"), "payout_account", "provider", "settlements:read"),
         ],
     ),
     (
@@ -58,6 +59,7 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("All leases"), "all_leases", "operator", "audit:read"),
             (_("Bank receipts"), "receipts", "operator", "audit:read"),
             (_("Settlements"), "settlements", "operator", "audit:read"),
+            (_("Online payments"), "online_payments", "operator", "audit:read"),
         ],
     ),
     (
