@@ -263,3 +263,15 @@ def fee(amount: int, currency: str) -> None:
     """A fee of no payment, such as a month of a service."""
     store.alone()
     balances.move(type="stripe_fee", category="fee", amount=-amount, currency=currency, source="")
+
+
+@transaction.atomic
+def connected_payout(account_id: str, currency: str, amount: int) -> Data:
+    """A connected account is paid out to its own bank; it had the money from somewhere."""
+    store.alone()
+    balances.move(
+        type="payment", category="charge", amount=amount, currency=currency, source="",
+        account=account_id,
+    )  # fmt: skip
+    asked = {"amount": str(amount), "currency": currency}
+    return connect.create_payout(asked, account=account_id, automatic=True)

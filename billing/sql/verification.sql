@@ -314,7 +314,7 @@ LEFT JOIN (SELECT l.tenant_id, l.currency, sum(t.deposit_left_minor) AS rest
            GROUP BY 1, 2) s ON s.tenant_id = a.owner_id AND s.currency = a.currency
 WHERE a.purpose = 'deposit' AND b.posted <> coalesce(s.rest, 0);
 
--- check: what a tenant owes is what its charges left open and no top-up has cleared
+-- check: what a tenant owes is what charges and lost disputes left and nothing has cleared
 SELECT a.code, b.posted FROM billing_ledgeraccount a
 JOIN billing_ledgerbalance b ON b.account_id = a.id
 WHERE a.purpose = 'tenant_receivable' AND b.posted <>
@@ -322,7 +322,7 @@ WHERE a.purpose = 'tenant_receivable' AND b.posted <>
       WHERE c.tenant_id = a.owner_id AND c.currency = a.currency)
   + (SELECT coalesce(sum(e.amount_minor), 0) FROM billing_ledgerentry e
       JOIN billing_ledgertransaction t ON t.id = e.transaction_id
-      WHERE e.account_id = a.id AND t.kind = 'receivable_cleared');
+      WHERE e.account_id = a.id AND t.kind IN ('receivable_cleared', 'dispute_lost'));
 
 -- check: a receipt is booked as it was recorded and decided
 SELECT r.id, r.state, r.amount_minor, x.bank, x.unmatched, x.wallet FROM billing_bankreceipt r
@@ -400,3 +400,27 @@ LEFT JOIN marketplace_lease l ON l.reservation_id = r.id
 LEFT JOIN billing_leasetally t ON t.lease_id = l.id
 WHERE (r.state = 'held' AND r.committed_minor <> r.gross_minor)
    OR (r.state = 'cancelled' AND l.id IS NULL AND r.committed_minor <> 0);
+
+-- check: an online payment is in its tenant's wallet, whole and once, when it is paid and only then
+SELECT p.id, p.state, p.amount_minor, x.wallet FROM billing_topup p
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.amount_minor), 0) AS wallet FROM billing_ledgertransaction t
+    JOIN billing_ledgerentry e ON e.transaction_id = t.id
+    JOIN billing_ledgeraccount a ON a.id = e.account_id
+    WHERE t.idempotency_key = 'stripe:' || p.charge_id || ':captured'
+      AND a.purpose = 'wallet' AND a.owner_id = p.tenant_id AND a.currency = p.currency
+) x
+WHERE x.wallet <> CASE p.state WHEN 'succeeded' THEN -p.amount_minor ELSE 0 END;
+
+-- check: a refund has left the wallet while it is with the payer, and is back where it failed
+SELECT r.id, r.state, r.amount_minor, x.wallet FROM billing_walletrefund r
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.amount_minor), 0) AS wallet FROM billing_ledgertransaction t
+    JOIN billing_ledgerentry e ON e.transaction_id = t.id
+    JOIN billing_ledgeraccount a ON a.id = e.account_id
+    WHERE t.idempotency_key IN ('stripe:' || r.refund_id || ':refunded',
+                                'stripe:' || r.refund_id || ':failed')
+      AND a.purpose = 'wallet' AND a.owner_id = r.tenant_id AND a.currency = r.currency
+) x
+WHERE (r.state IN ('held', 'failed') AND x.wallet <> 0)
+   OR (r.state = 'succeeded' AND x.wallet <> r.amount_minor);

@@ -124,11 +124,11 @@ def account(provider: Organisation | None = None) -> PayoutAccount:
 def differences() -> list[str]:
     """Where our books and Stripe's disagree: per currency, per line, per fact."""
     found = []
+    sweeping.import_lines(at=now())
     for code, (available, pending) in gateway.balance().items():
         ours = ledger.posted(chart.stripe(code))
         if ours != available + pending:
             found.append(f"{code}: {ours} here, {available + pending} there")
-    sweeping.import_lines(at=now())
     for line in PspBalanceTransaction.objects.all():
         entries = LedgerEntry.objects.filter(
             account__code=chart.stripe(line.currency),
