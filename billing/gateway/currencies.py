@@ -72,7 +72,7 @@ def payment(amount_minor: int, code: str) -> int:
     currency = of(code)
     amount = amount_minor * currency.multiplier
     if not currency.minimum:
-        raise AmountRefused(f"Nothing is paid online in {code}", currency=code)
+        raise AmountRefused(f"Nothing is paid online in {currency.code}", currency=code)
     if amount < currency.minimum:
         raise AmountRefused(
             "The amount is below the smallest that can be paid online",

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from billing.models import Dispute
 from inventory.models import Node
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
 from tests.api.routes import Route, routes
-from tests.billing import books
+from tests.billing import books, online
 from tests.marketplace import scene
 
 Maker = Callable[[Market], str]
@@ -81,6 +82,24 @@ def lived_in_june(market: Market) -> None:
     """Something to settle: a lease of the small world, long over and paid for."""
     books.top_up(market.tenant, 10_000_000)
     books.live(books.lease(scene.listing()))
+
+
+def _topup(_market: Market) -> str:
+    return online.start().public_id
+
+
+def _refund(_market: Market) -> str:
+    return online.refund(online.paid(), 10_000).public_id
+
+
+def _dispute(_market: Market) -> str:
+    online.hands.dispute(str(online.paid().intent_id))
+    online.deliver()
+    return Dispute.objects.get().public_id
+
+
+def _payout_account(_market: Market) -> str:
+    return online.account().public_id
 
 
 def _settlement(market: Market) -> str:
@@ -168,6 +187,10 @@ OBJECTS: dict[str, Maker] = {
     "charges": _charge,
     "bank-receipts": _receipt,
     "settlements": _settlement,
+    "topups": _topup,
+    "refunds": _refund,
+    "disputes": _dispute,
+    "payout-accounts": _payout_account,
 }
 # Lists of the caller's own rows, by who sees something in them once the maker has run.
 OWN_LISTS: dict[str, tuple[Maker, str]] = {
@@ -191,6 +214,10 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/charges": (_charge, "as_tenant"),
     "/bank-receipts": (_receipt, "as_tenant"),
     "/settlements": (_settlement, "as_provider"),
+    "/topups": (_topup, "as_tenant"),
+    "/refunds": (_refund, "as_tenant"),
+    "/disputes": (_dispute, "as_tenant"),
+    "/payout-accounts": (_payout_account, "as_provider"),
 }
 # Bodies that name another's row.
 FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
@@ -216,6 +243,7 @@ FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
     "/reservations": lambda market: _foreign_project(market),
     "/trials": _unknown_listing,
     "/baskets": lambda market: _in_basket(_foreign_project(market)),
+    "/refunds": lambda market: {"topup": online.paid().public_id, "amount_minor": 1_000},
 }
 # Routes that name no row of anybody's: what they show is tested elsewhere.
 NAMELESS = {
@@ -233,6 +261,8 @@ NAMELESS = {
     "POST /bank-receipts",
     "POST /settlements",
     "POST /wallet/credit-limit",
+    "POST /topups",
+    "POST /payout-accounts",
     "GET /approval-rules",
     "POST /approval-rules",
     "GET /audit/funnel",
@@ -304,6 +334,7 @@ BODIES: dict[str, Any] = {
     "fail": {"reason": "no", "expected_back_at": text(next_hour(10))},
     **{verb: {"reason": "no"} for verb in ("retire", "replace", "retry-release", "mark-clean")},
     "convert": {"hours": 24},
+    "onboarding-link": {"refresh_url": "https://a.example", "return_url": "https://a.example"},
     "floors": {
         "power_micro": 1,
         "depreciation_micro": 1,

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -66,7 +68,7 @@ def test_a_refund_whose_sender_was_killed_is_made_once(stop_in: str, made: int) 
     assert len(list(store.each("refund"))) == made
     assert ledger.balance(world.tenant()).held_minor == 40_000
     assert online.send() == 0  # the claim is not over: it may be at work still
-    assert online.send(online.later(seconds=180)) == 1
+    assert wait_for(lambda: online.send(online.later(seconds=180))) == 1
     request.refresh_from_db()
     row.refresh_from_db()
     assert (request.state, request.attempt_count) == ("succeeded", 2)
@@ -77,6 +79,15 @@ def test_a_refund_whose_sender_was_killed_is_made_once(stop_in: str, made: int) 
     online.deliver()
     assert not online.differences()
     assert not books.differences()
+
+
+def wait_for(send: Callable[[], int]) -> int:
+    """The database notices within a moment that its client is gone, and lets go of the row."""
+    for _ in range(100):
+        if count := send():
+            return count
+        time.sleep(0.1)
+    return 0
 
 
 def at_once(work: Any) -> list[Any]:
@@ -110,7 +121,7 @@ def test_the_same_key_from_eight_threads_is_one_refund() -> None:
     assert len(list(store.each("refund"))) == 1
     with pytest.raises(gateway.Refused) as refused:
         gateway.call("refund.create", {**asked, "amount": 2_000}, key="one key")
-    assert refused.value.code == "idempotency_key_reused"
+    assert refused.value.code == "IdempotencyError"
 
 
 def test_the_control_eight_keys_are_eight_refunds() -> None:

@@ -1,4 +1,4 @@
-"""Any order of payments, refunds, disputes, transfers, late webhooks and crashes: one effect each."""
+"""Any order of payments, refunds, disputes, transfers, late webhooks and crashes: once each."""
 
 from __future__ import annotations
 
