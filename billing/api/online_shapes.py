@@ -10,13 +10,14 @@ from billing.gateway import currencies
 from billing.models import Dispute, PayoutAccount, TopUp, WalletRefund
 from inventory.api.fields import Choice, Instant, Integer, PublicId, StrictSerializer, Text
 from inventory.errors import Invalid
+from marketplace.api.serializers import CURRENCIES
 
 Shape = serializers.Serializer[Any]
 
 
 class TopUpIn(StrictSerializer):
     amount_minor = Integer(min_value=1, max_value=currencies.LARGEST)
-    currency = Choice([(code, code) for code in sorted(currencies.PAYABLE)])
+    currency = Choice(CURRENCIES, help_text="One in which anything is paid online.")
 
 
 class TopUpOut(Shape):
