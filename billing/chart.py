@@ -116,3 +116,8 @@ def sla_credit(currency: str) -> str:
 
 def bad_debt(currency: str) -> str:
     return f"expense:bad_debt:{currency}"
+
+
+def fx_difference(currency: str) -> str:
+    """汇兑损益: what exchanges cost; negative where they gained."""
+    return f"expense:fx_difference:{currency}"

@@ -6,72 +6,32 @@ each call is one statement, and after an error the caller's transaction is spent
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
+from django.db.models import F
 
 from billing import chart
-from billing.models import LedgerTransaction
+from billing.ledger_calls import AlreadyReversed as AlreadyReversed
+from billing.ledger_calls import AmountOutOfRange, Unbalanced, call, errors
+from billing.ledger_calls import HoldClosed as HoldClosed
+from billing.ledger_calls import IdempotencyConflict as IdempotencyConflict
+from billing.ledger_calls import InsufficientFunds as InsufficientFunds
+from billing.ledger_calls import PeriodClosed as PeriodClosed
+from billing.models import LedgerAccount, LedgerBalance, LedgerHold, LedgerTransaction
 from inventory import journal
 from inventory.actors import Actor
-from inventory.errors import Busy, DomainError, Invalid, NotFound
+from inventory.errors import Busy, Invalid
 from inventory.models import Organisation
 
+logger = logging.getLogger(__name__)
 Entry = tuple[str, int]  # (account code, minor units: debit positive, credit negative)
 Kind = LedgerTransaction.Kind
 
 LARGEST_ENTRY = 10**17  # far above any deal, far below what a bigint holds
-
-
-class InsufficientFunds(DomainError):
-    """A guarded account has less than what was asked of it."""
-
-    code = "insufficient_funds"
-    title = "Not enough money in the wallet"
-    status = 402
-
-
-class IdempotencyConflict(DomainError):
-    """The key names another posting or hold."""
-
-    code = "idempotency_conflict"
-    title = "The key was used for something else"
-    status = 409
-
-
-class HoldClosed(DomainError):
-    """The hold was captured or released before."""
-
-    code = "hold_closed"
-    title = "The money is no longer held"
-    status = 409
-
-
-class AlreadyReversed(DomainError):
-    """A transaction is reversed once."""
-
-    code = "already_reversed"
-    title = "Already reversed"
-    status = 409
-
-
-class AmountOutOfRange(Invalid):
-    """No deal is that large; it is refused before it could overflow a sum."""
-
-    code = "amount_out_of_range"
-    title = "The amount is out of range"
-
-
-class Unbalanced(Invalid):
-    """Fewer than two entries, a zero entry, or entries that do not sum to zero per currency."""
-
-    code = "unbalanced"
-    title = "The entries do not sum to zero"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +72,21 @@ def post(
     effective_at: datetime | None = None,
     reason: str = "",
     external_reference: str = "",
+    by_hand: bool = False,
 ) -> int:
     """Books one transaction and returns its id; accounts open on first use.
 
-    Locks the balances of its guarded and often read accounts, in the order of account.
-    Idempotent by key: the same content returns the first one's id. Raises
-    InsufficientFunds, IdempotencyConflict, Unbalanced, AmountOutOfRange, Busy.
+    A fact of a closed period is booked at the first open instant, what is posted `by_hand` is
+    refused there. Locks the books shared, then the balances of its guarded and often read
+    accounts, in the order of account. Idempotent by key: the same content returns the first
+    one's id. Raises InsufficientFunds, IdempotencyConflict, Unbalanced, AmountOutOfRange, Busy,
+    and by hand PeriodClosed.
     """
     codes, amounts = _columns(entries)
+    function = "ledger_post_by_hand" if by_hand else "ledger_post"
     return int(
-        _call(
-            "SELECT ledger_post(%s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[])",
+        call(
+            f"SELECT {function}(%s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[])",
             [kind, key, effective_at or at, at, actor.label, reason, external_reference,
              codes, amounts],
         )
@@ -130,29 +94,44 @@ def post(
 
 
 def post_many(postings: Sequence[Posting], *, at: datetime, actor: Actor) -> list[int]:
-    """As `post` for each, all balances locked first, in one round trip."""
-    rows = []
-    for posting in postings:
-        codes, amounts = _columns(posting.entries)
-        rows.append(
-            {
-                "kind": posting.kind,
-                "key": posting.key,
-                "effective_at": posting.effective_at.isoformat(),
-                "actor": actor.label,
-                "reason": posting.reason,
-                "external": posting.external_reference,
-                "codes": codes,
-                "amounts": amounts,
-            }
+    """As `post` for each, one after the other, all balances locked first, in one round trip."""
+    places: dict[str, int] = {}
+    posts: list[int] = []
+    accounts: list[int] = []
+    amounts: list[int] = []
+    for number, posting in enumerate(postings, start=1):
+        check(posting.entries)
+        for code, amount in posting.entries:
+            posts.append(number)
+            accounts.append(places.setdefault(code, len(places) + 1))
+            amounts.append(amount)
+    if not postings:
+        return []
+    return list(
+        call(
+            "SELECT ledger_post_many(%s, %s, %s::timestamptz[], %s, %s, %s, %s::integer[],"
+            " %s::integer[], %s::bigint[], %s, %s)",
+            [
+                [posting.kind for posting in postings],
+                [posting.key for posting in postings],
+                [posting.effective_at for posting in postings],
+                [posting.reason for posting in postings],
+                [posting.external_reference for posting in postings],
+                list(places),
+                posts,
+                accounts,
+                amounts,
+                actor.label,
+                at,
+            ],
         )
-    return list(_call("SELECT ledger_post_many(%s::jsonb, %s)", [json.dumps(rows), at]))
+    )
 
 
 def reverse(*, transaction_id: int, key: str, at: datetime, actor: Actor, reason: str) -> int:
     """Books the exact opposite of a transaction. Raises AlreadyReversed, InsufficientFunds."""
     return int(
-        _call(
+        call(
             "SELECT ledger_reverse(%s, %s, %s, %s, %s, %s)",
             [transaction_id, key, at, at, actor.label, reason],
         )
@@ -170,16 +149,42 @@ def place_hold(
     if amount_minor <= 0:
         raise AmountOutOfRange("A hold is of a positive amount")
     return int(
-        _call(
+        call(
             "SELECT ledger_place_hold(%s, %s, %s, %s, %s)",
             [key, account, amount_minor, expires_at, at],
         )
     )
 
 
+def extend_hold(*, key: str, amount_minor: int, expires_at: datetime | None, at: datetime) -> int:
+    """Holds at least this amount until at least this instant (None: it never lapses).
+
+    Returns the hold's amount afterwards; it never shrinks. The same calls in any order and
+    number leave the same hold. Locks the account. Raises HoldClosed (also once its time is
+    over), InsufficientFunds, AmountOutOfRange, NotFound.
+    """
+    _check_amount(amount_minor)
+    return int(
+        call("SELECT ledger_extend_hold(%s, %s, %s, %s)", [key, amount_minor, expires_at, at])
+    )
+
+
 def release_hold(*, key: str, at: datetime) -> bool:
-    """Gives a hold back whole; False where that was done before. Raises HoldClosed, NotFound."""
-    return bool(_call("SELECT ledger_release_hold(%s, %s)", [key, at]))
+    """Gives back what is left of a hold; False where it was given back, or lapsed, before.
+
+    Raises HoldClosed (it is captured), NotFound.
+    """
+    return bool(call("SELECT ledger_release_hold(%s, %s)", [key, at]))
+
+
+def expire_holds(*, at: datetime, limit: int) -> int:
+    """Holds whose time is over lapse, and their money is free; returns how many did.
+
+    One transaction each, so that a busy account holds up no other. Idempotent.
+    """
+    due = LedgerHold.objects.filter(state=LedgerHold.State.OPEN, expires_at__lte=at)
+    keys = list(due.order_by("expires_at", "pk").values_list("idempotency_key", flat=True)[:limit])
+    return sum(_swept("SELECT ledger_expire_hold(%s, %s)", key, at) is True for key in keys)
 
 
 def capture_hold(
@@ -190,18 +195,23 @@ def capture_hold(
     entries: Sequence[Entry],
     at: datetime,
     actor: Actor,
+    effective_at: datetime | None = None,
     reason: str = "",
     external_reference: str = "",
+    keep_rest: bool = False,
 ) -> int:
-    """Turns a hold into a posting that takes up to its amount; the rest is free again.
+    """Turns a hold into a posting that takes up to what is left of it.
 
-    Idempotent by key. Raises HoldClosed, InsufficientFunds, IdempotencyConflict, NotFound.
+    The rest is free again, or with `keep_rest` stays held. Idempotent by key. Raises HoldClosed
+    (also once its time is over), InsufficientFunds, IdempotencyConflict, NotFound, and what
+    `post` raises.
     """
     codes, amounts = _columns(entries)
+    function = "ledger_capture_part" if keep_rest else "ledger_capture_hold"
     return int(
-        _call(
-            "SELECT ledger_capture_hold(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[])",
-            [hold_key, kind, key, at, at, actor.label, reason,
+        call(
+            f"SELECT {function}(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[])",
+            [hold_key, kind, key, effective_at or at, at, actor.label, reason,
              external_reference, codes, amounts],
         )
     )  # fmt: skip
@@ -214,18 +224,23 @@ def set_credit_limit(
     limit_minor: int,
     at: datetime,
     actor: Actor,
+    until: datetime | None = None,
     reason: str = "",
 ) -> None:
     """From now on this wallet may go that far below zero; journalled. Locks the wallet.
 
-    A limit is of one currency: a wallet in another has its own.
+    A limit is of one currency: a wallet in another has its own. From `until` on it falls to
+    what is drawn on it, and further with every payment (`lapse_credit_limits`).
 
     Raises InsufficientFunds where it already is further below, AmountOutOfRange.
     """
     _check_amount(limit_minor)
+    if until is not None and until <= at:
+        raise Invalid("A credit limit lapses later than now")
     with transaction.atomic():
-        _call(
-            "SELECT ledger_set_floor(%s, %s)", [chart.wallet(organisation, currency), limit_minor]
+        call(
+            "SELECT ledger_set_floor(%s, %s, %s)",
+            [chart.wallet(organisation, currency), limit_minor, until],
         )
         journal.record(
             event="wallet.credit_limit_set",
@@ -234,8 +249,33 @@ def set_credit_limit(
             at=at,
             reason=reason,
             tenant_id=organisation.pk,
-            data={"currency": currency, "limit_minor": limit_minor},
+            data={
+                "currency": currency,
+                "limit_minor": limit_minor,
+                "until": until.isoformat() if until else None,
+            },
         )
+
+
+def lapse_credit_limits(*, at: datetime, limit: int) -> int:
+    """Credit limits whose time is over fall to what is drawn on them; how many are gone by now.
+
+    One transaction each. Idempotent: what is still drawn falls again when it was paid.
+    """
+    due = LedgerBalance.objects.filter(floor_until__lte=at).exclude(
+        floor_minor=F("held") - F("posted")
+    )
+    codes = list(due.order_by("floor_until", "pk").values_list("account__code", flat=True)[:limit])
+    return sum(_swept("SELECT ledger_lapse_floor(%s, %s)", code, at) == 0 for code in codes)
+
+
+def _swept(sql: str, name: str, at: datetime) -> object:
+    try:
+        with transaction.atomic():
+            return call(sql, [name, at])
+    except Busy:
+        logger.info("%s is busy: a later sweep takes it", name)
+        return None
 
 
 def lock(codes: Sequence[str]) -> dict[str, int]:
@@ -243,7 +283,7 @@ def lock(codes: Sequence[str]) -> dict[str, int]:
 
     Accounts without a balance row are not locked and read 0.
     """
-    with _errors(), connection.cursor() as cursor:
+    with errors(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT code, coalesce(posted - held + floor_minor, 0) FROM ledger_lock(%s)",
             [list(codes)],
@@ -273,71 +313,50 @@ def balance(organisation: Organisation, *, currency: str = "CNY") -> WalletBalan
 
 
 def posted(code: str) -> int:
-    """The sum of an account in its own direction, from its balance row or else its entries."""
+    """The sum of an account in its own direction.
+
+    From its balance row, else from its last checkpoint and the entries after it.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT coalesce(b.posted, ledger_normal(a.kind) * coalesce(("
-            " SELECT sum(amount_minor) FROM billing_ledgerentry WHERE account_id = a.id), 0))"
-            " FROM billing_ledgeraccount a LEFT JOIN billing_ledgerbalance b"
-            " ON b.account_id = a.id WHERE a.code = %s",
+            "SELECT coalesce(b.posted, coalesce(c.posted, 0) + ledger_normal(a.kind) * coalesce(("
+            "  SELECT sum(amount_minor) FROM billing_ledgerentry WHERE account_id = a.id"
+            "  AND id > coalesce(c.through_entry, 0)), 0))"
+            " FROM billing_ledgeraccount a"
+            " LEFT JOIN billing_ledgerbalance b ON b.account_id = a.id"
+            " LEFT JOIN LATERAL (SELECT through_entry, posted FROM billing_ledgercheckpoint"
+            "  WHERE account_id = a.id ORDER BY through_entry DESC LIMIT 1) c ON true"
+            " WHERE a.code = %s",
             [code],
         )
         row = cursor.fetchone()
     return int(row[0]) if row else 0
 
 
-def _columns(entries: Sequence[Entry]) -> tuple[list[str], list[int]]:
+def codes_of(purpose: str) -> list[str]:
+    """The accounts of a purpose that were opened, in the order of their codes."""
+    rows = LedgerAccount.objects.filter(purpose=purpose).order_by("code")
+    return list(rows.values_list("code", flat=True))
+
+
+def check(entries: Sequence[Entry]) -> None:
+    """Refuses entries that are no transaction. Raises Unbalanced, AmountOutOfRange."""
     totals: dict[str, int] = {}
     for code, amount in entries:
+        if not amount:
+            raise Unbalanced()
         _check_amount(amount)
-        currency = code.rpartition(":")[2]
+        currency = code[-3:]
         totals[currency] = totals.get(currency, 0) + amount
-    if len(entries) < 2 or any(totals.values()) or not all(amount for _, amount in entries):
+    if len(entries) < 2 or any(totals.values()):
         raise Unbalanced()
+
+
+def _columns(entries: Sequence[Entry]) -> tuple[list[str], list[int]]:
+    check(entries)
     return [code for code, _ in entries], [amount for _, amount in entries]
 
 
 def _check_amount(amount: int) -> None:
     if not -LARGEST_ENTRY <= amount <= LARGEST_ENTRY:
         raise AmountOutOfRange(amount_minor=str(amount))
-
-
-def _call(sql: str, parameters: list[Any]) -> Any:
-    with _errors(), connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        row = cursor.fetchone()
-        return row[0] if row else None
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Says the database's refusals in the words of this module."""
-    try:
-        yield
-    except DatabaseError as error:
-        state = getattr(error.__cause__, "sqlstate", None)
-        diagnosis = getattr(error.__cause__, "diag", None)
-        message = str(getattr(diagnosis, "message_primary", "") or "")
-        match state:
-            case "LG001":
-                raise IdempotencyConflict(message) from error
-            case "LG002":
-                found = json.loads(diagnosis.message_detail)  # type: ignore[union-attr]
-                raise InsufficientFunds(
-                    account=found["account"],
-                    available=found["available"],
-                    needed=found["needed"],
-                ) from error
-            case "LG003":
-                raise HoldClosed(message) from error
-            case "LG004":
-                raise AlreadyReversed(message) from error
-            case "LG006":
-                raise Unbalanced(message) from error
-            case "LG007":
-                raise NotFound(message) from error
-            case "22003":  # a balance that no longer fits a bigint
-                raise AmountOutOfRange() from error
-            case "40P01" | "55P03":  # deadlock, lock timeout
-                raise Busy() from error
-        raise

@@ -77,6 +77,20 @@ def _by_table(rights: dict[str, str], statement: str) -> migrations.RunPython:
     return migrations.RunPython(forwards, migrations.RunPython.noop)
 
 
+def execute_only(*functions: str, inner: tuple[str, ...] = ()) -> migrations.RunPython:
+    """Functions of the owner that the runtime role may call; `inner` ones only call each other."""
+
+    def forwards(apps: Any, schema_editor: Any) -> None:
+        for function in (*inner, *functions):
+            schema_editor.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
+        _execute(
+            schema_editor,
+            [f"GRANT EXECUTE ON FUNCTION {function} TO {{role}}" for function in functions],
+        )
+
+    return migrations.RunPython(forwards, migrations.RunPython.noop)
+
+
 def rules_always_hold() -> migrations.RunSQL:
     """Stands last in each migration that makes triggers.
 

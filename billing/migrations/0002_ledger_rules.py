@@ -26,13 +26,14 @@ INNER = (
 FUNCTIONS = (
     "ledger_lock(text[])",
     "ledger_post(text, text, timestamptz, timestamptz, text, text, text, text[], bigint[])",
-    "ledger_post_many(jsonb, timestamptz)",
+    "ledger_post_many(text[], text[], timestamptz[], text[], text[], text[], integer[], integer[],"
+    " bigint[], text, timestamptz)",
     "ledger_reverse(bigint, text, timestamptz, timestamptz, text, text)",
     "ledger_place_hold(text, text, bigint, timestamptz, timestamptz)",
     "ledger_release_hold(text, timestamptz)",
     "ledger_capture_hold(text, text, text, timestamptz, timestamptz, text, text, text,"
     " text[], bigint[])",
-    "ledger_set_floor(text, bigint)",
+    "ledger_set_floor(text, bigint, timestamptz)",
 )
 
 
@@ -58,6 +59,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL((SQL / "ledger_rules.sql").read_text(encoding="utf-8")),
         migrations.RunSQL((SQL / "ledger_functions.sql").read_text(encoding="utf-8")),
+        migrations.RunSQL((SQL / "ledger_holds.sql").read_text(encoding="utf-8")),
         migrations.RunPython(grant),
         grants.read_only(*TABLES),
         grants.give(

@@ -12,7 +12,7 @@ import inventory.identifiers
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0009_chart_of_accounts'),
+        ('billing', '0011_ledger_completed'),
         ('inventory', '0008_refusals_let_go'),
     ]
 

@@ -4,7 +4,10 @@ from billing.models.charge import Charge, LeaseTally, PriceTally
 from billing.models.ledger import (
     LedgerAccount,
     LedgerBalance,
+    LedgerCapture,
+    LedgerCheckpoint,
     LedgerEntry,
+    LedgerExchange,
     LedgerHold,
     LedgerTransaction,
 )
@@ -15,6 +18,7 @@ from billing.models.payout_account import (
     Transfer,
     TransferReversal,
 )
+from billing.models.period import AccountingPeriod
 from billing.models.psp import (
     FakeStripeObject,
     GatewayEvent,
@@ -27,6 +31,7 @@ from billing.models.settlement import Settlement, SettlementLine
 from billing.models.topup import Dispute, TopUp, WalletRefund
 
 __all__ = [
+    "AccountingPeriod",
     "BankReceipt",
     "BankWithdrawal",
     "Charge",
@@ -36,7 +41,10 @@ __all__ = [
     "LeaseTally",
     "LedgerAccount",
     "LedgerBalance",
+    "LedgerCapture",
+    "LedgerCheckpoint",
     "LedgerEntry",
+    "LedgerExchange",
     "LedgerHold",
     "LedgerTransaction",
     "PayoutAccount",

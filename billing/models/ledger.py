@@ -54,6 +54,8 @@ class LedgerBalance(models.Model):
     posted = models.BigIntegerField(default=0)
     held = models.BigIntegerField(default=0)
     floor_minor = models.BigIntegerField(default=0)  # the credit limit, not negative
+    # From then on the limit falls to what is drawn on it, and further with every payment.
+    floor_until = models.DateTimeField(null=True, blank=True)
     guarded = models.BooleanField(default=True)
     version = models.BigIntegerField(default=0)
 
@@ -63,6 +65,13 @@ class LedgerBalance(models.Model):
             models.CheckConstraint(
                 condition=Q(guarded=False) | Q(posted__gte=F("held") - F("floor_minor")),
                 name="ledger_never_below_the_floor",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["floor_until"],
+                condition=Q(floor_until__isnull=False),
+                name="ledger_limits_that_lapse",
             ),
         ]
 
@@ -149,6 +158,10 @@ class LedgerTransaction(models.Model):
         """After an invoice was final: provider, fee and VAT → wallet or what is owed."""
         SLA_CREDITED = "sla_credited"
         """Undelivered quality, by the terms: provider, fee and VAT → wallet."""
+        EXCHANGED = "exchanged"
+        """Money of one currency given for another's: bank or Stripe → fx, fx → bank or Stripe."""
+        EXCHANGE_DIFFERENCE = "exchange_difference"
+        """What currencies held are worth more or less by now: fx → fx difference."""
         ADJUSTED = "adjusted"
         """An accountant's correction with a reason, by two persons."""
         REVERSED = "reversed"
@@ -172,10 +185,13 @@ class LedgerTransaction(models.Model):
 class LedgerEntry(models.Model):
     """One leg of a transaction: `amount_minor` debit if positive, credit if negative."""
 
+    # What foreign keys would check row by row, `ledger_entry_sealed` checks by the statement.
     transaction = models.ForeignKey(
-        LedgerTransaction, on_delete=models.PROTECT, related_name="entries"
+        LedgerTransaction, on_delete=models.PROTECT, related_name="entries", db_constraint=False
     )
-    account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="entries")
+    account = models.ForeignKey(
+        LedgerAccount, on_delete=models.PROTECT, related_name="entries", db_constraint=False
+    )
     currency = models.CharField(max_length=3)
     amount_minor = models.BigIntegerField()
 
@@ -199,14 +215,17 @@ class LedgerHold(models.Model):
 
     class State(models.TextChoices):
         OPEN = "open", _("open")
-        """Counts as held; captured, released, or lapses at `expires_at`."""
+        """What is not captured counts as held; may grow; over at `expires_at`."""
         CAPTURED = "captured", _("captured")
-        """Turned into a posting, the rest released."""
+        """Turned into postings, the rest released; nobody leaves."""
         RELEASED = "released", _("released")
-        """Given back whole."""
+        """What was not captured is given back; nobody leaves."""
+        EXPIRED = "expired", _("expired")
+        """Its time was over first: what was not captured is free; nobody leaves."""
 
     idempotency_key = models.CharField(max_length=200, unique=True)
     account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="holds")
+    placed_minor = models.BigIntegerField()  # the amount it began with
     amount_minor = models.BigIntegerField()
     captured_minor = models.BigIntegerField(default=0)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
@@ -217,12 +236,94 @@ class LedgerHold(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(amount_minor__gt=0)
+                condition=Q(placed_minor__gt=0)
+                & Q(amount_minor__gte=F("placed_minor"))
                 & Q(captured_minor__gte=0)
                 & Q(captured_minor__lte=F("amount_minor")),
                 name="ledger_hold_amounts",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="open", closed_at__isnull=True)
+                | (~Q(state="open") & Q(closed_at__isnull=False)),
+                name="ledger_hold_is_open_or_was_closed",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(state="open", expires_at__isnull=False),
+                name="ledger_holds_that_lapse",
             ),
         ]
 
     def __str__(self) -> str:
         return self.idempotency_key
+
+
+class LedgerCapture(models.Model):
+    """The posting that took so much of a hold. Append-only."""
+
+    transaction = models.OneToOneField(
+        LedgerTransaction, on_delete=models.PROTECT, primary_key=True, related_name="capture"
+    )
+    hold = models.ForeignKey(LedgerHold, on_delete=models.PROTECT, related_name="captures")
+    amount_minor = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="ledger_capture_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount_minor} of hold {self.hold_id}"
+
+
+class LedgerCheckpoint(models.Model):
+    """The sum of an account's entries up to an id, for ever true. Append-only.
+
+    For accounts without a balance row: the last one and the entries after it are the balance.
+    """
+
+    account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="checkpoints")
+    through_entry = models.BigIntegerField()
+    entries = models.BigIntegerField()  # so many of the account's up to there
+    posted = models.DecimalField(max_digits=40, decimal_places=0)  # in its normal direction
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "through_entry"], name="one_checkpoint_per_entry"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} through {self.through_entry}: {self.posted}"
+
+
+class LedgerExchange(models.Model):
+    """What a posting in two currencies sold and bought, and at which rate. Append-only."""
+
+    transaction = models.OneToOneField(
+        LedgerTransaction, on_delete=models.PROTECT, primary_key=True, related_name="exchange"
+    )
+    sold_currency = models.CharField(max_length=3)
+    sold_minor = models.BigIntegerField()
+    bought_currency = models.CharField(max_length=3)
+    bought_minor = models.BigIntegerField()
+    # Major units bought for one that was sold, as whoever exchanged them says.
+    rate = models.DecimalField(max_digits=40, decimal_places=20)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(sold_minor__gt=0, bought_minor__gt=0, rate__gt=0)
+                & ~Q(sold_currency=F("bought_currency")),
+                name="ledger_exchange_sane",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.sold_minor} {self.sold_currency} for {self.bought_minor} {self.bought_currency}"
+        )

@@ -1,10 +1,20 @@
 -- The only way into the ledger. Each function runs as the owner with a fixed search path;
 -- the runtime role may execute them and read, nothing more.
 --
--- Locks: rows of billing_ledgerbalance, always in the order of account_id.
+-- Locks: the books, shared (a period that closes takes them alone); then rows of
+-- billing_ledgerbalance, always in the order of account_id.
 -- Errors, by SQLSTATE: LG001 same key, other content; LG002 insufficient funds; LG003 the
 -- hold is closed; LG004 already reversed; LG005 append-only; LG006 unbalanced; LG007 no such
--- account, hold or transaction.
+-- account, hold or transaction; LG008 the period is closed.
+
+-- Until the end of this transaction no period closes; the first instant that is still open,
+-- null where nothing was ever closed. Two statements: the first one's snapshot may be old.
+CREATE OR REPLACE FUNCTION ledger_first_open() RETURNS timestamptz
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(hashtext('ledger periods'));
+    RETURN (SELECT max(ends_at) FROM billing_accountingperiod WHERE state = 'closed');
+END $$;
 
 -- What an account is, by its code: kind:purpose[:organisation]:currency. A guarded account
 -- never falls below its floor; one without a balance row is never locked (fee, bank, VAT).
@@ -49,7 +59,8 @@ BEGIN
         ('expense:psp_fee', false, NULL),
         ('expense:bank_fee', false, NULL),
         ('expense:sla_credit', false, NULL),
-        ('expense:bad_debt', false, NULL)
+        ('expense:bad_debt', false, NULL),
+        ('expense:fx_difference', false, NULL)          -- what an exchange cost; a gain is negative
     ) AS c (name, owned, guarded) WHERE c.name = v_name;
     IF NOT FOUND OR v_currency !~ '^[A-Z]{3}$'
         OR array_length(v_parts, 1) <> (CASE WHEN v_owned THEN 4 ELSE 3 END)
@@ -86,6 +97,8 @@ CREATE OR REPLACE FUNCTION ledger_lock(p_codes text[])
 DECLARE
     v_ids bigint[];
 BEGIN
+    -- Before any balance: whoever waits for a closing period must not be waited for by it.
+    PERFORM pg_advisory_xact_lock_shared(hashtext('ledger periods'));
     SELECT array_agg(a.id) INTO v_ids
       FROM billing_ledgeraccount a WHERE a.code = ANY (p_codes);
     IF coalesce(array_length(v_ids, 1), 0) < (SELECT count(DISTINCT c) FROM unnest(p_codes) c)
@@ -101,8 +114,20 @@ BEGIN
         WHERE a.id = ANY (v_ids);
 END $$;
 
+-- What a posting says, as its key stands for it. The instant is the one asked for: a period
+-- that closes between two tries does not make the second another posting.
+CREATE OR REPLACE FUNCTION ledger_content(
+    p_kind text, p_effective_at timestamptz, p_external text, p_codes text[],
+    p_amounts bigint[], p_reverses bigint
+) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT sha256(convert_to(jsonb_build_array(p_kind, extract(epoch FROM p_effective_at),
+        p_external, p_codes, p_amounts, p_reverses)::text, 'UTF8'))
+$$;
+
 -- One transaction, entries and balances in one call. Returns its id; the same key with the
--- same content returns the id of the first. Only `ledger_reverse` says what it reverses.
+-- same content returns the id of the first. Only `ledger_reverse` says what it reverses. A
+-- fact of a closed period is booked at the first open instant.
 CREATE OR REPLACE FUNCTION ledger_write(
     p_kind text, p_key text, p_effective_at timestamptz, p_created_at timestamptz,
     p_actor text, p_reason text, p_external text, p_codes text[], p_amounts bigint[],
@@ -111,16 +136,15 @@ CREATE OR REPLACE FUNCTION ledger_write(
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     v_id bigint;
-    v_sha bytea := sha256(convert_to(jsonb_build_array(
-        p_kind, extract(epoch FROM p_effective_at), p_external, p_codes, p_amounts, p_reverses
-    )::text, 'UTF8'));
+    v_open timestamptz := ledger_first_open();
+    v_sha bytea := ledger_content(p_kind, p_effective_at, p_external, p_codes, p_amounts, p_reverses);
     v_known bytea;
     v_short record;
 BEGIN
     INSERT INTO billing_ledgertransaction
         (idempotency_key, request_sha256, kind, external_reference, effective_at, created_at,
          reverses_id, actor, reason)
-        VALUES (p_key, v_sha, p_kind, p_external, p_effective_at, p_created_at,
+        VALUES (p_key, v_sha, p_kind, p_external, greatest(p_effective_at, v_open), p_created_at,
                 p_reverses, p_actor, p_reason)
         ON CONFLICT (idempotency_key) DO NOTHING RETURNING id INTO v_id;
     IF v_id IS NULL THEN
@@ -174,24 +198,145 @@ CREATE OR REPLACE FUNCTION ledger_post(
                         p_external, p_codes, p_amounts, NULL)
 $$;
 
--- Many transactions in one round trip: an array of {kind, key, effective_at, actor, reason,
--- external, codes, amounts}. Returns their ids in the same order.
-CREATE OR REPLACE FUNCTION ledger_post_many(p_posts jsonb, p_created_at timestamptz) RETURNS bigint[]
+-- As ledger_post, where a person chose the instant: refused in a closed period.
+CREATE OR REPLACE FUNCTION ledger_post_by_hand(
+    p_kind text, p_key text, p_effective_at timestamptz, p_created_at timestamptz,
+    p_actor text, p_reason text, p_external text, p_codes text[], p_amounts bigint[]
+) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-    v_post jsonb;
-    v_ids bigint[] := '{}';
+    v_open timestamptz := ledger_first_open();
 BEGIN
-    PERFORM ledger_lock(ARRAY(SELECT DISTINCT jsonb_array_elements_text(p -> 'codes')
-                                FROM jsonb_array_elements(p_posts) p));
-    FOR v_post IN SELECT jsonb_array_elements(p_posts) LOOP
-        v_ids := v_ids || ledger_post(
-            v_post ->> 'kind', v_post ->> 'key', (v_post ->> 'effective_at')::timestamptz,
-            p_created_at, v_post ->> 'actor', v_post ->> 'reason', v_post ->> 'external',
-            ARRAY(SELECT jsonb_array_elements_text(v_post -> 'codes')),
-            ARRAY(SELECT jsonb_array_elements_text(v_post -> 'amounts')::bigint));
-    END LOOP;
+    IF p_effective_at < v_open AND NOT EXISTS (
+        SELECT FROM billing_ledgertransaction WHERE idempotency_key = p_key)
+    THEN
+        RAISE EXCEPTION 'the books are closed until %', v_open USING ERRCODE = 'LG008',
+            DETAIL = jsonb_build_object('open_from', v_open)::text;
+    END IF;
+    RETURN ledger_post(p_kind, p_key, p_effective_at, p_created_at, p_actor, p_reason,
+                       p_external, p_codes, p_amounts);
+END $$;
+
+-- Many transactions at once, as if posted one after the other; their ids in the same order.
+-- An entry names its transaction and its account by their places, from 1, in `p_keys` and
+-- `p_names`.
+CREATE OR REPLACE FUNCTION ledger_post_many(
+    p_kinds text[], p_keys text[], p_effective timestamptz[], p_reasons text[],
+    p_externals text[], p_names text[], p_posts integer[], p_accounts integer[],
+    p_amounts bigint[], p_actor text, p_created_at timestamptz
+) RETURNS bigint[]
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_open timestamptz := ledger_first_open();
+    v_accounts bigint[];
+    v_contents bytea[];
+    v_new bigint[];  -- 0 where the key was known before
+    v_ids bigint[];
+    v_wrong text;
+BEGIN
+    SELECT array_agg(l.account_id ORDER BY n.place) INTO v_accounts
+      FROM unnest(p_names) WITH ORDINALITY AS n (code, place)
+      JOIN ledger_lock(p_names) l USING (code);
+
+    SELECT array_agg(ledger_content(k.kind, k.effective_at, k.external, e.codes, e.amounts, NULL)
+                     ORDER BY k.place)
+      INTO v_contents
+      FROM unnest(p_kinds, p_effective, p_externals)
+           WITH ORDINALITY AS k (kind, effective_at, external, place)
+      JOIN (SELECT e.post, array_agg(n.code ORDER BY e.place) AS codes,
+                   array_agg(e.amount ORDER BY e.place) AS amounts
+              FROM unnest(p_posts, p_accounts, p_amounts)
+                   WITH ORDINALITY AS e (post, account, amount, place)
+              JOIN unnest(p_names) WITH ORDINALITY AS n (code, place) ON n.place = e.account
+             GROUP BY e.post) e ON e.post = k.place;
+
+    WITH asked AS (
+        SELECT * FROM unnest(p_keys, v_contents, p_kinds, p_externals, p_effective, p_reasons)
+            WITH ORDINALITY AS a (key, content, kind, external, effective_at, reason, place)
+    ), made AS (
+        INSERT INTO billing_ledgertransaction
+            (idempotency_key, request_sha256, kind, external_reference, effective_at, created_at,
+             actor, reason)
+        SELECT key, content, kind, external, greatest(effective_at, v_open), p_created_at,
+               p_actor, reason FROM asked ORDER BY place
+        ON CONFLICT (idempotency_key) DO NOTHING RETURNING id, idempotency_key
+    )
+    SELECT array_agg(CASE WHEN a.turn = 1 THEN coalesce(m.id, 0) ELSE 0 END ORDER BY a.place)
+      INTO v_new
+      FROM (SELECT key, place, row_number() OVER (PARTITION BY key ORDER BY place) AS turn
+              FROM asked) a
+      LEFT JOIN made m ON m.idempotency_key = a.key;
+
+    v_ids := v_new;
+    IF 0 = ANY (v_new) THEN
+        SELECT min(a.key) FILTER (WHERE t.request_sha256 <> a.content),
+               array_agg(t.id ORDER BY a.place)
+          INTO v_wrong, v_ids
+          FROM unnest(p_keys, v_contents) WITH ORDINALITY AS a (key, content, place)
+          JOIN billing_ledgertransaction t ON t.idempotency_key = a.key;
+        IF v_wrong IS NOT NULL THEN
+            RAISE EXCEPTION 'the key % was used for another content', v_wrong
+                USING ERRCODE = 'LG001';
+        END IF;
+    END IF;
+
+    PERFORM ledger_require_funds(v_accounts, v_new, p_posts, p_accounts, p_amounts);
+
+    INSERT INTO billing_ledgerentry (transaction_id, account_id, currency, amount_minor)
+        SELECT v_new[e.post], a.id, a.currency, e.amount
+          FROM unnest(p_posts, p_accounts, p_amounts)
+               WITH ORDINALITY AS e (post, account, amount, place)
+          JOIN unnest(v_accounts) WITH ORDINALITY AS n (id, place) ON n.place = e.account
+          JOIN billing_ledgeraccount a ON a.id = n.id
+         WHERE v_new[e.post] <> 0 ORDER BY e.place;
+    UPDATE billing_ledgerbalance b
+       SET posted = b.posted + d.amount, version = b.version + 1
+      FROM (SELECT a.id, (ledger_normal(a.kind) * s.amount)::bigint AS amount
+              FROM (SELECT account, sum(amount) AS amount
+                      FROM unnest(p_posts, p_accounts, p_amounts) AS e (post, account, amount)
+                     WHERE v_new[e.post] <> 0 GROUP BY account) s
+              JOIN billing_ledgeraccount a ON a.id = v_accounts[s.account]) d
+     WHERE b.account_id = d.id;
     RETURN v_ids;
+END $$;
+
+-- No guarded account falls below its floor by these transactions, one after the other.
+CREATE OR REPLACE FUNCTION ledger_require_funds(
+    p_ids bigint[], p_new bigint[], p_posts integer[], p_accounts integer[], p_amounts bigint[]
+) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_short record;
+BEGIN
+    -- Enough for everything that is taken: then the order does not matter.
+    IF NOT EXISTS (
+        SELECT FROM (SELECT account, sum(amount) FILTER (WHERE amount > 0) AS debited,
+                            -sum(amount) FILTER (WHERE amount < 0) AS credited
+                       FROM unnest(p_posts, p_accounts, p_amounts) AS e (post, account, amount)
+                      WHERE p_new[e.post] <> 0 GROUP BY account) d
+          JOIN billing_ledgeraccount a ON a.id = p_ids[d.account]
+          JOIN billing_ledgerbalance b ON b.account_id = a.id
+         WHERE b.guarded AND b.posted::numeric - b.held + b.floor_minor
+             < CASE ledger_normal(a.kind) WHEN 1 THEN d.credited ELSE d.debited END)
+    THEN
+        RETURN;
+    END IF;
+    SELECT * INTO v_short FROM (
+        SELECT a.code, b.guarded, d.amount, d.post,
+               b.posted::numeric - b.held + b.floor_minor + sum(ledger_normal(a.kind) * d.amount)
+                   OVER (PARTITION BY d.account ORDER BY d.post) AS left_over,
+               ledger_normal(a.kind) * d.amount AS moved
+          FROM (SELECT post, account, sum(amount) AS amount
+                  FROM unnest(p_posts, p_accounts, p_amounts) AS e (post, account, amount)
+                 WHERE p_new[e.post] <> 0 GROUP BY post, account) d
+          JOIN billing_ledgeraccount a ON a.id = p_ids[d.account]
+          JOIN billing_ledgerbalance b ON b.account_id = a.id) s
+     WHERE s.guarded AND s.moved < 0 AND s.left_over < 0 ORDER BY s.post, s.code LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'insufficient funds in %', v_short.code USING ERRCODE = 'LG002',
+            DETAIL = jsonb_build_object('account', v_short.code,
+                'available', v_short.left_over - v_short.moved, 'needed', -v_short.moved)::text;
+    END IF;
 END $$;
 
 -- The exact opposite of a transaction, once.
@@ -216,126 +361,4 @@ BEGIN
 EXCEPTION WHEN unique_violation THEN
     RAISE EXCEPTION 'ledger transaction % is already reversed', p_transaction_id
         USING ERRCODE = 'LG004';
-END $$;
-
--- Keeps money aside in a guarded account. Same key and content: the same hold.
-CREATE OR REPLACE FUNCTION ledger_place_hold(
-    p_key text, p_code text, p_amount bigint, p_expires_at timestamptz, p_created_at timestamptz
-) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE
-    v_id bigint;
-    v_balance record;
-    v_known record;
-BEGIN
-    SELECT * INTO STRICT v_balance FROM ledger_lock(ARRAY[p_code]);
-    IF v_balance.posted IS NULL THEN
-        RAISE EXCEPTION 'nothing can be held in %', p_code USING ERRCODE = 'LG007';
-    END IF;
-    INSERT INTO billing_ledgerhold
-        (idempotency_key, account_id, amount_minor, captured_minor, state, expires_at, created_at)
-        VALUES (p_key, v_balance.account_id, p_amount, 0, 'open', p_expires_at, p_created_at)
-        ON CONFLICT (idempotency_key) DO NOTHING RETURNING id INTO v_id;
-    IF v_id IS NULL THEN
-        SELECT * INTO STRICT v_known FROM billing_ledgerhold WHERE idempotency_key = p_key;
-        IF (v_known.account_id, v_known.amount_minor) <> (v_balance.account_id, p_amount) THEN
-            RAISE EXCEPTION 'the key % was used for another content', p_key
-                USING ERRCODE = 'LG001';
-        END IF;
-        IF v_known.state <> 'open' THEN
-            RAISE EXCEPTION 'hold % is %', p_key, v_known.state USING ERRCODE = 'LG003';
-        END IF;
-        RETURN v_known.id;
-    END IF;
-    IF v_balance.posted - v_balance.held + v_balance.floor_minor < p_amount THEN
-        RAISE EXCEPTION 'insufficient funds in %', p_code USING ERRCODE = 'LG002',
-            DETAIL = jsonb_build_object('account', p_code, 'needed', p_amount, 'available',
-                v_balance.posted - v_balance.held + v_balance.floor_minor)::text;
-    END IF;
-    UPDATE billing_ledgerbalance SET held = held + p_amount, version = version + 1
-     WHERE account_id = v_balance.account_id;
-    RETURN v_id;
-END $$;
-
--- Gives a hold back whole. False where it was given back before.
-CREATE OR REPLACE FUNCTION ledger_release_hold(p_key text, p_at timestamptz) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE
-    v_hold record;
-BEGIN
-    SELECT account_id INTO v_hold FROM billing_ledgerhold WHERE idempotency_key = p_key;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'no hold %', p_key USING ERRCODE = 'LG007';
-    END IF;
-    PERFORM FROM billing_ledgerbalance WHERE account_id = v_hold.account_id FOR NO KEY UPDATE;
-    SELECT * INTO STRICT v_hold FROM billing_ledgerhold WHERE idempotency_key = p_key;
-    IF v_hold.state = 'released' THEN
-        RETURN false;
-    ELSIF v_hold.state <> 'open' THEN
-        RAISE EXCEPTION 'hold % is %', p_key, v_hold.state USING ERRCODE = 'LG003';
-    END IF;
-    UPDATE billing_ledgerhold SET state = 'released', closed_at = p_at WHERE id = v_hold.id;
-    UPDATE billing_ledgerbalance SET held = held - v_hold.amount_minor, version = version + 1
-     WHERE account_id = v_hold.account_id;
-    RETURN true;
-END $$;
-
--- Turns a hold into a posting that takes up to its amount from its account; the rest is free.
-CREATE OR REPLACE FUNCTION ledger_capture_hold(
-    p_hold_key text, p_kind text, p_key text, p_effective_at timestamptz,
-    p_created_at timestamptz, p_actor text, p_reason text, p_external text,
-    p_codes text[], p_amounts bigint[]
-) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE
-    v_hold record;
-    v_taken bigint;
-BEGIN
-    SELECT h.account_id, a.code, a.kind INTO v_hold FROM billing_ledgerhold h
-      JOIN billing_ledgeraccount a ON a.id = h.account_id WHERE h.idempotency_key = p_hold_key;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'no hold %', p_hold_key USING ERRCODE = 'LG007';
-    END IF;
-    SELECT -ledger_normal(v_hold.kind) * coalesce(sum(m), 0) INTO v_taken
-      FROM unnest(p_codes, p_amounts) AS e (c, m) WHERE c = v_hold.code;
-    PERFORM ledger_lock(p_codes || v_hold.code::text);
-    SELECT * INTO STRICT v_hold FROM billing_ledgerhold WHERE idempotency_key = p_hold_key;
-    IF v_hold.state = 'open' THEN
-        IF v_taken <= 0 OR v_taken > v_hold.amount_minor THEN
-            RAISE EXCEPTION 'hold % is of %, not %', p_hold_key, v_hold.amount_minor, v_taken
-                USING ERRCODE = 'LG002', DETAIL = jsonb_build_object(
-                    'account', p_hold_key, 'available', v_hold.amount_minor,
-                    'needed', v_taken)::text;
-        END IF;
-        UPDATE billing_ledgerhold
-           SET state = 'captured', captured_minor = v_taken, closed_at = p_created_at
-         WHERE id = v_hold.id;
-        UPDATE billing_ledgerbalance SET held = held - v_hold.amount_minor, version = version + 1
-         WHERE account_id = v_hold.account_id;
-    ELSIF v_hold.state <> 'captured'
-        OR NOT EXISTS (SELECT FROM billing_ledgertransaction WHERE idempotency_key = p_key)
-    THEN
-        RAISE EXCEPTION 'hold % is %', p_hold_key, v_hold.state USING ERRCODE = 'LG003';
-    END IF;
-    RETURN ledger_post(p_kind, p_key, p_effective_at, p_created_at, p_actor, p_reason,
-                       p_external, p_codes, p_amounts);
-END $$;
-
--- How far below zero a wallet may go. Refused while it already is further below.
-CREATE OR REPLACE FUNCTION ledger_set_floor(p_code text, p_floor bigint) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE
-    v_balance record;
-BEGIN
-    SELECT * INTO STRICT v_balance FROM ledger_lock(ARRAY[p_code]);
-    IF p_floor < 0 OR v_balance.posted IS NULL OR p_code NOT LIKE 'liability:wallet:%' THEN
-        RAISE EXCEPTION 'no credit limit of % for %', p_floor, p_code USING ERRCODE = 'LG007';
-    END IF;
-    IF v_balance.posted - v_balance.held + p_floor < 0 THEN
-        RAISE EXCEPTION 'insufficient funds in %', p_code USING ERRCODE = 'LG002',
-            DETAIL = jsonb_build_object('account', p_code, 'needed', p_floor, 'available',
-                v_balance.held - v_balance.posted)::text;
-    END IF;
-    UPDATE billing_ledgerbalance SET floor_minor = p_floor, version = version + 1
-     WHERE account_id = v_balance.account_id;
 END $$;

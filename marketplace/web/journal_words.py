@@ -41,11 +41,15 @@ KINDS = {
     "wdr": _("Bank withdrawal"),
     "psp": _("Request to Stripe"),
     "gev": _("Event of Stripe"),
+    "acp": _("Accounting period"),
     "quo": _("Quota"),
 }
 
 # Events that are more than a change of state.
 EVENTS = {
+    "accountingperiod.closed": _("books of the month closed"),
+    "accountingperiod.closing": _("asked to close the books of the month"),
+    "accountingperiod.open": _("close of the month put off"),
     "allocation.bound": _("nodes chosen"),
     "allocation.converted": _("goes on in another lease"),
     "allocation.extended": _("end moved later"),

@@ -156,6 +156,8 @@ DETAILS = (
     _("The highest price is more than zero"),
     _("Give starting_after or ending_before, not both"),
     # money
+    _("There is no operator whose books could be closed"),
+    _("No such accounting period"),
     _("%(code)s is not a currency of this market"),
     _("The total is larger than the books can hold"),
     _("Write a plain number in the digits 0-9, with a point before decimals, such as 6.80"),

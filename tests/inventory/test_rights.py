@@ -13,6 +13,7 @@ READ_ONLY = {
     *("inventory_claim", "inventory_outage", "inventory_poolevent", "inventory_poollock"),
     *("inventory_poolversion", "billing_ledgeraccount", "billing_ledgerbalance"),
     *("billing_ledgerentry", "billing_ledgerhold", "billing_ledgertransaction"),
+    *("billing_ledgercapture", "billing_ledgercheckpoint", "billing_ledgerexchange"),
 }
 # … from these rows go …
 DELETED = {
@@ -24,6 +25,7 @@ DELETED = {
 ALL_COLUMNS = {"django_session", "marketplace_cache", "inventory_fakemachine", "inventory_chip"}
 # … and of the others these columns alone.
 CHANGED = {
+    "billing_accountingperiod": "closed_at closed_by_id closing_at closing_by_id state",
     "billing_bankreceipt": "approved_at decided_by_id rejected_at state",
     "billing_psprequest": "attempt_count claim_token claimed_until error_code error_text failed_at"
     " first_sent_at next_attempt_at object_id state succeeded_at",
