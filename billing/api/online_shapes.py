@@ -51,7 +51,7 @@ class RefundIn(StrictSerializer):
 
 
 class RefundOut(Shape):
-    id = PublicId("rfd", source="public_id")
+    id = PublicId("tur", source="public_id")
     tenant = PublicId("org", source="tenant.public_id")
     topup = PublicId("top", source="top_up.public_id")
     state = serializers.ChoiceField(WalletRefund.State.choices)

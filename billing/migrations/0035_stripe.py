@@ -423,7 +423,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='walletrefund',
-            index=models.Index(fields=['tenant', 'id'], name='refund_by_tenant'),
+            index=models.Index(fields=['tenant', 'id'], name='walletrefund_by_tenant'),
         ),
         migrations.AddConstraint(
             model_name='walletrefund',

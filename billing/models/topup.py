@@ -157,7 +157,7 @@ class WalletRefund(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_is_positive")
         ]
-        indexes = [models.Index(fields=["tenant", "id"], name="refund_by_tenant")]
+        indexes = [models.Index(fields=["tenant", "id"], name="walletrefund_by_tenant")]
         triggers = [
             unchanging(
                 "refund_as_asked",

@@ -164,7 +164,7 @@ def follow(seen: shapes.Refund, at: datetime) -> bool:
 def is_behind(seen: shapes.Refund) -> bool:
     row = WalletRefund.objects.filter(refund_id=seen.id).first()
     if row is None:
-        return str(seen.metadata.get("subject", "")).startswith("rfd_")
+        return str(seen.metadata.get("subject", "")).startswith("tur_")
     return row.state != _state(seen) and row.LIFECYCLE.allows(row.state, _state(seen))
 
 
@@ -215,7 +215,7 @@ def _find(seen: shapes.Refund) -> WalletRefund | None:
     row = rows.filter(refund_id=seen.id).first()
     if row is None:
         subject = str(seen.metadata.get("subject", ""))
-        row = rows.filter(public_id=subject).first() if subject.startswith("rfd_") else None
+        row = rows.filter(public_id=subject).first() if subject.startswith("tur_") else None
     return row if row is not None and row.refund_id in (None, seen.id) else None
 
 

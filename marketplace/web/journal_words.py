@@ -37,7 +37,7 @@ KINDS = {
     "pfl": _("Payment file"),
     "stl": _("Settlement"),
     "top": _("Top-up"),
-    "rfd": _("Wallet refund"),
+    "tur": _("Wallet refund"),
     "dsp": _("Dispute"),
     "pac": _("Payout account"),
     "trf": _("Transfer"),

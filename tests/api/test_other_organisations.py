@@ -407,7 +407,7 @@ FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
     "/reservations": lambda market: _foreign_project(market),
     "/trials": _unknown_listing,
     "/baskets": lambda market: _in_basket(_foreign_project(market)),
-    "/refunds": lambda market: {"topup": online.paid().public_id, "amount_minor": 1_000},
+    "/topup-refunds": lambda market: {"topup": online.paid().public_id, "amount_minor": 1_000},
 }
 # Routes that name no row of anybody's: what they show is tested elsewhere.
 NAMELESS = {
