@@ -28,6 +28,7 @@ from billing import (
     statements,
     verification,
 )
+from billing.psp import demo, events, sending, sweeping
 from inventory import clock
 
 logger = logging.getLogger(__name__)
@@ -161,3 +162,24 @@ def deem_statements(**_: object) -> int:
 @shared_task(name="billing.submit_fapiaos")
 def submit_fapiaos(**_: object) -> int:
     return fapiaos.submit_due(at=clock.now(), limit=100)
+
+
+@shared_task(name="billing.send_to_stripe")
+def send_to_stripe(**_: object) -> int:
+    return sending.send_due(at=clock.now(), limit=100)
+
+
+@shared_task(name="billing.apply_stripe_events")
+def apply_stripe_events(**_: object) -> int:
+    demo.deliver(at=clock.now())
+    return events.apply_due(at=clock.now(), limit=200)
+
+
+@shared_task(name="billing.look_around_stripe")
+def look_around_stripe(**_: object) -> int:
+    return sweeping.look_around(at=clock.now())
+
+
+@shared_task(name="billing.import_stripe_lines")
+def import_stripe_lines(**_: object) -> int:
+    return sweeping.import_lines(at=clock.now())

@@ -37,9 +37,10 @@ _RUNS = frozenset(
         "credentials:reveal",
     }
 )
+# Pays online, and says where the organisation is paid.
 _OWNS = frozenset({"keys:write", "members:write", "quotas:write"})
 # Own bank accounts, money out of the own wallet; invoices.
-_PAYS = frozenset({"wallet:write", "invoices:write"})
+_PAYS = frozenset({"wallet:write", "invoices:write", "payouts:write"})
 _OPERATES = frozenset({"organisations:write", "receipts:record", "receipts:approve"})
 _SETTLES = frozenset({"settlements:write", "credit:write", "quotas:write"})
 _IS_PAID = frozenset({"payees:write"})

@@ -218,6 +218,26 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "issue-statements": {"task": "billing.issue_statements", "schedule": 900.0},
     "deem-statements": {"task": "billing.deem_statements", "schedule": 900.0},
     "submit-fapiaos": {"task": "billing.submit_fapiaos", "schedule": 300.0},
+    "send-to-stripe": {
+        "task": "billing.send_to_stripe",
+        "schedule": 2.0,
+        "options": {"expires": 30},
+    },
+    "apply-stripe-events": {
+        "task": "billing.apply_stripe_events",
+        "schedule": 2.0,
+        "options": {"expires": 30},
+    },
+    "look-around-stripe": {
+        "task": "billing.look_around_stripe",
+        "schedule": 900.0,
+        "options": {"expires": 900},
+    },
+    # After Stripe's day is over (UTC), and before the books are compared.
+    "import-stripe-lines": {
+        "task": "billing.import_stripe_lines",
+        "schedule": crontab(hour=18, minute=40),
+    },
     # Every night, in China: what was computed step by step is computed anew and compared.
     "verify-books": {"task": "billing.verify_books", "schedule": crontab(hour=19, minute=10)},
     "verify-records": {"task": "inventory.verify_records", "schedule": crontab(hour=19, minute=30)},
@@ -416,6 +436,10 @@ SPECTACULAR_SETTINGS = {
         "QuoteKindEnum": "billing.models.Quote.Kind",
         "AmendmentKindEnum": "marketplace.models.Amendment.Kind",
         "AmendmentStateEnum": "marketplace.models.Amendment.State",
+        "TopUpStateEnum": "billing.models.TopUp.State",
+        "WalletRefundStateEnum": "billing.models.WalletRefund.State",
+        "DisputeStateEnum": "billing.models.Dispute.State",
+        "PayoutAccountStateEnum": "billing.models.PayoutAccount.State",
         "CallerKindEnum": ["user", "key"],
     },
     "PREPROCESSING_HOOKS": ["marketplace.http.schema.only_the_api"],
@@ -427,6 +451,21 @@ SPECTACULAR_SETTINGS = {
 
 # The market
 DEMO = env_bool("DEMO", False)  # a world with known passwords may be made here
+# Online payment. Without a key there is none, and a demo has a Stripe of its own that moves no
+# money. Of each endpoint's secrets the newest comes first; while one is rolled both are taken.
+STRIPE_API_KEY = env_str("STRIPE_API_KEY", "")
+STRIPE_PUBLISHABLE_KEY = env_str("STRIPE_PUBLISHABLE_KEY", "")
+STRIPE_FAKE = DEMO and not STRIPE_API_KEY
+STRIPE_WEBHOOK_SECRETS = env_list("STRIPE_WEBHOOK_SECRETS", "whsec_demo" if STRIPE_FAKE else "")
+STRIPE_CONNECT_WEBHOOK_SECRETS = env_list(
+    "STRIPE_CONNECT_WEBHOOK_SECRETS", "whsec_demo_connect" if STRIPE_FAKE else ""
+)
+STRIPE_METHODS = env_list("STRIPE_METHODS", "card,alipay,wechat_pay")
+STRIPE_PAYOUT_COUNTRIES = env_list("STRIPE_PAYOUT_COUNTRIES", "HK,SG,JP")
+STRIPE_API_BASE = env_str("STRIPE_API_BASE", "")  # another server that speaks as Stripe does
+# Rails that send payouts themselves, by method; the bank has files instead.
+PAYOUT_RAILS: dict[str, str] = {"stripe": "billing.psp.rail.StripeRail"}
+STRIPE_TIMEOUT_SECONDS = env_int("STRIPE_TIMEOUT_SECONDS", 30)
 DEFAULT_CURRENCY = "CNY"
 BILLING_ZONE = "Asia/Shanghai"
 OPERATOR_FEE_BPS = env_int("OPERATOR_FEE_BPS", 800)  # of the net price, frozen in each version
@@ -441,7 +480,6 @@ PAYEE_COOLING_HOURS = env_int("PAYEE_COOLING_HOURS", 72)  # before a new account
 NET_CARRIED_DAYS = env_int("NET_CARRIED_DAYS", 60)  # a negative net, before it is demanded
 DEMAND_DUE_DAYS = env_int("DEMAND_DUE_DAYS", 30)  # a provider's time to pay a demand
 # Rails that send payouts themselves, by method; the bank has files instead.
-PAYOUT_RAILS: dict[str, str] = {}
 # After a month's end its invoices are still drafts for so long: late counts reach them.
 INVOICE_FINALISE_HOURS = env_int("INVOICE_FINALISE_HOURS", 72)
 INVOICE_DUE_DAYS = env_int("INVOICE_DUE_DAYS", 15)  # for what was not paid ahead

@@ -13,6 +13,7 @@ from billing.api import (
     fapiaos,
     instalments,
     invoices,
+    online,
     payouts,
     refunds,
     settlements,
@@ -40,6 +41,10 @@ router.register("credit-notes", invoices.CreditNotes, basename="credit-note")
 router.register("statements", invoices.Statements, basename="statement")
 router.register("contests", invoices.Contests, basename="contest")
 router.register("fapiaos", fapiaos.Fapiaos, basename="fapiao")
+router.register("topups", online.TopUps, basename="topup")
+router.register("topup-refunds", online.Refunds, basename="topup-refund")
+router.register("disputes", online.Disputes, basename="dispute")
+router.register("payout-accounts", online.PayoutAccounts, basename="payout-account")
 router.register("settlements", settlements.Settlements, basename="settlement")
 router.register("payouts", payouts.Payouts, basename="payout")
 router.register("payout-files", payouts.PayoutFiles, basename="payout-file")

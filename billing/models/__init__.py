@@ -25,11 +25,25 @@ from billing.models.ledger import (
 from billing.models.payee import InputFapiao, PayeeAccount, PayoutTerms
 from billing.models.payment import BankDeal, BankReceipt
 from billing.models.payout import Payout, PayoutFile, PayoutLine
+from billing.models.payout_account import (
+    BankWithdrawal,
+    PayoutAccount,
+    Transfer,
+    TransferReversal,
+)
 from billing.models.period import AccountingPeriod
+from billing.models.psp import (
+    FakeStripeObject,
+    GatewayEvent,
+    PspBalanceTransaction,
+    PspCustomer,
+    PspRequest,
+)
 from billing.models.quote import Quote
 from billing.models.refund import PaymentFile, Refund
 from billing.models.settlement import CarriedNet, Repayment, Settlement, SettlementLine
 from billing.models.statement import Contest, Statement
+from billing.models.topup import Dispute, TopUp, WalletRefund
 
 __all__ = [
     "AccountingPeriod",
@@ -38,16 +52,20 @@ __all__ = [
     "BankLine",
     "BankReceipt",
     "BankStatement",
+    "BankWithdrawal",
     "BilledCharge",
     "BilledCursor",
     "BillingDetails",
     "CarriedNet",
     "Charge",
     "Contest",
+    "Dispute",
     "Dunning",
+    "FakeStripeObject",
     "Fapiao",
     "FapiaoFile",
     "FapiaoPart",
+    "GatewayEvent",
     "InputFapiao",
     "Instalment",
     "Invoice",
@@ -66,10 +84,14 @@ __all__ = [
     "PayeeAccount",
     "PaymentFile",
     "Payout",
+    "PayoutAccount",
     "PayoutFile",
     "PayoutLine",
     "PayoutTerms",
     "PriceTally",
+    "PspBalanceTransaction",
+    "PspCustomer",
+    "PspRequest",
     "Quote",
     "Refund",
     "Repayment",
@@ -77,6 +99,10 @@ __all__ = [
     "Settlement",
     "SettlementLine",
     "Statement",
+    "TopUp",
+    "Transfer",
+    "TransferReversal",
     "VirtualAccount",
+    "WalletRefund",
     "WriteOff",
 ]

@@ -478,7 +478,7 @@ LEFT JOIN (SELECT l.tenant_id, l.currency, v.purpose, sum(v.minor) AS rest
        ON s.tenant_id = a.owner_id AND s.currency = a.currency AND s.purpose = a.purpose
 WHERE a.purpose IN ('security', 'tenant_arrears') AND b.posted <> coalesce(s.rest, 0);
 
--- check: what a tenant owes is what its charges and instalments left open and nothing has cleared
+-- check: what a tenant owes is what charges, instalments, lost disputes left and none cleared
 SELECT a.code, b.posted FROM billing_ledgeraccount a
 JOIN billing_ledgerbalance b ON b.account_id = a.id
 WHERE a.purpose = 'tenant_receivable' AND b.posted <>
@@ -489,7 +489,8 @@ WHERE a.purpose = 'tenant_receivable' AND b.posted <>
   + (SELECT coalesce(sum(e.amount_minor), 0) FROM billing_ledgerentry e
       JOIN billing_ledgertransaction t ON t.id = e.transaction_id
       WHERE e.account_id = a.id
-        AND t.kind IN ('receivable_cleared', 'security_returned', 'bad_debt_written_off'));
+        AND t.kind IN ('receivable_cleared', 'security_returned', 'bad_debt_written_off',
+                       'dispute_lost'));
 
 -- check: who is shut out is dunned for it, and who is not dunned is not shut out
 SELECT l.id, a.suspended_at, d.state FROM marketplace_lease l
@@ -756,3 +757,27 @@ SELECT i.id, i.total_minor, sum(p.amount_minor) FROM billing_fapiaopart p
 JOIN billing_fapiao f ON f.id = p.fapiao_id JOIN billing_invoice i ON i.id = p.invoice_id
 WHERE f.state IN ('requested', 'issued')
 GROUP BY i.id, i.total_minor HAVING sum(p.amount_minor) > i.total_minor;
+
+-- check: an online payment is in its tenant's wallet, whole and once, when it is paid and only then
+SELECT p.id, p.state, p.amount_minor, x.wallet FROM billing_topup p
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.amount_minor), 0) AS wallet FROM billing_ledgertransaction t
+    JOIN billing_ledgerentry e ON e.transaction_id = t.id
+    JOIN billing_ledgeraccount a ON a.id = e.account_id
+    WHERE t.idempotency_key = 'stripe:' || p.charge_id || ':captured'
+      AND a.purpose = 'wallet' AND a.owner_id = p.tenant_id AND a.currency = p.currency
+) x
+WHERE x.wallet <> CASE p.state WHEN 'succeeded' THEN -p.amount_minor ELSE 0 END;
+
+-- check: a refund has left the wallet while it is with the payer, and is back where it failed
+SELECT r.id, r.state, r.amount_minor, x.wallet FROM billing_walletrefund r
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.amount_minor), 0) AS wallet FROM billing_ledgertransaction t
+    JOIN billing_ledgerentry e ON e.transaction_id = t.id
+    JOIN billing_ledgeraccount a ON a.id = e.account_id
+    WHERE t.idempotency_key IN ('stripe:' || r.refund_id || ':refunded',
+                                'stripe:' || r.refund_id || ':failed')
+      AND a.purpose = 'wallet' AND a.owner_id = r.tenant_id AND a.currency = r.currency
+) x
+WHERE (r.state IN ('held', 'failed') AND x.wallet <> 0)
+   OR (r.state = 'succeeded' AND x.wallet <> r.amount_minor);

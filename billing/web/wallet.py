@@ -34,6 +34,10 @@ MOVEMENTS = {
     Kind.SECURITY_TAKEN: gettext_lazy("security of a lease"),
     Kind.SECURITY_RETURNED: gettext_lazy("security given back"),
     Kind.ARREARS_COLLECTED: gettext_lazy("a month in arrears"),
+    Kind.TOPPED_UP: gettext_lazy("online payment"),
+    Kind.WALLET_REFUNDED: gettext_lazy("refund to where it was paid from"),
+    Kind.REFUND_FAILED: gettext_lazy("refund that came back"),
+    Kind.DISPUTE_LOST: gettext_lazy("disputed payment"),
     Kind.REVERSED: gettext_lazy("reversal"),
 }
 

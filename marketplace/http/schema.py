@@ -84,6 +84,7 @@ _PREFIX = {
     "bank-statements": "bst",
     "bank-lines": "bln",
     "refunds": "rfd",
+    "topup-refunds": "tur",
     "payment-files": "pfl",
     "settlements": "stl",
 }

@@ -40,6 +40,7 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("Reservations and leases"), "deals", "provider", "leases:read"),
             (_("Earnings"), "earnings", "provider", "settlements:read"),
             (_("Invoices"), "invoices", "provider", "invoices:read"),
+            (_("Payouts over Stripe"), "payout_account", "provider", "settlements:read"),
         ],
     ),
     (
@@ -64,6 +65,7 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("Settlements"), "settlements", "operator", "audit:read"),
             (_("Invoices"), "invoices", "operator", "invoices:read"),
             (_("Fapiaos"), "fapiaos", "operator", "invoices:read"),
+            (_("Online payments"), "online_payments", "operator", "audit:read"),
         ],
     ),
     (

@@ -133,6 +133,16 @@ DETAILS = (
     _("The file is too large"),
     _("The file is not in base64"),
     _("A fapiao's file is a PDF, an OFD or an XML"),
+    # online payment
+    _("Nothing is paid online in %(currency)s"),
+    _("The amount is below the smallest that can be paid online"),
+    _("The amount must be positive"),
+    _("The amount is above the largest that can be paid online; transfer it by bank"),
+    _("The amount is not a multiple of what can be paid in this currency"),
+    _("A fraction of a minor unit"),
+    _("An address to come back to begins with https://"),
+    _("Stripe pays no account in this country for us; payouts go by bank"),
+    _("Say why the transfer is reversed"),
     # quotas
     _("A quota is of spend, of card-hours or of card-hours held"),
     _("A quota is of each calendar month, or of all deals"),

@@ -31,6 +31,7 @@ from tests.api.test_other_organisations import (
     trial_terms,
     verified_account,
 )
+from tests.billing import online
 
 
 @dataclass(frozen=True)
@@ -254,6 +255,16 @@ GOOD: dict[str, Good] = {
         },
     ),
     "/settlements": Good("as_operator", _settle),
+    "/topups": Good("as_tenant", lambda m: {"amount_minor": 10_000, "currency": "CNY"}),
+    "/topups/{public_id}/cancel": Good("as_tenant", _no_body),
+    "/topup-refunds": Good(
+        "as_tenant", lambda m: {"topup": online.paid().public_id, "amount_minor": 1_000}
+    ),
+    "/payout-accounts": Good("as_provider", lambda m: {"country": "HK"}),
+    "/payout-accounts/{public_id}/onboarding-link": Good(
+        "as_provider",
+        lambda m: {"refresh_url": "https://a.example", "return_url": "https://a.example"},
+    ),
 }
 # Their bodies are files.
 FILES = {"/pools/{public_id}/nodes/import", "/bank-statements"}

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from billing.models import Dispute
 from inventory.models import Node
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
 from tests.api.routes import Route, routes
-from tests.billing import books, paying
+from tests.billing import books, online, paying
 from tests.marketplace import scene
 
 Maker = Callable[[Market], str]
@@ -154,6 +155,24 @@ def lived_in_june(market: Market) -> None:
     """Something to settle: a lease of the small world, long over and paid for."""
     books.top_up(market.tenant, 10_000_000)
     books.live(books.lease(scene.listing()))
+
+
+def _topup(_market: Market) -> str:
+    return online.start().public_id
+
+
+def _refund(_market: Market) -> str:
+    return online.refund(online.paid(), 10_000).public_id
+
+
+def _dispute(_market: Market) -> str:
+    online.hands.dispute(str(online.paid().intent_id))
+    online.deliver()
+    return Dispute.objects.get().public_id
+
+
+def _payout_account(_market: Market) -> str:
+    return online.account().public_id
 
 
 def _settlement(market: Market) -> str:
@@ -323,6 +342,10 @@ OBJECTS: dict[str, Maker] = {
     "payee-accounts": _payee,
     "input-fapiaos": _fapiao,
     "provider-repayments": _repayment,
+    "topups": _topup,
+    "topup-refunds": _refund,
+    "disputes": _dispute,
+    "payout-accounts": _payout_account,
 }
 # Lists of the caller's own rows, by who sees something in them once the maker has run.
 OWN_LISTS: dict[str, tuple[Maker, str]] = {
@@ -354,6 +377,10 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/payee-accounts": (_payee, "as_provider"),
     "/input-fapiaos": (_fapiao, "as_provider"),
     "/provider-repayments": (_repayment, "as_provider"),
+    "/topups": (_topup, "as_tenant"),
+    "/topup-refunds": (_refund, "as_tenant"),
+    "/disputes": (_dispute, "as_tenant"),
+    "/payout-accounts": (_payout_account, "as_provider"),
 }
 # Bodies that name another's row.
 FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
@@ -380,6 +407,7 @@ FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
     "/reservations": lambda market: _foreign_project(market),
     "/trials": _unknown_listing,
     "/baskets": lambda market: _in_basket(_foreign_project(market)),
+    "/topup-refunds": lambda market: {"topup": online.paid().public_id, "amount_minor": 1_000},
 }
 # Routes that name no row of anybody's: what they show is tested elsewhere.
 NAMELESS = {
@@ -412,6 +440,8 @@ NAMELESS = {
     "POST /input-fapiaos",
     "POST /provider-repayments",
     "POST /wallet/credit-limit",
+    "POST /topups",
+    "POST /payout-accounts",
     "GET /approval-rules",
     "POST /approval-rules",
     "GET /audit/funnel",
@@ -488,6 +518,7 @@ BODIES: dict[str, Any] = {
     "convert": {"hours": 24},
     "paid": {"reference": "R-1"},
     **{verb: {"reason": "no"} for verb in ("cancel", "failed", "returned")},
+    "onboarding-link": {"refresh_url": "https://a.example", "return_url": "https://a.example"},
     "floors": {
         "power_micro": 1,
         "depreciation_micro": 1,

@@ -40,6 +40,23 @@ CHANGED = {
     " tenant_id",
     "billing_refund": "approved_at approved_by_id bank_reference came_back_at checked_at"
     " checked_by_id done_at failed_at file_id line_id refused_at sent_at state withdrawn_at",
+    "billing_psprequest": "attempt_count claim_token claimed_until error_code error_text failed_at"
+    " first_sent_at next_attempt_at object_id state succeeded_at",
+    "billing_pspcustomer": "customer_id",
+    "billing_gatewayevent": "attempt_count decided_at error_text next_attempt_at state",
+    "billing_pspbalancetransaction": "available_on payout",
+    "billing_topup": "cancelled_at card_fingerprint charge_id client_secret decline_code"
+    " exchange_rate failed_at fee_minor intent_id method settled_currency"
+    " settled_minor state succeeded_at",
+    "billing_walletrefund": "failed_at failure_reason refund_id state succeeded_at",
+    "billing_dispute": "amount_minor answer_by borne_at currency held_minor lost_at reason"
+    " reinstated_at state withdrawn_at won_at",
+    "billing_payoutaccount": "account_id closed_at disabled_reason enabled_at payout_failure state"
+    " wanted",
+    "billing_transfer": "failed_at failure_reason reversed_minor sent_at state transfer_id",
+    "billing_transferreversal": "failed_at failure_reason reversal_id state succeeded_at",
+    "billing_bankwithdrawal": "arrival_at failed_at failure_reason paid_at state",
+    "billing_fakestripeobject": "data",
     "billing_pricetally": "card_seconds exact_denominator exact_numerator fee_minor gross_minor"
     " vat_minor",
     "billing_quote": "accepted_at amendment_id",

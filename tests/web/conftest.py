@@ -22,6 +22,7 @@ from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.offers import Offer, OfferRequest
 from tests import world
+from tests.billing import online
 from tests.delivery import scene as delivery
 
 Post = Callable[..., Any]
@@ -35,6 +36,7 @@ def _plain_static_files(settings: LazySettings) -> None:
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
+    online.switch_on(settings)  # type: ignore[arg-type]
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
