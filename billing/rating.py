@@ -20,7 +20,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from billing import chart, ledger
+from billing import chart, ledger, selling
 from billing.draws import Purses
 from billing.ledger import Posting
 from billing.models import Charge, LeaseTally, LedgerTransaction, PriceTally
@@ -259,6 +259,9 @@ def _price(
         card_seconds=fact.card_seconds,
     )
     amounts = money.charge(price=price, before=before, after=after)
+    fee_vat_minor = selling.fee_vat_minor(
+        lease, before_minor=total.fee_minor, after_minor=total.fee_minor + amounts.fee_minor
+    )
     _advance(total, fact, after, amounts)
     tally.gross_minor += amounts.gross_minor
     draw = purses.draw(lease, tally, amounts.gross_minor)
@@ -273,13 +276,16 @@ def _price(
         revision=fact.revision,
         card_seconds=fact.card_seconds,
         currency=lease.currency,
+        selling=lease.selling,
         gross_minor=amounts.gross_minor,
         vat_minor=amounts.vat_minor,
         fee_minor=amounts.fee_minor,
         provider_minor=amounts.provider_minor,
+        fee_vat_minor=fee_vat_minor,
         deposit_minor=draw.deposit_minor,
         wallet_minor=draw.wallet_minor,
         receivable_minor=draw.receivable_minor,
+        direct_minor=draw.direct_minor,
         created_at=at,
     )
 
@@ -329,9 +335,8 @@ def _entries(group: Sequence[Charge], leases: dict[int, Lease]) -> list[ledger.E
         totals[chart.deposit(lease.tenant, currency)] += charge.deposit_minor
         totals[chart.wallet(lease.tenant, currency)] += charge.wallet_minor
         totals[chart.receivable(lease.tenant, currency)] += charge.receivable_minor
-        totals[chart.provider_accrued(lease.provider, currency)] -= charge.provider_minor
-        totals[chart.fee(currency)] -= charge.fee_minor
-        totals[chart.vat(currency)] -= charge.vat_minor
+        for code, amount in selling.earned(charge, lease.provider):
+            totals[code] += amount
     return [(code, amount) for code, amount in totals.items() if amount]
 
 

@@ -193,7 +193,7 @@ def earnings(*, provider_id: int, period: Period) -> Earnings:
         cursor.execute(
             """
             SELECT min(hour), currency, sum(card_seconds), sum(gross_minor), sum(fee_minor),
-                   sum(vat_minor), sum(provider_minor)
+                   sum(vat_minor), sum(accrued_minor)
             FROM billing_charge
             WHERE provider_id = %s AND hour >= %s AND hour < %s
             GROUP BY date_trunc('month', hour AT TIME ZONE %s), currency
@@ -241,7 +241,7 @@ def _sum(provider_id: int, currency: str, period: Period) -> Settlement:
         cursor.execute(
             "SELECT count(*), coalesce(sum(c.card_seconds), 0), coalesce(sum(c.gross_minor), 0),"
             " coalesce(sum(c.vat_minor), 0), coalesce(sum(c.fee_minor), 0),"
-            f" coalesce(sum(c.provider_minor), 0) {_UNCONSUMED}",
+            f" coalesce(sum(c.accrued_minor), 0) {_UNCONSUMED}",
             {"provider": provider_id, "currency": currency, "until": period.end},
         )
         count, card_seconds, gross, vat, fee, net = map(int, cursor.fetchone())
@@ -253,6 +253,7 @@ def _sum(provider_id: int, currency: str, period: Period) -> Settlement:
         gross_minor=gross,
         vat_minor=vat,
         fee_minor=fee,
+        direct_minor=gross - vat - fee - net,
         net_minor=net,
     )
 

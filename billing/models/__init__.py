@@ -1,6 +1,7 @@
 """Money: the ledger, what it charges and what it owes."""
 
 from billing.models.charge import Charge, LeaseTally, PriceTally
+from billing.models.direct import DirectReceipt
 from billing.models.ledger import (
     LedgerAccount,
     LedgerBalance,
@@ -20,6 +21,7 @@ __all__ = [
     "AccountingPeriod",
     "BankReceipt",
     "Charge",
+    "DirectReceipt",
     "LeaseTally",
     "LedgerAccount",
     "LedgerBalance",

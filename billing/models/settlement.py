@@ -51,7 +51,9 @@ class Settlement(models.Model):
     gross_minor = models.BigIntegerField()
     vat_minor = models.BigIntegerField()
     fee_minor = models.BigIntegerField()
-    net_minor = models.BigIntegerField()  # the provider's share
+    # What tenants paid the provider itself, with the VAT on the fee it owes for that.
+    direct_minor = models.BigIntegerField(default=0)
+    net_minor = models.BigIntegerField()  # what is owed to the provider
     ledger_transaction = models.OneToOneField(
         LedgerTransaction, on_delete=models.PROTECT, related_name="settlement"
     )
@@ -67,7 +69,9 @@ class Settlement(models.Model):
             ),
             models.CheckConstraint(condition=Q(net_minor__gt=0), name="settlement_is_positive"),
             models.CheckConstraint(
-                condition=Q(gross_minor=F("net_minor") + F("fee_minor") + F("vat_minor")),
+                condition=Q(
+                    gross_minor=F("net_minor") + F("fee_minor") + F("vat_minor") + F("direct_minor")
+                ),
                 name="settlement_splits_to_the_minor_unit",
             ),
         ]
@@ -83,6 +87,7 @@ class Settlement(models.Model):
                 "gross_minor",
                 "vat_minor",
                 "fee_minor",
+                "direct_minor",
                 "net_minor",
                 "ledger_transaction",
                 "created_at",
