@@ -69,8 +69,8 @@ def publish(
 
     `serves` of the block says the first start and the last end that it can serve. Locks the
     pool. Raises NotFound, PoolNotSelling, OrganisationUnverified, WayOfSellingUnknown,
-    DirectIsPrepaid, InvalidPrice, BelowFloor, InvalidTerms, and what `capacity.open_block` raises. Not
-    idempotent.
+    DirectIsPrepaid, InvalidPrice, BelowFloor, InvalidTerms, and what `capacity.open_block`
+    raises. Not idempotent.
     """
     if mode not in Listing.Mode.values or selling not in Listing.Selling.values:
         raise WayOfSellingUnknown(mode=mode, selling=selling)

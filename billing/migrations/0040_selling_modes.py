@@ -105,7 +105,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='charge',
             name='accrued_minor',
-            field=models.GeneratedField(db_persist=True, expression=models.Case(models.When(selling='direct', then=django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('provider_minor'), '+', models.F('vat_minor')), '-', models.F('gross_minor')), '-', models.F('fee_vat_minor'))), default=models.F('provider_minor')), output_field=models.BigIntegerField()),
+            field=models.GeneratedField(db_persist=True, expression=models.Case(models.When(selling='direct', then=django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('provider_minor'), '+', models.F('vat_minor')), '-', models.F('gross_minor')), '-', models.F('fee_vat_minor'))), default=models.F('provider_minor'), output_field=models.BigIntegerField()), output_field=models.BigIntegerField()),
         ),
         migrations.AddConstraint(
             model_name='directreceipt',

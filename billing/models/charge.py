@@ -73,6 +73,7 @@ class Charge(models.Model):
                 then=F("provider_minor") + F("vat_minor") - F("gross_minor") - F("fee_vat_minor"),
             ),
             default=F("provider_minor"),
+            output_field=models.BigIntegerField(),
         ),
         output_field=models.BigIntegerField(),
         db_persist=True,
