@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from inventory import actors, capacity, identifiers, journal, transactions, transitions
 from inventory.actors import Actor
@@ -207,8 +208,10 @@ def propose(
 ) -> Amendment:
     """The side that asks has signed; nothing of the lease changes until the other does.
 
-    The caller has locked the lease. Raises AmendmentOpen.
+    A proposal that lapsed, swept or not, stands in nobody's way. The caller has locked the
+    lease. Raises AmendmentOpen.
     """
+    _expire(Amendment.objects.filter(lease=lease, state=State.PROPOSED, expires_at__lte=at), at)
     side = side_of(lease, actor)
     row = _row(lease, kind, side, end, change, at, reason=reason, expires_at=expires_at, **added)
     _sign(row, side, actor.label, at)
@@ -266,8 +269,12 @@ def withdraw(*, amendment_public_id: str, at: datetime, actor: Actor, reason: st
 def expire_due(*, at: datetime, limit: int) -> int:
     """Proposals that nobody answered in time are closed; returns how many. Idempotent."""
     rows = Amendment.objects.filter(state=State.PROPOSED, expires_at__lte=at)
+    return _expire(rows.order_by("expires_at")[:limit], at)
+
+
+def _expire(lapsed: QuerySet[Amendment], at: datetime) -> int:
     expired = 0
-    for pk in list(rows.order_by("expires_at").values_list("pk", flat=True)[:limit]):
+    for pk in list(lapsed.values_list("pk", flat=True)):
         with transaction.atomic():
             locked = Amendment.objects.select_for_update(of=("self",), no_key=True)
             row = locked.filter(pk=pk, state=State.PROPOSED).first()

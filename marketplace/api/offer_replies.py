@@ -15,6 +15,7 @@ from marketplace.offers import (
     OfferResults,
     Payment,
     Rejection,
+    Split,
 )
 
 
@@ -27,6 +28,7 @@ def results(found: OfferResults) -> dict[str, Any]:
             {"changed": list(each.changed), "offer": offer(each.offer)}
             for each in found.alternatives
         ],
+        "split": _split(found.split) if found.split else None,
     }
 
 
@@ -105,6 +107,15 @@ def _maintenance(each: Maintenance) -> dict[str, Any]:
         "start_at": _text(each.start_at),
         "end_at": _text(each.end_at),
         "node_count": each.node_count,
+    }
+
+
+def _split(each: Split) -> dict[str, Any]:
+    return {
+        "card_count": each.card_count,
+        "gross_minor": each.gross_minor,
+        "due_minor": each.due_minor,
+        "offers": [offer(part) for part in each.offers],
     }
 
 

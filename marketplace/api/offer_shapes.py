@@ -6,7 +6,16 @@ from typing import Any
 
 from rest_framework import serializers
 
-from inventory.api.fields import Choice, Instant, Integer, Items, PublicId, StrictSerializer, Text
+from inventory.api.fields import (
+    Choice,
+    Flag,
+    Instant,
+    Integer,
+    Items,
+    PublicId,
+    StrictSerializer,
+    Text,
+)
 from inventory.models import HubNode, OwnerKind
 from marketplace.api.serializers import CURRENCIES, LARGEST_PRICE_MICRO, Tier
 from marketplace.asking import FIVE_YEARS_HOURS
@@ -62,6 +71,11 @@ class SearchIn(StrictSerializer):
     max_card_hour_micro = Integer(min_value=1, max_value=LARGEST_PRICE_MICRO, required=False)
     currency = Choice(CURRENCIES, required=False)
     limit = Integer(min_value=1, max_value=MOST_OFFERS, required=False)
+    one_fabric = Flag(
+        required=False,
+        help_text="True where left out. False: where no fabric has as much, parts of several"
+        " fabrics with one start are shown as `split`, to be held as a basket.",
+    )
 
 
 class PaymentOut(Shape):
@@ -174,11 +188,23 @@ class AlternativeOut(Shape):
     offer = OfferOut()
 
 
+class SplitOut(Shape):
+    card_count = serializers.IntegerField()
+    gross_minor = serializers.IntegerField(help_text="Of all parts.")
+    due_minor = serializers.IntegerField()
+    offers = OfferOut(
+        many=True, help_text="One chip, one start, one length; post their tokens to /baskets."
+    )
+
+
 class OffersOut(Shape):
     data = OfferOut(many=True, source="offers")  # type: ignore[assignment]  # a field here
     match_count = serializers.IntegerField(help_text="Listings that fit, shown or not.")
     rejections = RejectionOut(many=True, help_text="Why listings did not match, how many each.")
     alternatives = AlternativeOut(many=True, help_text="What comes near, where nothing fits.")
+    split = SplitOut(
+        allow_null=True, help_text="The same in several fabrics, where `one_fabric` is false."
+    )
 
 
 class StartWindowOut(Shape):

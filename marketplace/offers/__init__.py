@@ -21,6 +21,7 @@ from marketplace.offers.model import (
     Payment,
     RangeTooLarge,
     Rejection,
+    Split,
 )
 from marketplace.offers.search import next_best, search
 from marketplace.offers.tokens import OfferClaim, OfferExpired, OfferInvalid, read_token, sign
@@ -45,6 +46,7 @@ __all__ = [
     "Payment",
     "RangeTooLarge",
     "Rejection",
+    "Split",
     "StartWindow",
     "calendar",
     "declared_facts",

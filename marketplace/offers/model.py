@@ -67,6 +67,9 @@ class RangeTooLarge(Invalid):
 class OfferRequest:
     """Nodes, cards or units for some hours, somewhere in a window of time, in one fabric.
 
+    Who does not insist on `one_fabric` is shown, where none has as much, several offers of one
+    start that have it together. A training job cannot span them; many small jobs can.
+
     Empty filters take everything. `nodes` fit a pool that sells whole nodes, `cards` one that
     sells units of so many cards (a pool of whole nodes needs whole nodes), `units` any.
 
@@ -103,6 +106,7 @@ class OfferRequest:
     max_card_hour_micro: int | None = None  # tax included, over the whole deal
     currency: str = settings.DEFAULT_CURRENCY
     limit: int = 10
+    one_fabric: bool = True  # else what one fabric has not may come in parts
 
     LONGEST_HOURS: ClassVar[int] = 24 * 366 * 5
 
@@ -266,6 +270,26 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """Offers that only together are what was asked for: one chip, one start, one length, several
+    fabrics. Held together as a basket, all of them or none."""
+
+    offers: tuple[Offer, ...]
+
+    @property
+    def card_count(self) -> int:
+        return sum(offer.card_count for offer in self.offers)
+
+    @property
+    def gross_minor(self) -> int:
+        return sum(offer.gross_minor for offer in self.offers)
+
+    @property
+    def due_minor(self) -> int:
+        return sum(offer.due_minor for offer in self.offers)
+
+
+@dataclass(frozen=True, slots=True)
 class OfferResults:
     """The cheapest first, then the earliest: of a fixed length by the whole price, of a range by
     that of a card-hour. The earliest of all is among them, if need be as the last."""
@@ -275,3 +299,4 @@ class OfferResults:
     alternatives: tuple[Alternative, ...] = field(default=())
     # Listings that fit, those beyond the limit too; of these last none is held against a price.
     match_count: int = 0
+    split: Split | None = None  # where nothing fits one fabric, and parts may do

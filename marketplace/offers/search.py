@@ -11,13 +11,14 @@ from itertools import chain, islice
 from inventory.actors import Actor
 from inventory.periods import LATEST
 from marketplace import policy, search_map
-from marketplace.offers import drafting, matching, relaxing
+from marketplace.offers import drafting, matching, relaxing, splitting
 from marketplace.offers.matching import Match
 from marketplace.offers.model import (
     Alternative,
     Offer,
     OfferRequest,
     OfferResults,
+    Split,
 )
 from marketplace.offers.tokens import OfferClaim
 from marketplace.search_map import SearchMap
@@ -41,7 +42,10 @@ def search(*, request: OfferRequest, actor: Actor, at: datetime) -> OfferResults
     buyer_id = actor.organisation_id
     found = matching.match(request=request, map_=map_, buyer_id=buyer_id, at=at)
     near = [] if found.best else _near(request, map_, buyer_id, at)
-    lapsed = _lapsed_count(actor, at) if found.best or near else 0
+    parts = []
+    if not (found.best or request.one_fabric):
+        parts = splitting.split(request=request, map_=map_, buyer_id=buyer_id, at=at)
+    lapsed = _lapsed_count(actor, at) if found.best or near or parts else 0
     return OfferResults(
         offers=tuple(drafting.draft(each, map_, lapsed, at) for each in found.best),
         rejections=found.reasons.rejections,
@@ -49,6 +53,7 @@ def search(*, request: OfferRequest, actor: Actor, at: datetime) -> OfferResults
             Alternative(changed, drafting.draft(each, map_, lapsed, at)) for changed, each in near
         ),
         match_count=found.fit_count,
+        split=_drafted(parts, map_, lapsed, at) if parts else None,
     )
 
 
@@ -93,6 +98,10 @@ def _next_best(
         if (each.stall.ware.public_id, each.period.start) != (claim.listing_id, claim.period.start)
     ]
     return tuple(drafting.draft(each, map_, lapsed_count, at) for each in fresh[:MOST_NEXT])
+
+
+def _drafted(parts: list[Match], map_: SearchMap, lapsed: int, at: datetime) -> Split:
+    return Split(tuple(drafting.draft(part, map_, lapsed, at) for part in parts))
 
 
 def _near(

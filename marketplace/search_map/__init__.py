@@ -27,6 +27,7 @@ from marketplace.search_map.pool_map import (
     instant,
     micros,
 )
+from marketplace.search_map.room import Room
 from marketplace.search_map.shelf import Ware
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Numbers",
     "PoolFacts",
     "PoolMap",
+    "Room",
     "SearchMap",
     "Stack",
     "Stall",

@@ -100,6 +100,11 @@ class MoreForm(ConsoleForm):
         help_text=_("How the version begins; every node of the pool has it"),
     )
     framework = forms.CharField(label=_("Framework"), max_length=60, required=False)
+    spread = forms.BooleanField(
+        label=_("May be spread over several networks"),
+        required=False,
+        help_text=_("Where no network has as much; a training job cannot span them"),
+    )
 
 
 def wanted(form: SearchForm, more: MoreForm) -> OfferRequest:
@@ -122,6 +127,7 @@ def wanted(form: SearchForm, more: MoreForm) -> OfferRequest:
         driver=beside["driver"],
         runtime=beside["runtime"],
         framework=beside["framework"],
+        one_fabric=not beside["spread"],
     )
 
 
@@ -153,6 +159,10 @@ def index(request: ConsoleRequest) -> HttpResponse:
                 "alternatives": [
                     _shown(row.offer, form.chips, rules, row.changed) for row in found.alternatives
                 ],
+                "parts": [
+                    _shown(part, form.chips, rules)
+                    for part in (found.split.offers if found.split else ())
+                ],
                 "days": _days(request_, visit) if found.offers else [],
                 "curl": as_curl(request_, request.build_absolute_uri("/api/v1/offers/search")),
             }
@@ -176,6 +186,7 @@ def _days(request_: OfferRequest, visit: Visit) -> Sequence[CalendarDay]:
 def _rules(found: OfferResults, visit: Visit) -> tuple[dict[str, TermsVersion], set[str]]:
     """The terms of the listings shown, and those that the visitor's organisation may try."""
     rows = [*found.offers, *(row.offer for row in found.alternatives)]
+    rows += found.split.offers if found.split else ()
     terms = listings.terms_by_listing({offer.listing_id for offer in rows})
     if not visit.actor.may("reservations:write"):
         return terms, set()
@@ -208,6 +219,8 @@ def as_curl(wanted: OfferRequest, url: str) -> str:
     """The search as one command; the key is the reader's own."""
     said = {name: getattr(wanted, name) for name in _SAID}
     body = {name: _plain(value) for name, value in said.items() if value}
+    if not wanted.one_fabric:
+        body["one_fabric"] = False
     text = json.dumps(body, indent=2)
     return (
         f"curl -s {url} \\\n  -H 'Authorization: Bearer ck_live_…' \\\n"

@@ -311,3 +311,13 @@ def test_money_of_two_amendments_after_each_other_adds_up() -> None:
     assert books.available() == MONEY - 4 * HOUR - kept
     assert lease.amendments.filter(state="signed").count() == 4
     assert not books.differences()
+
+
+def test_a_lapsed_proposal_that_no_sweep_has_seen_stands_in_nobodys_way() -> None:
+    lease = running()
+    lapsed = propose(lease, end=T0 + hours(16))
+
+    following = propose(lease, at=lapsed.expires_at + hours(0.5), end=T0 + hours(18))
+
+    lapsed.refresh_from_db()
+    assert (lapsed.state, following.state) == ("expired", "proposed")
