@@ -246,7 +246,7 @@ def _entries(lease: Lease, parts: _Parts, direct: bool) -> list[ledger.Entry]:
         (chart.wallet(lease.tenant, currency), -parts.wallet_minor),
     ]
     share = (provider, amounts.provider_minor)
-    if lease.listing.selling == Listing.Selling.RESALE:
+    if lease.selling == Listing.Selling.RESALE:
         net = amounts.gross_minor - amounts.vat_minor
         cost = (chart.cost_of_sales(currency), -amounts.provider_minor)
         return [(chart.sales(currency), net), vat, *back, share, cost]

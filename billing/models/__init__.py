@@ -2,6 +2,7 @@
 
 from billing.models.bank import BankAccount, BankLine, BankStatement, VirtualAccount
 from billing.models.charge import Charge, LeaseTally, PriceTally
+from billing.models.direct import DirectReceipt
 from billing.models.fapiao import BillingDetails, Fapiao, FapiaoFile, FapiaoPart
 from billing.models.instalment import Dunning, Instalment, RunwayWarning, WriteOff
 from billing.models.invoice import (
@@ -54,6 +55,7 @@ __all__ = [
     "InvoiceLine",
     "InvoicePaper",
     "InvoiceSeries",
+    "DirectReceipt",
     "LeaseTally",
     "LedgerAccount",
     "LedgerBalance",
