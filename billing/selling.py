@@ -7,9 +7,9 @@ VAT on it, which its later earnings, or it itself, pay.
 
 from __future__ import annotations
 
-from django.db.models import Sum
-
 from typing import Protocol
+
+from django.db.models import Sum
 
 from billing import chart
 from billing.ledger import Entry

@@ -209,9 +209,11 @@ def _give_back(note: Invoice, line: InvoiceLine, at: datetime, actor: Actor) -> 
         currency=lease.currency,
         # Of a deal paid directly the provider gets back the fee that it had paid.
         gross_minor=0 if direct else -gross,
-        vat_minor=-amounts.vat_minor,
+        selling=lease.selling,
+        vat_minor=0 if direct else -amounts.vat_minor,
         fee_minor=-amounts.fee_minor,
-        provider_minor=gross if direct else -amounts.provider_minor,
+        provider_minor=amounts.fee_minor if direct else -amounts.provider_minor,
+        fee_vat_minor=-amounts.vat_minor if direct else 0,
         deposit_minor=0,
         wallet_minor=-parts.wallet_minor,
         receivable_minor=-parts.receivable_minor,

@@ -73,7 +73,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='charge',
-            constraint=models.CheckConstraint(condition=models.Q(('gross_minor', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('deposit_minor'), '+', models.F('wallet_minor')), '+', models.F('receivable_minor')), '+', models.F('arrears_minor')), '+', models.F('direct_minor')))), name='charge_is_paid_to_the_minor_unit'),
+            constraint=models.CheckConstraint(condition=models.Q(('gross_minor', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('deposit_minor'), '+', models.F('wallet_minor')), '+', models.F('receivable_minor')), '+', models.F('arrears_minor')), '+', models.F('direct_minor')))), name='charge_is_paid_to_the_minor_unit'),
         ),
         migrations.AddConstraint(
             model_name='charge',
