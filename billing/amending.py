@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from billing import changes, checkout, closing
+from billing import changes, checkout, closing, selling
 from billing.models import LeaseTally
 from inventory import identifiers, transactions
 from inventory.actors import Actor
@@ -68,6 +68,8 @@ def propose(
         lease = _lock_visible(lease_public_id, actor)
         amendments.require_running(lease)
         kind = _kind(proposal)
+        if kind == Kind.UNITS and selling.is_direct(lease):
+            raise checkout.SellingModeUnavailable(selling=lease.selling)
         asked = _asked(lease, kind, proposal, at)
         return amendments.propose(
             lease=lease,

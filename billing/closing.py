@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from billing import chart, instalments, ledger, payments
+from billing import chart, instalments, ledger, payments, selling
 from billing.ledger import Kind
 from billing.models import Charge, LeaseTally, PriceTally
 from inventory import actors, journal
@@ -16,6 +16,7 @@ from inventory.actors import Actor
 from inventory.errors import DomainError
 from marketplace import leases, reservations
 from marketplace.models import Lease
+from marketplace.selling import parties
 
 logger = logging.getLogger(__name__)
 ACTOR = actors.system("closing")
@@ -72,7 +73,8 @@ def _close(lease_id: int, at: datetime) -> bool:
         return False
     rest = tally.deposit_left_minor
     if rest:
-        _give_back(lease, rest, at)
+        if not selling.is_direct(lease):  # else the centre pays it back
+            _give_back(lease, rest, at)
         tally.deposit_left_minor = 0
         tally.save(update_fields=["deposit_left_minor"])
     rest += _give_security_back(lease, tally, at)
@@ -118,6 +120,7 @@ def mark_closed(
         data={
             "charged_minor": charged_minor,
             "returned_minor": returned_minor,
+            "returned_by": parties(lease.selling).payee,
             "currency": lease.currency,
         },
     )

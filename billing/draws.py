@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from billing import chart, ledger
+from billing import chart, ledger, selling
 from billing.models import LeaseTally
 from inventory.models import Organisation
 from marketplace.models import Lease, PriceVersion
@@ -19,6 +19,7 @@ class Draw:
     wallet_minor: int
     receivable_minor: int
     arrears_minor: int = 0
+    direct_minor: int = 0  # from the tenant to the centre itself
 
 
 def accounts(tenant: Organisation, provider: Organisation, currency: str) -> set[str]:
@@ -31,9 +32,7 @@ def accounts(tenant: Organisation, provider: Organisation, currency: str) -> set
         chart.provider_accrued(provider, currency),
         # Not guarded, but opened with the others: an account opened while balances are locked
         # could wait for somebody who waits for these.
-        chart.fee(currency),
-        chart.vat(currency),
-    }
+    } | selling.platform_accounts(currency)
 
 
 class Purses:
@@ -51,6 +50,9 @@ class Purses:
 
     def draw(self, lease: Lease, tally: LeaseTally, gross_minor: int) -> Draw:
         """Takes (or gives back) an amount and counts the tally's deposit down with it."""
+        if selling.is_direct(lease):
+            tally.deposit_left_minor = selling.left_minor(lease, tally, gross_minor)
+            return Draw(0, 0, 0, direct_minor=gross_minor)
         if gross_minor < 0:
             draw = self._give_back(lease, tally, -gross_minor)
         else:

@@ -49,7 +49,7 @@ def earnings(*, provider_id: int, period: Period) -> Earnings:
         cursor.execute(
             """
             SELECT min(hour), currency, sum(card_seconds), sum(gross_minor), sum(fee_minor),
-                   sum(vat_minor), sum(provider_minor)
+                   sum(vat_minor), sum(accrued_minor)
             FROM billing_charge
             WHERE provider_id = %s AND hour >= %s AND hour < %s
             GROUP BY date_trunc('month', hour AT TIME ZONE %s), currency

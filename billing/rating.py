@@ -19,7 +19,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from billing import chart, ledger
+from billing import chart, ledger, selling
 from billing.charge_rows import Made, NewCharge, insert, new_id
 from billing.draws import Purses
 from billing.ledger import Posting
@@ -256,7 +256,11 @@ def _price(
 ) -> NewCharge:
     """A charge is what the hour adds to the rounded total of its price."""
     total = totals.at(fact.lease_id, fact.hour)
+    fee_before = total.row.fee_minor
     amounts = total.add(lease, fact.hour, fact.card_seconds)
+    fee_vat_minor = selling.fee_vat_minor(
+        lease, before_minor=fee_before, after_minor=fee_before + amounts.fee_minor
+    )
     tally.gross_minor += amounts.gross_minor
     draw = purses.draw(lease, tally, amounts.gross_minor)
     return NewCharge(
@@ -271,14 +275,17 @@ def _price(
         revision=fact.revision,
         card_seconds=fact.card_seconds,
         currency=lease.currency,
+        selling=lease.selling,
         gross_minor=amounts.gross_minor,
         vat_minor=amounts.vat_minor,
         fee_minor=amounts.fee_minor,
         provider_minor=amounts.provider_minor,
+        fee_vat_minor=fee_vat_minor,
         deposit_minor=draw.deposit_minor,
         wallet_minor=draw.wallet_minor,
         receivable_minor=draw.receivable_minor,
         arrears_minor=draw.arrears_minor,
+        direct_minor=draw.direct_minor,
         created_at=at,
     )
 
@@ -320,9 +327,7 @@ class Parties:
         self.wallet = chart.wallet(tenant, currency)
         self.receivable = chart.receivable(tenant, currency)
         self.arrears = chart.arrears(tenant, currency)
-        self.provider_accrued = chart.provider_accrued(provider, currency)
-        self.fee = chart.fee(currency)
-        self.vat = chart.vat(currency)
+        self.provider = provider
 
 
 def _entries(group: Sequence[NewCharge], parties: dict[int, Parties]) -> list[ledger.Entry]:
@@ -334,9 +339,8 @@ def _entries(group: Sequence[NewCharge], parties: dict[int, Parties]) -> list[le
         totals[accounts.wallet] += charge.wallet_minor
         totals[accounts.receivable] += charge.receivable_minor
         totals[accounts.arrears] += charge.arrears_minor
-        totals[accounts.provider_accrued] -= charge.provider_minor
-        totals[accounts.fee] -= charge.fee_minor
-        totals[accounts.vat] -= charge.vat_minor
+        for code, amount in selling.earned(charge, accounts.provider):
+            totals[code] += amount
     return [(code, amount) for code, amount in totals.items() if amount]
 
 

@@ -39,7 +39,7 @@ def sums_of(provider_ids: Sequence[int], currency: str, period: Period) -> dict[
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.provider_id, count(*), sum(c.card_seconds), sum(c.gross_minor),"
-            " sum(c.vat_minor), sum(c.fee_minor), sum(c.provider_minor) FROM billing_charge c"
+            " sum(c.vat_minor), sum(c.fee_minor), sum(c.accrued_minor) FROM billing_charge c"
             " WHERE c.provider_id = ANY(%(providers)s) AND c.currency = %(currency)s"
             f" AND {_UNCONSUMED} GROUP BY c.provider_id",
             {"providers": list(provider_ids), "currency": currency, "until": period.end},
@@ -55,6 +55,7 @@ def sums_of(provider_ids: Sequence[int], currency: str, period: Period) -> dict[
             gross_minor=gross,
             vat_minor=vat,
             fee_minor=fee,
+            direct_minor=gross - vat - fee - net,
             net_minor=net,
         )
         for provider_id, count, card_seconds, gross, vat, fee, net in found
@@ -75,7 +76,7 @@ def consume(rows: Sequence[Settlement], period: Period) -> None:
             " ON c.provider_id = s.provider_id AND c.currency = s.currency"
             f" WHERE s.id = ANY(%(settlements)s) AND {_UNCONSUMED}"
             " RETURNING settlement_id, charge_id)"
-            " SELECT m.settlement_id, count(*), sum(c.gross_minor), sum(c.provider_minor)"
+            " SELECT m.settlement_id, count(*), sum(c.gross_minor), sum(c.accrued_minor)"
             " FROM made m JOIN billing_charge c ON c.id = m.charge_id GROUP BY 1",
             {"settlements": [row.pk for row in rows], "until": period.end},
         )

@@ -213,6 +213,7 @@ def _confirmed(
         price=agreed.price,
         terms=agreed.terms,
         allocation=allocation,
+        selling=trial.selling,
         state=State.CONFIRMED,
         unit_count=trial.unit_count,
         card_count=trial.card_count,

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from billing import checkout, instructions
+from billing import checkout, direct, instructions
 from billing.api import serializers as shapes
 from billing.api.bank_shapes import InstructionsOut
 from billing.api.instalments import InstalmentOut
@@ -71,6 +71,7 @@ class Reservations(ReadOnlyReservations):
         **ReadOnlyReservations.required_scopes,
         "create": "reservations:write",
         "confirm": "reservations:write",
+        "received": "reservations:write",
         "cancel": "reservations:write",
         "cancellation_quote": "reservations:read",
         "approve": "reservations:write",
@@ -78,9 +79,9 @@ class Reservations(ReadOnlyReservations):
         "approvals": "reservations:read",
         "transfer": "reservations:read",
     }
-    idempotent = frozenset({"create", "confirm", "cancel", "approve", "reject"})
+    idempotent = frozenset({"create", "confirm", "received", "cancel", "approve", "reject"})
     # A project is its tenant's; what a provider decides is for the whole of it.
-    for_projects = frozenset(required_scopes) - {"approve", "reject", "approvals"}
+    for_projects = frozenset(required_scopes) - {"received", "approve", "reject", "approvals"}
 
     @extend_schema(request=shapes.HoldIn, responses={201: ReservationOut}, examples=[HOLD])
     def create(self, request: Request) -> Response:
@@ -103,6 +104,18 @@ class Reservations(ReadOnlyReservations):
         nothing(request)
         lease = checkout.confirm(
             reservation_public_id=public_id, at=instant_of(request), actor=actor_of(request)
+        )
+        return made(request, shapes.LeaseOut(lease).data, at=reverse("lease-list"))
+
+    @extend_schema(request=shapes.ReceivedIn, responses={201: shapes.LeaseOut})
+    @action(detail=True, methods=["post"])
+    def received(self, request: Request, public_id: str) -> Response:
+        """The provider says that it has the price of a deal sold directly; it is a lease now."""
+        lease = direct.confirm_received(
+            reservation_public_id=self.asked_of_me().public_id,
+            **body(request, shapes.ReceivedIn),
+            at=instant_of(request),
+            actor=actor_of(request),
         )
         return made(request, shapes.LeaseOut(lease).data, at=reverse("lease-list"))
 

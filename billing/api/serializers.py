@@ -115,6 +115,10 @@ class CancelQuoteOut(Shape):
     share_bps = serializers.IntegerField(help_text="Refunded, of what was paid.")
     refund_minor = serializers.IntegerField()
     kept_minor = serializers.IntegerField(source="kept.gross_minor")
+    pays_back = serializers.ChoiceField(
+        [("operator", "operator"), ("provider", "provider")],
+        help_text="To the wallet, or from the centre to the tenant itself.",
+    )
 
 
 class LeaseOut(MarketLeaseOut):
@@ -247,6 +251,11 @@ class ReceiptIn(StrictSerializer):
 
 class RejectIn(StrictSerializer):
     reason = Text(max_length=500)
+
+
+class ReceivedIn(StrictSerializer):
+    reference = Text(max_length=80, help_text="Of the payment, on the centre's own statement.")
+    received_date = serializers.DateField()
 
 
 class ApproveIn(StrictSerializer):

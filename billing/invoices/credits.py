@@ -209,9 +209,11 @@ def _give_back(note: Invoice, line: InvoiceLine, at: datetime, actor: Actor) -> 
         currency=lease.currency,
         # Of a deal paid directly the provider gets back the fee that it had paid.
         gross_minor=0 if direct else -gross,
-        vat_minor=-amounts.vat_minor,
+        selling=lease.selling,
+        vat_minor=0 if direct else -amounts.vat_minor,
         fee_minor=-amounts.fee_minor,
-        provider_minor=gross if direct else -amounts.provider_minor,
+        provider_minor=amounts.fee_minor if direct else -amounts.provider_minor,
+        fee_vat_minor=-amounts.vat_minor if direct else 0,
         deposit_minor=0,
         wallet_minor=-parts.wallet_minor,
         receivable_minor=-parts.receivable_minor,
@@ -246,7 +248,7 @@ def _entries(lease: Lease, parts: _Parts, direct: bool) -> list[ledger.Entry]:
         (chart.wallet(lease.tenant, currency), -parts.wallet_minor),
     ]
     share = (provider, amounts.provider_minor)
-    if lease.listing.selling == Listing.Selling.RESALE:
+    if lease.selling == Listing.Selling.RESALE:
         net = amounts.gross_minor - amounts.vat_minor
         cost = (chart.cost_of_sales(currency), -amounts.provider_minor)
         return [(chart.sales(currency), net), vat, *back, share, cost]

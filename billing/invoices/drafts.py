@@ -30,17 +30,18 @@ _UNBILLED = """
 _ROUTED = """
     WITH batch AS (
         SELECT c.id, c.lease_id, c.price_id, c.kind, c.hour, c.card_seconds, c.currency,
-               c.vat_minor AS vat, v.vat_code, v.vat_bps,
+               CASE WHEN c.selling = 'direct' THEN c.fee_vat_minor ELSE c.vat_minor END AS vat,
+               v.vat_code,
+               CASE WHEN c.selling = 'direct' THEN l.fee_vat_bps ELSE v.vat_bps END AS vat_bps,
                date_trunc('month', c.hour AT TIME ZONE %(zone)s)::date AS used,
-               CASE WHEN g.selling = 'direct' THEN 'fee' ELSE 'compute' END AS subject,
-               CASE WHEN g.selling = 'direct' THEN c.provider_id ELSE c.tenant_id END AS party_id,
-               CASE WHEN g.selling = 'direct' THEN c.fee_minor
+               CASE WHEN l.selling = 'direct' THEN 'fee' ELSE 'compute' END AS subject,
+               CASE WHEN l.selling = 'direct' THEN c.provider_id ELSE c.tenant_id END AS party_id,
+               CASE WHEN l.selling = 'direct' THEN c.fee_minor
                     ELSE c.gross_minor - c.vat_minor END AS net,
-               CASE WHEN g.selling = 'direct' THEN 0
+               CASE WHEN l.selling = 'direct' THEN 0
                     ELSE c.gross_minor - c.deposit_minor - c.wallet_minor END AS unpaid
         FROM billing_charge c
         JOIN marketplace_lease l ON l.id = c.lease_id
-        JOIN marketplace_listing g ON g.id = l.listing_id
         JOIN marketplace_priceversion v ON v.id = c.price_id
         WHERE c.id = ANY(%(ids)s)
     ), keys AS (

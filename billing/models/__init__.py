@@ -2,6 +2,7 @@
 
 from billing.models.bank import BankAccount, BankLine, BankStatement, VirtualAccount
 from billing.models.charge import Charge, LeaseTally, PriceTally
+from billing.models.direct import DirectReceipt
 from billing.models.fapiao import BillingDetails, Fapiao, FapiaoFile, FapiaoPart
 from billing.models.instalment import Dunning, Instalment, RunwayWarning, WriteOff
 from billing.models.invoice import (
@@ -59,6 +60,7 @@ __all__ = [
     "CarriedNet",
     "Charge",
     "Contest",
+    "DirectReceipt",
     "Dispute",
     "Dunning",
     "FakeStripeObject",

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, When
 from django.utils.translation import gettext_lazy as _
 
 from billing.models.ledger import LedgerTransaction
@@ -15,7 +15,7 @@ from inventory.identifiers import PublicIdField
 from inventory.lifecycle import append_only
 from inventory.models import Organisation
 from marketplace.changes import Paid
-from marketplace.models import Lease, LeasePrice, PriceVersion
+from marketplace.models import Lease, LeasePrice, Listing, PriceVersion
 from marketplace.money import Amounts
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ class ChargeQuerySet(models.QuerySet["Charge"]):
 class Charge(models.Model):
     """One rated usage hour, or what a change of the lease kept or paid (费用). Append-only.
 
-    gross = provider + fee + vat, to the minor unit. Amounts are differences of cumulative
+    gross = provider + fee + vat, to the minor unit. Where the lease is sold directly all of gross
+    is between the two parties and stands here for the record; what is booked is the fee and the
+    VAT on it, which the provider owes: see `billing.selling`. Amounts are differences of cumulative
     roundings per price of a lease, so that the sum of each never drifts by more than half a
     minor unit; a correction may be negative.
     """
@@ -60,15 +62,33 @@ class Charge(models.Model):
     revision = models.PositiveSmallIntegerField(default=0)
     card_seconds = models.BigIntegerField()
     currency = models.CharField(max_length=3)
+    selling = models.CharField(  # the lease's
+        max_length=10, choices=Listing.Selling, default=Listing.Selling.AGENCY
+    )
     gross_minor = models.BigIntegerField()
     vat_minor = models.BigIntegerField()
     fee_minor = models.BigIntegerField()
     provider_minor = models.BigIntegerField()
+    fee_vat_minor = models.BigIntegerField(default=0)  # on the fee; only where sold directly
+    # What it moves of what is owed to the provider.
+    accrued_minor = models.GeneratedField(
+        expression=Case(
+            When(  # less the fee, less the VAT on it
+                selling="direct",
+                then=F("provider_minor") + F("vat_minor") - F("gross_minor") - F("fee_vat_minor"),
+            ),
+            default=F("provider_minor"),
+            output_field=models.BigIntegerField(),
+        ),
+        output_field=models.BigIntegerField(),
+        db_persist=True,
+    )
     # Where gross was taken from (a negative one: given back to).
     deposit_minor = models.BigIntegerField()
     wallet_minor = models.BigIntegerField()
     receivable_minor = models.BigIntegerField()  # the wallet could not pay; the tenant owes it
     arrears_minor = models.BigIntegerField(default=0)  # by its terms not to be paid yet
+    direct_minor = models.BigIntegerField(default=0)  # the tenant pays the provider itself
     ledger_transaction = models.ForeignKey(
         LedgerTransaction, on_delete=models.PROTECT, null=True, related_name="charges"
     )  # null where the amounts round to nothing
@@ -91,12 +111,19 @@ class Charge(models.Model):
                     + F("wallet_minor")
                     + F("receivable_minor")
                     + F("arrears_minor")
+                    + F("direct_minor")
                 ),
                 name="charge_is_paid_to_the_minor_unit",
             ),
             models.CheckConstraint(
+                condition=(~Q(selling="direct") & Q(direct_minor=0, fee_vat_minor=0))
+                | Q(selling="direct", direct_minor=F("gross_minor")),
+                name="charge_is_paid_by_its_way_of_selling",
+            ),
+            models.CheckConstraint(
                 condition=Q(ledger_transaction__isnull=False)
-                | Q(gross_minor=0, provider_minor=0, fee_minor=0, vat_minor=0),
+                | Q(gross_minor=0, provider_minor=0, fee_minor=0, vat_minor=0)
+                | Q(selling="direct", fee_minor=0, fee_vat_minor=0),
                 name="charge_is_booked",
             ),
         ]

@@ -67,7 +67,9 @@ class Settlement(models.Model):
     gross_minor = models.BigIntegerField()
     vat_minor = models.BigIntegerField()
     fee_minor = models.BigIntegerField()
-    net_minor = models.BigIntegerField()  # the provider's share
+    # What tenants paid the provider itself, with the VAT on the fee it owes for that.
+    direct_minor = models.BigIntegerField(default=0)
+    net_minor = models.BigIntegerField()  # what is owed to the provider
     # Of the net: kept back until an instant, and taken for what the provider owed.
     reserve_minor = models.BigIntegerField(default=0)
     reserve_until = models.DateTimeField(null=True, blank=True)
@@ -100,7 +102,9 @@ class Settlement(models.Model):
                 name="settlement_owed_or_demanded",
             ),
             models.CheckConstraint(
-                condition=Q(gross_minor=F("net_minor") + F("fee_minor") + F("vat_minor")),
+                condition=Q(
+                    gross_minor=F("net_minor") + F("fee_minor") + F("vat_minor") + F("direct_minor")
+                ),
                 name="settlement_splits_to_the_minor_unit",
             ),
             models.CheckConstraint(
@@ -138,6 +142,7 @@ class Settlement(models.Model):
                 "gross_minor",
                 "vat_minor",
                 "fee_minor",
+                "direct_minor",
                 "net_minor",
                 "reserve_minor",
                 "reserve_until",

@@ -130,16 +130,42 @@ WHERE t.reverses_id IS NOT NULL AND EXISTS (
 SELECT id, gross_minor, provider_minor, fee_minor, vat_minor, deposit_minor, wallet_minor,
        receivable_minor, arrears_minor FROM billing_charge
 WHERE gross_minor <> provider_minor + fee_minor + vat_minor
-   OR gross_minor <> deposit_minor + wallet_minor + receivable_minor + arrears_minor
-   OR (ledger_transaction_id IS NULL AND gross_minor <> 0);
+   OR gross_minor <> deposit_minor + wallet_minor + receivable_minor + arrears_minor + direct_minor
+   OR (selling = 'direct' AND direct_minor <> gross_minor)
+   OR (selling <> 'direct' AND (direct_minor <> 0 OR fee_vat_minor <> 0))
+   OR (ledger_transaction_id IS NULL AND accrued_minor <> 0);
+
+-- check: a charge is sold as its lease is
+SELECT c.id, c.selling, l.selling FROM billing_charge c JOIN marketplace_lease l ON l.id = c.lease_id
+WHERE c.selling <> l.selling;
+
+-- check: a lease sold directly was confirmed by its centre, and by nobody else
+SELECT l.id, l.selling, d.amount_minor, r.due_minor FROM marketplace_lease l
+JOIN marketplace_reservation r ON r.id = l.reservation_id
+LEFT JOIN billing_directreceipt d ON d.reservation_id = r.id
+WHERE (l.selling = 'direct') <> (d.id IS NOT NULL) OR l.selling <> r.selling
+   OR (d.provider_id, d.tenant_id, d.amount_minor, d.currency)
+      <> (r.provider_id, r.tenant_id, r.due_minor, r.currency);
+
+-- check: the VAT on a direct fee is that of the fees of its hours, within rounding
+SELECT l.id, l.fee_vat_bps, sum(c.fee_minor), sum(c.fee_vat_minor) FROM billing_charge c
+JOIN marketplace_lease l ON l.id = c.lease_id
+WHERE c.selling = 'direct'
+GROUP BY l.id, l.fee_vat_bps
+HAVING abs(sum(c.fee_vat_minor) - sum(c.fee_minor) * l.fee_vat_bps / 10000.0)
+    > 0.500001 * (count(DISTINCT c.price_id) + count(*) FILTER (WHERE c.kind <> 'usage'));
 
 -- check: the ledger's legs are the sums of the charges they book
 WITH charged AS (
     SELECT c.ledger_transaction_id AS id, v.purpose, v.owner_id, sum(v.amount) AS amount
     FROM billing_charge c CROSS JOIN LATERAL (VALUES
-        ('provider_accrued', c.provider_id, c.provider_minor),
-        ('fee', NULL, c.fee_minor),
-        ('vat', NULL, c.vat_minor),
+        ('provider_accrued', c.provider_id, CASE c.selling
+            WHEN 'direct' THEN -c.fee_minor - c.fee_vat_minor ELSE c.provider_minor END),
+        ('fee', NULL, CASE c.selling WHEN 'resale' THEN 0 ELSE c.fee_minor END),
+        ('sales', NULL, CASE c.selling WHEN 'resale' THEN c.gross_minor - c.vat_minor ELSE 0 END),
+        ('cost_of_sales', NULL,
+         CASE c.selling WHEN 'resale' THEN c.provider_minor ELSE 0 END),
+        ('vat', NULL, CASE c.selling WHEN 'direct' THEN c.fee_vat_minor ELSE c.vat_minor END),
         ('deposit', c.tenant_id,
          CASE WHEN c.kind IN ('usage', 'credit') THEN -c.deposit_minor ELSE 0 END),
         ('wallet', c.tenant_id,
@@ -329,7 +355,9 @@ CROSS JOIN LATERAL (
     SELECT coalesce(sum(gross_minor) FILTER (WHERE kind = 'usage'), 0) AS gross,
            coalesce(sum(deposit_minor) FILTER (WHERE kind = 'usage'), 0) AS deposit,
            coalesce(sum(deposit_minor) FILTER (WHERE kind <> 'usage'), 0) AS kept,
-           coalesce(sum(arrears_minor), 0) AS arrears
+           coalesce(sum(arrears_minor), 0) AS arrears,
+           coalesce(sum(direct_minor) FILTER (WHERE kind NOT IN ('compensation', 'credit')), 0)
+               AS direct
     FROM billing_charge WHERE lease_id = l.id) s
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(deposit_minor + used_minor) FILTER (
@@ -342,8 +370,10 @@ CROSS JOIN LATERAL (
     WHERE lease_id = l.id AND state = 'signed') a
 WHERE t.gross_minor <> s.gross
    OR t.arrears_minor <> s.arrears - i.used
-   OR (l.closed_at IS NULL AND (t.paid_minor <> i.ahead - a.refund - s.kept
+   OR (l.closed_at IS NULL AND l.selling <> 'direct' AND (t.paid_minor <> i.ahead - a.refund - s.kept
        OR t.deposit_left_minor <> i.deposit - a.refund - s.kept - s.deposit))
+   OR (l.closed_at IS NULL AND l.selling = 'direct'
+       AND t.deposit_left_minor <> greatest(0, l.due_minor - s.direct))
    OR (l.closed_at IS NOT NULL AND t.deposit_left_minor + t.arrears_minor <> 0)
    OR t.security_minor <> CASE WHEN l.closed_at IS NULL THEN l.security_minor ELSE 0 END;
 
@@ -388,7 +418,7 @@ JOIN marketplace_priceversion p ON p.id = l.price_id AND p.schedule = 'advance'
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(amount_minor), 0) AS open FROM billing_instalment
     WHERE lease_id = l.id AND kind = 'advance' AND state IN ('planned', 'unpaid', 'overdue')) x
-WHERE l.state IN ('scheduled', 'delivering', 'active') AND l.end_reason = ''
+WHERE l.state IN ('scheduled', 'delivering', 'active') AND l.end_reason = '' AND l.selling <> 'direct'
   AND greatest(t.paid_minor, l.gross_minor) <> t.paid_minor + x.open;
 
 -- check: a lease is what was confirmed, or what its last amendment says
@@ -416,6 +446,8 @@ WHERE a.state = 'signed' AND (
 -- check: an amendment is booked as it was signed, and not before
 SELECT a.id, a.kind, a.state, x.deposit, x.wallet, x.provider, x.fee, x.vat
 FROM marketplace_amendment a
+-- Of a lease sold directly only the fee is booked, which its charge says.
+JOIN marketplace_lease l ON l.id = a.lease_id AND l.selling <> 'direct'
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'deposit'), 0) AS deposit,
            coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'wallet'), 0) AS wallet,
@@ -433,7 +465,8 @@ WHERE (x.deposit, x.wallet, x.provider, x.fee, x.vat) <> (
     SELECT (signed * (a.pay_minor - a.refund_minor - a.kept_gross_minor))::numeric,
            (signed * (a.refund_minor + a.compensation_minor - a.pay_minor))::numeric,
            (signed * (a.kept_provider_minor - a.compensation_minor))::numeric,
-           (signed * a.kept_fee_minor)::numeric, (signed * a.kept_vat_minor)::numeric
+           (CASE l.selling WHEN 'agency' THEN signed * a.kept_fee_minor ELSE 0 END)::numeric,
+           (signed * a.kept_vat_minor)::numeric
     FROM (SELECT CASE WHEN a.state = 'signed' THEN 1 ELSE 0 END AS signed) s);
 
 -- check: an accepted quote came to what it promised
@@ -464,6 +497,7 @@ SELECT a.code, b.posted, coalesce(s.rest, 0)
 FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
 LEFT JOIN (SELECT l.tenant_id, l.currency, sum(t.deposit_left_minor) AS rest
            FROM billing_leasetally t JOIN marketplace_lease l ON l.id = t.lease_id
+           WHERE l.selling <> 'direct'  -- that lies with the centre
            GROUP BY 1, 2) s ON s.tenant_id = a.owner_id AND s.currency = a.currency
 WHERE a.purpose = 'deposit' AND b.posted <> coalesce(s.rest, 0);
 
@@ -549,7 +583,7 @@ FROM billing_settlement s
 LEFT JOIN LATERAL (
     SELECT count(*) AS lines, sum(c.card_seconds) AS card_seconds,
            sum(c.gross_minor) AS gross, sum(c.vat_minor) AS vat,
-           sum(c.fee_minor) AS fee, sum(c.provider_minor) AS net
+           sum(c.fee_minor) AS fee, sum(c.accrued_minor) AS net
     FROM billing_settlementline l JOIN billing_charge c ON c.id = l.charge_id
     WHERE l.settlement_id = s.id) x ON true
 LEFT JOIN LATERAL (
@@ -662,12 +696,12 @@ LEFT JOIN LATERAL (
 WHERE s.net_minor > 0 AND (s.state = 'paid') <> (x.paid = s.net_minor - s.paid_back_minor);
 
 -- check: what a provider has accrued is what no settlement has consumed
-SELECT a.code, b.posted, sum(c.provider_minor)
+SELECT a.code, b.posted, sum(c.accrued_minor)
 FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
 LEFT JOIN billing_charge c ON c.provider_id = a.owner_id AND c.currency = a.currency
  AND NOT EXISTS (SELECT FROM billing_settlementline s WHERE s.charge_id = c.id)
 WHERE a.purpose = 'provider_accrued'
-GROUP BY a.code, b.posted HAVING b.posted <> coalesce(sum(c.provider_minor), 0);
+GROUP BY a.code, b.posted HAVING b.posted <> coalesce(sum(c.accrued_minor), 0);
 
 -- check: what is committed under quotas is what the reservations commit
 SELECT tenant_id, project_id, api_key, currency, month, sum(minor), sum(card_seconds) FROM (

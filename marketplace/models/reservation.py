@@ -124,6 +124,10 @@ class Reservation(models.Model):
     unit_count = models.PositiveIntegerField()
     card_count = models.PositiveIntegerField()
     pay_by = models.CharField(max_length=6, choices=PayBy, default=PayBy.WALLET)
+    # As the listing is sold; who invoices and who is paid stays what it was when it was held.
+    selling = models.CharField(
+        max_length=10, choices=Listing.Selling, default=Listing.Selling.AGENCY
+    )
     period = DateTimeRangeField()
     expires_at = models.DateTimeField()
     currency = models.CharField(max_length=3)
@@ -235,6 +239,7 @@ class Reservation(models.Model):
                 "unit_count",
                 "card_count",
                 "pay_by",
+                "selling",
                 "period",
                 "expires_at",
                 "currency",

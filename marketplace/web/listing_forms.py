@@ -173,10 +173,13 @@ class ListingForm(PriceForm, TermsForm):
             (Listing.Mode.APPROVAL, _("after your approval")),
         ],
     )  # fmt: skip
+    selling = forms.ChoiceField(
+        label=_("Way of selling"), required=False, choices=Listing.Selling.choices,
+    )  # fmt: skip
     field_order = [
         "pool", "unit_count", "start", "end", "basis", "amount", "schedule", "deposit_percent",
         "security_months", "advance_months", "net_days", "minimum_hours",
-        "minimum_units", "cancellation", "mode",
+        "minimum_units", "cancellation", "mode", "selling",
     ]  # fmt: skip
     MORE = (
         "decide_hours", "leaving", "withdrawal", "hours_off", "cards_off", "hour_step",

@@ -245,6 +245,7 @@ DETAILS = (
     _("A hold is of a positive amount"),
     _("A receipt needs the bank's reference and the payer's name"),
     _("A transfer cannot have been received in the future"),
+    _("A payment needs the reference of the centre's own statement"),
     _("The amount must lie between 1 and %(most)s minor units"),
     _("Say why the receipt is rejected"),
     _("An account's number has 5 to 40 digits or letters"),

@@ -109,6 +109,12 @@ def _waiting(market: Market) -> str:
     return str(market.reservation()["id"])
 
 
+def _sold_directly(market: Market) -> str:
+    market.listing(selling="direct")
+    market.fund()
+    return str(market.reservation(start=24 * 10)["id"])
+
+
 def _handed_over(market: Market) -> str:
     public_id = OBJECTS["leases"](market)
     lease = Lease.objects.get(public_id=public_id)
@@ -211,6 +217,11 @@ GOOD: dict[str, Good] = {
     "/baskets/{public_id}/cancel": Good("as_tenant", _reason),
     "/reservations/{public_id}/approve": Good(
         "as_provider", lambda m: {"document_number": "HT-2026-17"}, _waiting
+    ),
+    "/reservations/{public_id}/received": Good(
+        "as_provider",
+        lambda m: {"reference": "D-1", "received_date": "2026-01-01"},
+        _sold_directly,
     ),
     "/reservations/{public_id}/reject": Good("as_provider", _reason, _waiting),
     "/leases/{public_id}/credentials/reveal": Good("as_tenant", _no_body, _handed_over),

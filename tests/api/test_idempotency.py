@@ -83,6 +83,7 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
         "POST /reservations/{public_id}/cancel",
         "POST /reservations/{public_id}/confirm",
         "POST /reservations/{public_id}/approve",
+        "POST /reservations/{public_id}/received",
         "POST /reservations/{public_id}/reject",
         "POST /settlements",
         "POST /payouts",
