@@ -223,9 +223,9 @@ def mature() -> None:
 
 @transaction.atomic
 def pay_out(currency: str) -> Data | None:
-    """Stripe's own automatic payout of everything that is available."""
+    """Stripe's own automatic payout of what is available, as far as one payout goes."""
     store.alone()
-    amount = balances.available(currency)
+    amount = min(balances.available(currency), 99_999_999)
     if amount <= 0:
         return None
     made = connect.create_payout({"amount": str(amount), "currency": currency}, automatic=True)
