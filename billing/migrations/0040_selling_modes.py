@@ -12,7 +12,7 @@ import inventory.identifiers
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0030_payouts'),
+        ('billing', '0036_stripe_rights'),
         ('inventory', '0008_refusals_let_go'),
         ('marketplace', '0018_selling_modes'),
     ]
