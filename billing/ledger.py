@@ -257,11 +257,8 @@ def set_credit_limit(
             at=at,
             reason=reason,
             tenant_id=organisation.pk,
-            data={
-                "currency": currency,
-                "limit_minor": limit_minor,
-                "until": until.isoformat() if until else None,
-            },
+            data={"currency": currency, "limit_minor": limit_minor}
+            | ({"until": until.isoformat()} if until else {}),
         )
 
 
