@@ -66,13 +66,7 @@ class _Race:
         period = Period(begin, begin + timedelta(hours=int(self.hours[row])))
         limit = self.request.max_card_hour_micro
         try:
-            quote = money.quote(
-                price=stall.ware.price.less(int(self.off[row])),
-                unit_cards=stall.pool.unit_cards,
-                cards_per_node=stall.pool.cards_per_node,
-                unit_count=int(self.units[row]),
-                period=period,
-            )
+            quote = quote_of(stall, int(self.units[row]), period, int(self.off[row]))
         except money.AmountTooLarge:
             self._exclude(row)
             return None
@@ -93,6 +87,17 @@ class _Race:
         rows = np.zeros(len(self.units), dtype=np.bool_)
         rows[row] = True
         self.found.exclude("too_expensive", rows)
+
+
+def quote_of(stall: Stall, unit_count: int, period: Period, off_bps: int) -> Quote:
+    """What so many units of a stall cost over a period. Raises AmountTooLarge."""
+    return money.quote(
+        price=stall.ware.price.less(off_bps),
+        unit_cards=stall.pool.unit_cards,
+        cards_per_node=stall.pool.cards_per_node,
+        unit_count=unit_count,
+        period=period,
+    )
 
 
 def match(*, request: OfferRequest, map_: SearchMap, buyer_id: int | None, at: datetime) -> Matches:

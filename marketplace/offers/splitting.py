@@ -12,10 +12,11 @@ import numpy as np
 from inventory.periods import Period
 from marketplace import money
 from marketplace.offers import screening
-from marketplace.offers.matching import Match
+from marketplace.offers.matching import Match, quote_of
 from marketplace.offers.model import OfferRequest
 from marketplace.search_map import HOUR, Ask, Ints, Mask, Room, SearchMap, instant
 
+LEAST_PARTS = 2  # one would have been an offer
 MOST_PARTS = 8
 MOST_STARTS = 64  # that are tried; of more, so many spread over the window
 
@@ -56,15 +57,16 @@ def split(
             dtype=np.bool_,
         )
     room = Room.of_stalls(map_, asked)
-    best: list[_Part] = []
-    began = 0
+    best: list[Match] = []
+    most = MOST_PARTS
     for start in _starts(map_, room, wanted, length):
-        parts = _parts_at(start, length, request, map_, room, wanted, len(best) - 1)
-        if parts:
-            best, began = parts, start
-            if len(best) == 2:  # one would have been an offer
+        parts = _parts_at(start, length, request, map_, room, wanted, most)
+        matches = _quoted(parts, start, request, map_) if parts else []
+        if matches:
+            best, most = matches, len(matches) - 1
+            if most < LEAST_PARTS:
                 break
-    return _quoted(best, began, request, map_) if best else []
+    return best
 
 
 def _starts(map_: SearchMap, room: Room, wanted: Ask, length: int) -> list[int]:
@@ -87,10 +89,9 @@ def _parts_at(
     map_: SearchMap,
     room: Room,
     wanted: Ask,
-    fewer_than: int,
+    most: int,
 ) -> list[_Part]:
-    """The fewest parts at that start, if that is fewer than were found before."""
-    most = fewer_than if fewer_than > 0 else MOST_PARTS
+    """The fewest parts at that start; none where it takes more than `most`."""
     goods, rows = map_.goods, room.stalls
     begin, end = start - goods.lead[rows], start + length + goods.turnaround[rows]
     open_: Mask = (
@@ -127,7 +128,7 @@ def _groups(request: OfferRequest, map_: SearchMap, rows: Ints, have: Mask) -> I
 def _fewest(whole: Sequence[_Part], count: int, map_: SearchMap, most: int) -> list[_Part]:
     """The largest first, until the rest fits a last one exactly; none where more than `most`."""
     have = list(accumulate(part.count for part in whole))
-    for number in range(1, min(most, len(whole)) + 1):
+    for number in range(LEAST_PARTS, min(most, len(whole)) + 1):
         if have[number - 1] < count:
             continue
         before = list(whole[: number - 1])
@@ -147,14 +148,13 @@ def _with_last(before: list[_Part], last: _Part, rest: int, map_: SearchMap) -> 
     """The parts with what is left of the last one; the largest gives up what the last one needs
     to be sold at all."""
     least, step = _rule(last, map_)
-    if not before:
-        return [_Part(last.stall, rest // last.size, last.size)] if rest <= last.count else []
     first = before[0]
     first_least, first_step = _rule(first, map_)
-    for given_up in range(0, least * last.size + step * last.size, max(1, first.size)):
+    enough = max(0, -rest) + (least + step) * last.size
+    for given_up in range(0, enough, first.size):
         units, odd = divmod(rest + given_up, last.size)
         kept = first.units - given_up // first.size
-        if odd or given_up % first.size or not least <= units <= last.units:
+        if odd or not least <= units <= last.units:
             continue
         if (units - least) % step or kept < first_least or (kept - first_least) % first_step:
             continue
@@ -172,26 +172,19 @@ def _quoted(
     parts: Sequence[_Part], start: int, request: OfferRequest, map_: SearchMap
 ) -> list[Match]:
     """The parts as they are sold; none where one of them costs more than may be paid."""
-    matches = []
     begin = instant(start)
     period = Period(begin, begin + request.shortest)
+    units = np.zeros(len(map_.stalls), dtype=np.int64)
+    units[[part.stall for part in parts]] = [part.units for part in parts]
+    off = map_.goods.share_off(units, np.full_like(units, request.shortest_hours))
+    limit = request.max_card_hour_micro
+    matches = []
     for part in parts:
         stall = map_.stalls[part.stall]
-        off = map_.goods.share_off(
-            np.full(len(map_.stalls), part.units, dtype=np.int64),
-            np.full(len(map_.stalls), request.shortest_hours, dtype=np.int64),
-        )
         try:
-            quote = money.quote(
-                price=stall.ware.price.less(int(off[part.stall])),
-                unit_cards=stall.pool.unit_cards,
-                cards_per_node=stall.pool.cards_per_node,
-                unit_count=part.units,
-                period=period,
-            )
+            quote = quote_of(stall, part.units, period, int(off[part.stall]))
         except money.AmountTooLarge:
             return []
-        limit = request.max_card_hour_micro
         if limit is not None and quote.card_hour_micro > limit:
             return []
         rank = (quote.gross_minor, start, stall.ware.listing_id)

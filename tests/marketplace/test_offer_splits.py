@@ -137,3 +137,11 @@ def test_a_price_too_high_is_no_part() -> None:
     )
 
     assert splitting.split(request=request, map_=map_, buyer_id=None, at=T0) == []
+
+
+def test_one_listing_that_sells_other_counts_is_no_split() -> None:
+    scene.listing(world.pool(nodes=8), units=8, terms=TermsInput(minimum_units=2, unit_step=2))
+    map_ = search_map.current(T0)
+    request = scene.request(nodes=7, hours=20, latest_end=T0 + hours(60), one_fabric=False)
+
+    assert splitting.split(request=request, map_=map_, buyer_id=None, at=T0) == []
