@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from billing import changes, checkout, closing
+from billing import changes, checkout, closing, selling
 from billing.models import LeaseTally
 from inventory import identifiers, transactions
 from inventory.actors import Actor
@@ -17,7 +17,7 @@ from inventory.models import Organisation
 from inventory.periods import Period
 from marketplace import additions, amendments, extensions, leases, money, policy, repricings
 from marketplace.amendments import AmendmentStale, Kind
-from marketplace.changes import Change
+from marketplace.changes import Change, Paid
 from marketplace.models import Amendment, Lease
 from marketplace.repricings import NewPrice, Repricing
 
@@ -68,6 +68,8 @@ def propose(
         lease = _lock_visible(lease_public_id, actor)
         amendments.require_running(lease)
         kind = _kind(proposal)
+        if kind == Kind.UNITS and selling.is_direct(lease):
+            raise checkout.SellingModeUnavailable(selling=lease.selling)
         asked = _asked(lease, kind, proposal, at)
         return amendments.propose(
             lease=lease,
@@ -110,7 +112,7 @@ def sign(*, amendment_public_id: str, at: datetime, actor: Actor) -> Amendment:
             return amendment
         tally = closing.tally_of(lease)
         end = Period.of(amendment.period).end
-        repricing = _require_as_proposed(amendment, lease, tally.deposit_left_minor, at)
+        repricing = _require_as_proposed(amendment, lease, tally.ahead, at)
         block_ids = (
             extensions.blocks_for(lease=lease, end=end, at=at, by_terms=False)
             if end > Period.of(lease.period).end
@@ -148,7 +150,7 @@ def _asked(lease: Lease, kind: Kind, proposal: Proposal, at: datetime) -> _Asked
             "added_due_minor": quote.due_minor,
         }
         return _Asked(own_end, _unchanged(lease), proposal.added_from, added)
-    left_minor = LeaseTally.objects.get(lease=lease).deposit_left_minor
+    paid = LeaseTally.objects.get(lease=lease).ahead
     if kind == Kind.PRICE:
         assert proposal.price is not None
         assert proposal.price_from is not None
@@ -156,12 +158,12 @@ def _asked(lease: Lease, kind: Kind, proposal: Proposal, at: datetime) -> _Asked
             lease=lease,
             price=proposal.price,
             from_at=proposal.price_from,
-            deposit_left_minor=left_minor,
+            paid=paid,
             at=at,
         )
         return _Asked(own_end, repricing.change, proposal.price_from, repricing.columns)
     assert proposal.end is not None
-    change = _another_end(lease, proposal.end, proposal.refund_bps, left_minor, at)
+    change = _another_end(lease, proposal.end, proposal.refund_bps, paid, at)
     if proposal.end > own_end:
         extensions.blocks_for(lease=lease, end=proposal.end, at=at, by_terms=False)
     return _Asked(proposal.end, change, min(own_end, proposal.end), {})
@@ -179,22 +181,18 @@ def _kind(proposal: Proposal) -> Kind:
     return named[0]
 
 
-def _another_end(
-    lease: Lease, end: datetime, refund_bps: int, left_minor: int, at: datetime
-) -> Change:
+def _another_end(lease: Lease, end: datetime, refund_bps: int, paid: Paid, at: datetime) -> Change:
     period = Period.of(lease.period)
     if not 0 <= refund_bps <= money.WHOLE_BPS:
         raise Invalid("A share lies between 0 and 10000 basis points")
     if end > period.end:
-        return amendments.longer(lease=lease, end=end)
+        return amendments.longer(lease=lease, end=end, at=at)
     amendments.check_earlier_end(lease=lease, end=end, at=at)
-    return amendments.shorter(
-        lease=lease, end=end, deposit_left_minor=left_minor, refund_bps=refund_bps
-    )
+    return amendments.shorter(lease=lease, end=end, paid=paid, refund_bps=refund_bps, at=at)
 
 
 def _require_as_proposed(
-    amendment: Amendment, lease: Lease, left_minor: int, at: datetime
+    amendment: Amendment, lease: Lease, paid: Paid, at: datetime
 ) -> Repricing | None:
     """The price to be written, where there is one.
 
@@ -202,13 +200,11 @@ def _require_as_proposed(
     repricing = None
     try:
         if amendment.kind == Kind.PRICE:
-            repricing = repricings.of(
-                amendment=amendment, lease=lease, deposit_left_minor=left_minor, at=at
-            )
+            repricing = repricings.of(amendment=amendment, lease=lease, paid=paid, at=at)
             now = repricing.change
         else:
             end = Period.of(amendment.period).end
-            now = _another_end(lease, end, amendment.share_bps, left_minor, at)
+            now = _another_end(lease, end, amendment.share_bps, paid, at)
     except (policy.OrganisationUnverified, policy.BelowFloor):
         raise
     except DomainError as error:
@@ -231,11 +227,13 @@ def _add(
     """
     assert amendment.added_due_minor is not None
     public_id = identifiers.new("rsv")
+    quote = additions.quote_of(amendment, at=at)
     checkout.lock_purse(tenant, currency)
     checkout.fund(
         tenant,
         currency=currency,
         due_minor=amendment.added_due_minor,
+        security_minor=quote.security_minor,
         public_id=public_id,
         at=at,
         actor=actor,
@@ -243,7 +241,7 @@ def _add(
     child = additions.make(
         amendment=amendment, reservation_public_id=public_id, tenant=tenant, at=at, actor=actor
     )
-    LeaseTally.objects.create(lease=child, deposit_left_minor=child.due_minor)
+    checkout.open_books([child], at=at, actor=actor)
     return child
 
 

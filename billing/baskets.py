@@ -9,7 +9,6 @@ from datetime import datetime
 from django.db import transaction
 
 from billing import checkout
-from billing.models import LeaseTally
 from inventory import actors, identifiers, transactions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid
@@ -93,14 +92,13 @@ def confirm(*, basket_public_id: str, at: datetime, actor: Actor) -> Basket:
                 basket.tenant,
                 currency=basket.currency,
                 due_minor=basket.due_minor,
+                security_minor=sum(row.security_minor for row in rows),
                 public_id=basket.public_id,
                 at=at,
                 actor=actor,
             )
         leases = baskets.confirm(basket=basket, rows=rows, at=at, actor=actor)
-        LeaseTally.objects.bulk_create(
-            LeaseTally(lease=lease, deposit_left_minor=lease.due_minor) for lease in leases
-        )
+        checkout.open_books(leases, at=at, actor=actor)
     return basket
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.conf import settings
 
-from billing import chart, closing, draws, ledger, payments
+from billing import chart, closing, draws, instalments, ledger, payments, rating, selling
 from billing.ledger import Entry, Kind
 from billing.models import Charge, LeaseTally
 from inventory import capacity
@@ -102,27 +102,45 @@ def move(
 ) -> None:
     """The amendment's figures are booked, charged, and counted in tally and quotas.
 
+    Of a lease sold directly what is paid and paid back is between the two parties: the amendment
+    says it, and only the fee on what is kept is booked.
+
     Locks every balance that it touches. Raises DebtOpen, InsufficientFunds,
     CompensationUncovered.
     """
     change = amendment.change
     left = ledger.lock(sorted(draws.accounts(lease.tenant, lease.provider, lease.currency)))
-    if change.pay_minor:
+    direct = selling.is_direct(lease)
+    if amendment.asks_more and (late := instalments.late_minor(lease)):
+        raise payments.DebtOpen(owed_minor=late, currency=lease.currency)
+    if change.pay_minor and not direct:
         owed = chart.receivable(lease.tenant, lease.currency)
         if left[owed]:
             raise payments.DebtOpen(owed_minor=left[owed], currency=lease.currency)
-        _book(_kind(amendment, Kind.DEAL_EXTENDED), _paid(lease, change), amendment, at, actor)
-    if change.compensation_minor:
+        booked = _book(
+            _kind(amendment, Kind.DEAL_EXTENDED), _paid(lease, change), amendment, at, actor
+        )
+        instalments.paid_by(lease=lease, amendment=amendment, transaction_id=booked, at=at)
+    if change.compensation_minor and not direct:
         earned = left[chart.provider_accrued(lease.provider, lease.currency)]
         missing = change.compensation_minor - earned - settings.PROVIDER_DEBT_MINOR
         if missing > 0:
             raise CompensationUncovered(missing_minor=missing, currency=lease.currency)
     returned = change.refund_minor + change.compensation_minor
-    transaction_id = None
-    if returned or change.kept.gross_minor:
-        transaction_id = _book(
-            _kind(amendment, Kind.DEAL_SHORTENED), _returned(lease, change), amendment, at, actor
-        )
+    kept = charge(lease, Charge.Kind.LEAVING, change.kept, at)
+    kept.deposit_minor = change.kept.gross_minor - kept.direct_minor
+    # A price paid back rather than a supply: it bears no VAT, and the market takes no part.
+    paid = Amounts(-change.compensation_minor, 0, 0, -change.compensation_minor)
+    compensation = charge(lease, Charge.Kind.COMPENSATION, paid, at)
+    compensation.wallet_minor = paid.gross_minor - compensation.direct_minor
+    transaction_id = _book(
+        _kind(amendment, Kind.DEAL_SHORTENED),
+        _returned(lease, change, [kept, compensation]),
+        amendment,
+        at,
+        actor,
+    )
+    if returned and not direct:
         payments.clear_receivable(
             lease.tenant,
             currency=lease.currency,
@@ -131,18 +149,17 @@ def move(
             at=at,
             actor=actor,
         )
-    if change.kept.gross_minor:
-        kept = charge(lease, Charge.Kind.LEAVING, change.kept, transaction_id, at)
-        kept.deposit_minor = change.kept.gross_minor
-        kept.save(force_insert=True)
-    if change.compensation_minor:
-        # A price paid back rather than a supply: it bears no VAT, and the market takes no part.
-        paid = Amounts(-change.compensation_minor, 0, 0, -change.compensation_minor)
-        compensation = charge(lease, Charge.Kind.COMPENSATION, paid, transaction_id, at)
-        compensation.wallet_minor = -change.compensation_minor
-        compensation.save(force_insert=True)
-    tally.deposit_left_minor += change.pay_minor - change.refund_minor - change.kept.gross_minor
-    tally.save(update_fields=["deposit_left_minor"])
+    for row in (kept, compensation):
+        if row.gross_minor:
+            row.ledger_transaction_id = transaction_id
+            row.save(force_insert=True)
+    moved = change.pay_minor - change.refund_minor - change.kept.gross_minor
+    tally.deposit_left_minor += moved
+    tally.paid_minor += moved
+    tally.save(update_fields=["deposit_left_minor", "paid_minor"])
+    rating.reweigh(lease=lease, before=Period.of(amendment.before_period))
+    if not direct:
+        instalments.remake(lease=lease, tally=tally, amendment=amendment, at=at, actor=actor)
     reservation.save(
         update_fields=reservations.commits(
             reservation,
@@ -188,11 +205,18 @@ def _kind(amendment: Amendment, kind: Kind) -> Kind:
 
 def _book(
     kind: Kind, entries: list[Entry], amendment: Amendment, at: datetime, actor: Actor
-) -> int:
+) -> int | None:
+    """None where no money of ours moves."""
+    totals: dict[str, int] = {}
+    for code, amount in entries:
+        totals[code] = totals.get(code, 0) + amount
+    moved = [entry for entry in totals.items() if entry[1]]
+    if not moved:
+        return None
     return ledger.post(
         kind=kind,
         key=f"amendment:{amendment.public_id}:{kind.value}",
-        entries=[entry for entry in entries if entry[1]],
+        entries=moved,
         at=at,
         actor=actor,
         external_reference=amendment.public_id,
@@ -206,25 +230,21 @@ def _paid(lease: Lease, change: Change) -> list[Entry]:
     ]
 
 
-def _returned(lease: Lease, change: Change) -> list[Entry]:
-    tenant, currency, kept = lease.tenant, lease.currency, change.kept
-    return [
-        (chart.deposit(tenant, currency), change.refund_minor + kept.gross_minor),
-        (chart.wallet(tenant, currency), -change.refund_minor - change.compensation_minor),
-        (
-            chart.provider_accrued(lease.provider, currency),
-            change.compensation_minor - kept.provider_minor,
-        ),
-        (chart.fee(currency), -kept.fee_minor),
-        (chart.vat(currency), -kept.vat_minor),
+def _returned(lease: Lease, change: Change, charges: list[Charge]) -> list[Entry]:
+    tenant, currency = lease.tenant, lease.currency
+    refund = 0 if selling.is_direct(lease) else change.refund_minor
+    entries = [
+        (chart.deposit(tenant, currency), refund + sum(c.deposit_minor for c in charges)),
+        (chart.wallet(tenant, currency), -refund + sum(c.wallet_minor for c in charges)),
     ]
+    for row in charges:
+        entries += selling.earned(row, lease.provider)
+    return entries
 
 
-def charge(
-    lease: Lease, kind: Charge.Kind, amounts: Amounts, transaction_id: int | None, at: datetime
-) -> Charge:
+def charge(lease: Lease, kind: Charge.Kind, amounts: Amounts, at: datetime) -> Charge:
     """What a change of the lease leaves with its provider, fee and VAT: of no hour, not saved.
-    Where it is taken from is the caller's to say."""
+    Where it is taken from, unless paid directly, and where it is booked, is the caller's to say."""
     return Charge(
         lease=lease,
         provider_id=lease.provider_id,
@@ -235,13 +255,15 @@ def charge(
         hour=at,
         card_seconds=0,
         currency=lease.currency,
+        selling=lease.selling,
         gross_minor=amounts.gross_minor,
         vat_minor=amounts.vat_minor,
         fee_minor=amounts.fee_minor,
         provider_minor=amounts.provider_minor,
+        fee_vat_minor=selling.fee_vat_minor(lease, before_minor=0, after_minor=amounts.fee_minor),
         deposit_minor=0,
         wallet_minor=0,
         receivable_minor=0,
-        ledger_transaction_id=transaction_id,
+        direct_minor=amounts.gross_minor if selling.is_direct(lease) else 0,
         created_at=at,
     )

@@ -28,13 +28,17 @@ class NewCharge:
     revision: int
     card_seconds: int
     currency: str
+    selling: str
     gross_minor: int
     vat_minor: int
     fee_minor: int
     provider_minor: int
+    fee_vat_minor: int
     deposit_minor: int
     wallet_minor: int
     receivable_minor: int
+    arrears_minor: int
+    direct_minor: int
     created_at: datetime
     ledger_transaction_id: int | None = None
 

@@ -54,6 +54,11 @@ def stripe(currency: str) -> str:
     return f"asset:stripe:{currency}"
 
 
+def transit(currency: str) -> str:
+    """Left Stripe, and not at the bank yet."""
+    return f"asset:transit:{currency}"
+
+
 def dispute_receivable(currency: str) -> str:
     return f"asset:dispute_receivable:{currency}"
 

@@ -9,7 +9,8 @@ from datetime import datetime
 
 from django.db import transaction
 
-from billing import changes, chart, closing, ledger, payments
+from billing import changes, chart, closing, credit, instalments, ledger, payments
+from billing import selling as modes
 from billing.ledger import Kind
 from billing.models import Charge, LeaseTally
 from billing.payments import DebtOpen
@@ -18,7 +19,7 @@ from inventory.actors import Actor
 from inventory.capacity import CapacityTaken
 from inventory.errors import DomainError, NotFound
 from inventory.models import Organisation
-from marketplace import approvals, leases, offers, policy, prospects, reservations
+from marketplace import approvals, leases, offers, policy, prospects, reservations, selling
 from marketplace.models import Basket, Lease, Listing, Reservation
 from marketplace.money import Amounts
 from marketplace.offers import Offer
@@ -31,10 +32,17 @@ State = Reservation.State
 
 
 class SellingModeUnavailable(DomainError):
-    """The listing is sold directly or resold; here deals are made by agency only, for now."""
+    """The centre sells it itself and is paid by itself: one deal at a time, no trial, no basket."""
 
     code = "selling_mode_unavailable"
-    title = "This listing cannot be booked here"
+    title = "What a centre sells directly is held by itself"
+
+
+class PaidToTheCentre(DomainError):
+    """The tenant pays the centre, which confirms the deal once it has the money."""
+
+    code = "paid_to_the_centre"
+    title = "The centre confirms this deal when it has received the price"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,7 @@ class CancelQuote:
     share_bps: int  # refunded, of what was paid
     refund_minor: int
     kept: Amounts
+    pays_back: selling.Side = "operator"
 
 
 def hold(
@@ -63,7 +72,7 @@ def hold(
 
     Locks the tenant's organisation, its wallet, and the pool last. Not idempotent: the
     entry's key is. Raises OfferInvalid, OfferExpired, InsufficientFunds, SelfTrade,
-    SellingModeUnavailable, and what `prospects.with_tenant` and `reservations.place` raise. Where
+    and what `prospects.with_tenant` and `reservations.place` raise. Where
     the capacity is taken the refusal carries the next best `offers`.
     """
     offer = offers.read_token(offer_token, at)
@@ -72,7 +81,7 @@ def hold(
         tenant, prospect = prospects.with_tenant(
             offer, organisation_id=actor.organisation_id, at=at, pay_by=pay_by
         )
-        require_tradable(prospect.listing, tenant)
+        require_other(prospect.listing, tenant)
         return keep(
             prospect, tenant=tenant, project_id=project_id, at=at, actor=actor, ssh_keys=ssh_keys
         )
@@ -158,11 +167,14 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
 
     Locks the reservation, the wallet, and the pool last. Not idempotent: a second one finds
     the reservation confirmed. Raises NotFound, InABasket, ApprovalPending,
-    OrganisationUnverified, DebtOpen, InsufficientFunds, HoldExpired, IllegalTransition.
+    OrganisationUnverified, DebtOpen, InsufficientFunds, CreditExceeded, HoldExpired,
+    IllegalTransition, PaidToTheCentre where it is sold directly.
     """
     with transactions.whole():
         reservation = _lock_visible(reservation_public_id, actor)
         reservations.require_single(reservation)
+        if selling.parties(reservation.selling).payee == "provider":
+            raise PaidToTheCentre
         approvals.require_approved(reservation, at)
         tenant, currency = reservation.tenant, reservation.currency
         policy.require_verified(tenant)
@@ -173,12 +185,13 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
                 tenant,
                 currency=currency,
                 due_minor=reservation.due_minor,
+                security_minor=reservation.security_minor,
                 public_id=reservation.public_id,
                 at=at,
                 actor=actor,
             )
         lease = reservations.confirm(reservation=reservation, at=at, actor=actor)
-        LeaseTally.objects.create(lease=lease, deposit_left_minor=reservation.due_minor)
+        open_books([lease], at=at, actor=actor)
     return lease
 
 
@@ -292,11 +305,17 @@ def require_own(held: Reservation | Basket, actor: Actor) -> None:
         raise NotFound(f"No such {held._meta.model_name}")
 
 
-def require_tradable(listing: Listing, tenant: Organisation) -> None:
-    """Raises SelfTrade, SellingModeUnavailable."""
+def require_other(listing: Listing, tenant: Organisation) -> None:
+    """Raises SelfTrade."""
     if listing.provider_id == tenant.pk:
         raise reservations.SelfTrade
-    if listing.selling != Listing.Selling.AGENCY:
+
+
+def require_tradable(listing: Listing, tenant: Organisation) -> None:
+    """Where the market has to be paid: in a basket, on trial. Raises SelfTrade,
+    SellingModeUnavailable."""
+    require_other(listing, tenant)
+    if listing.selling == Listing.Selling.DIRECT:
         raise SellingModeUnavailable(selling=listing.selling)
 
 
@@ -304,8 +323,19 @@ def lock_purse(tenant: Organisation, currency: str) -> None:
     """The balances that funding a deal touches are locked. Raises DebtOpen."""
     owed = chart.receivable(tenant, currency)
     wallet, deposit = chart.wallet(tenant, currency), chart.deposit(tenant, currency)
-    if debt_minor := ledger.lock([wallet, deposit, owed])[owed]:
+    debt_minor = ledger.lock([wallet, deposit, owed, chart.security(tenant, currency)])[owed]
+    if debt_minor := debt_minor or instalments.overdue_minor(tenant.pk, currency):
         raise DebtOpen(owed_minor=debt_minor, currency=currency)
+
+
+def open_books(leases: Sequence[Lease], *, at: datetime, actor: Actor) -> None:
+    """Leases confirmed just now have tallies and instalments, within their tenant's credit.
+
+    Raises CreditExceeded.
+    """
+    instalments.begin(leases, at=at)
+    for lease in leases:
+        credit.check(lease, at=at)
 
 
 def fund(
@@ -316,8 +346,19 @@ def fund(
     public_id: str,
     at: datetime,
     actor: Actor,
+    security_minor: int = 0,
 ) -> None:
-    """Wallet → deposit, for the reservation or basket of that id. Raises InsufficientFunds."""
+    """Wallet → deposit and, of what is due, → security, for the reservation or basket of that
+    id. Raises InsufficientFunds."""
+    instalments.take_security(
+        public_id,
+        wallet=chart.wallet(tenant, currency),
+        security=chart.security(tenant, currency),
+        amount_minor=security_minor,
+        at=at,
+        actor=actor,
+    )
+    due_minor -= security_minor
     if due_minor:
         ledger.post(
             kind=Kind.DEAL_FUNDED,
@@ -385,21 +426,31 @@ def _cancel_quote(
     if reservation.state == State.HELD:
         return CancelQuote(reservation.currency, 10_000, 0, Amounts(0, 0, 0, 0))
     quote = leases.quote_cancel(lease=lease or reservation.lease, at=at)
-    return CancelQuote(reservation.currency, quote.share_bps, quote.refund_minor, quote.kept)
+    return CancelQuote(
+        reservation.currency,
+        quote.share_bps,
+        quote.refund_minor,
+        quote.kept,
+        selling.parties(reservation.selling).payee,
+    )
 
 
 def _settle_cancelled(
     lease: Lease, tally: LeaseTally, quote: CancelQuote, *, at: datetime, actor: Actor
 ) -> None:
     """Deposit → wallet and, for the kept share, → provider, fee, VAT; the deposit is spent."""
-    tenant, currency, kept = lease.tenant, lease.currency, quote.kept
-    entries = [
-        (chart.deposit(tenant, currency), tally.deposit_left_minor),
-        (chart.wallet(tenant, currency), -quote.refund_minor),
-        (chart.provider_accrued(lease.provider, currency), -kept.provider_minor),
-        (chart.fee(currency), -kept.fee_minor),
-        (chart.vat(currency), -kept.vat_minor),
-    ]
+    tenant, currency = lease.tenant, lease.currency
+    instalments.drop(lease=lease, at=at, actor=actor, reason="cancelled")
+    refund_minor = quote.refund_minor - tally.security_minor
+    direct = quote.pays_back == "provider"  # then refund and price are between the two
+    charge = changes.charge(lease, Charge.Kind.CANCELLATION, quote.kept, at)
+    charge.deposit_minor = quote.kept.gross_minor - charge.direct_minor
+    entries = modes.earned(charge, lease.provider)
+    if not direct:
+        entries += [
+            (chart.deposit(tenant, currency), tally.deposit_left_minor),
+            (chart.wallet(tenant, currency), -refund_minor),
+        ]
     booked = [entry for entry in entries if entry[1]]
     transaction_id = None
     if booked:
@@ -411,6 +462,8 @@ def _settle_cancelled(
             actor=actor,
             external_reference=lease.public_id,
         )
+    instalments.return_security(lease=lease, tally=tally, debt_minor=0, at=at, actor=actor)
+    if quote.refund_minor and not direct:
         payments.clear_receivable(
             tenant,
             currency=currency,
@@ -419,9 +472,9 @@ def _settle_cancelled(
             at=at,
             actor=actor,
         )
-    if kept.gross_minor:
-        charge = changes.charge(lease, Charge.Kind.CANCELLATION, kept, transaction_id, at)
-        charge.deposit_minor = kept.gross_minor
+    if quote.kept.gross_minor:
+        charge.ledger_transaction_id = transaction_id
         charge.save(force_insert=True)
     tally.deposit_left_minor = 0
-    tally.save(update_fields=["deposit_left_minor"])
+    tally.paid_minor -= refund_minor + quote.kept.gross_minor
+    tally.save(update_fields=["deposit_left_minor", "paid_minor"])

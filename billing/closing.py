@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from billing import chart, ledger, payments
+from billing import chart, instalments, ledger, payments, selling
 from billing.ledger import Kind
 from billing.models import Charge, LeaseTally, PriceTally
 from inventory import actors, journal
@@ -16,6 +16,7 @@ from inventory.actors import Actor
 from inventory.errors import DomainError
 from marketplace import leases, reservations
 from marketplace.models import Lease
+from marketplace.selling import parties
 
 logger = logging.getLogger(__name__)
 ACTOR = actors.system("closing")
@@ -50,6 +51,11 @@ def _due(limit: int) -> list[int]:
                 -- A node that cannot be wiped is no reason to keep the tenant's money.
                 OR (l.state IN ('ending', 'ended') AND c.metered_until >= upper(a.period)
                     AND t.rated_until >= c.metered_until))
+              -- Nor are those looked at whose last months are not due yet.
+              AND NOT EXISTS (
+                SELECT FROM billing_instalment i
+                WHERE i.lease_id = l.id AND i.kind = 'arrears'
+                  AND i.state IN ('planned', 'unpaid') AND upper(i.period) <= upper(a.period))
             ORDER BY l.id LIMIT %s
             """,
             [limit],
@@ -63,11 +69,15 @@ def _close(lease_id: int, at: datetime) -> bool:
     if lease.closed_at is not None:
         return False
     tally = tally_of(lease)
+    if not instalments.wind_up(lease=lease, tally=tally, at=at):
+        return False
     rest = tally.deposit_left_minor
     if rest:
-        _give_back(lease, rest, at)
+        if not selling.is_direct(lease):  # else the centre pays it back
+            _give_back(lease, rest, at)
         tally.deposit_left_minor = 0
         tally.save(update_fields=["deposit_left_minor"])
+    rest += _give_security_back(lease, tally, at)
     mark_closed(lease, charged_minor=tally.gross_minor, returned_minor=rest, at=at, actor=ACTOR)
     # What was not delivered is the tenant's to commit again.
     delivered = PriceTally.objects.filter(price__lease=lease).aggregate(
@@ -110,9 +120,26 @@ def mark_closed(
         data={
             "charged_minor": charged_minor,
             "returned_minor": returned_minor,
+            "returned_by": parties(lease.selling).payee,
             "currency": lease.currency,
         },
     )
+
+
+def _give_security_back(lease: Lease, tally: LeaseTally, at: datetime) -> int:
+    """What the lease itself still owes is taken from it, then whatever else its tenant owes."""
+    returned = instalments.return_security(
+        lease=lease, tally=tally, debt_minor=instalments.open_debt_minor(lease), at=at, actor=ACTOR
+    )
+    payments.clear_receivable(
+        lease.tenant,
+        currency=lease.currency,
+        up_to_minor=returned,
+        cause=f"lease:{lease.public_id}:security",
+        at=at,
+        actor=ACTOR,
+    )
+    return returned
 
 
 def _give_back(lease: Lease, amount_minor: int, at: datetime) -> None:

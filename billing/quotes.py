@@ -15,7 +15,7 @@ from inventory.errors import DomainError, Invalid
 from inventory.periods import Period
 from marketplace import amendments, extensions, leases, policy, reservations
 from marketplace.amendments import Side
-from marketplace.changes import Change
+from marketplace.changes import Change, Paid
 from marketplace.models import Amendment, Lease, Reservation
 
 Kind = Quote.Kind
@@ -80,8 +80,8 @@ def ask(
     if wanted == Kind.WITHDRAW and not reason:
         raise Invalid("Say why the lease is withdrawn")
     period = Period.of(lease.period)
-    left_minor = LeaseTally.objects.get(lease=lease).deposit_left_minor
-    change = _figures(lease, wanted, end or period.end, left_minor, at, at)
+    paid = LeaseTally.objects.get(lease=lease).ahead
+    change = _figures(lease, wanted, end or period.end, paid, at, at)
     if wanted == Kind.EXTEND and end is not None:
         policy.require_verified(lease.tenant)
         extensions.blocks_for(lease=lease, end=end, at=at, by_terms=True)
@@ -114,9 +114,7 @@ def accept(*, quote_public_id: str, at: datetime, actor: Actor) -> Quote:
         _require_open(quote, lease, at)
         tally = closing.tally_of(lease)
         try:
-            now = _figures(
-                lease, Kind(quote.kind), _end(quote), tally.deposit_left_minor, quote.created_at, at
-            )
+            now = _figures(lease, Kind(quote.kind), _end(quote), tally.ahead, quote.created_at, at)
         except DomainError as error:  # its time has passed, or the lease is over
             raise QuoteStale(why=error.code) from error
         if now != quote.change:
@@ -131,7 +129,7 @@ def _figures(
     lease: Lease,
     kind: Kind,
     end: datetime,
-    deposit_left_minor: int,
+    paid: Paid,
     noticed: datetime,
     at: datetime,
 ) -> Change:
@@ -148,7 +146,7 @@ def _figures(
         )
     amendments.require_running(lease)
     if kind == Kind.EXTEND:
-        return amendments.longer(lease=lease, end=end)
+        return amendments.longer(lease=lease, end=end, at=at)
     if kind == Kind.LEAVE:
         if lease.state == Lease.State.SCHEDULED and at < Period.of(lease.period).start:
             raise NotStarted(start_at=Period.of(lease.period).start)
@@ -156,16 +154,18 @@ def _figures(
         return amendments.shorter(
             lease=lease,
             end=end,
-            deposit_left_minor=deposit_left_minor,
+            paid=paid,
             refund_bps=amendments.leaving_bps(lease=lease, end=end, at=noticed),
+            at=at,
         )
     whole = lease.state == Lease.State.SCHEDULED
     amendments.check_earlier_end(lease=lease, end=end, at=at, whole=whole)
     return amendments.shorter(
         lease=lease,
         end=end,
-        deposit_left_minor=deposit_left_minor,
+        paid=paid,
         refund_bps=10_000,
+        at=at,
         compensation_bps=amendments.withdrawal_bps(lease=lease, end=end, at=noticed),
     )
 

@@ -17,17 +17,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Sum
 
-from billing import chart, ledger
+from billing import chart, ledger, selling
 from billing.charge_rows import Made, NewCharge, insert, new_id
 from billing.draws import Purses
 from billing.ledger import Posting
-from billing.models import Charge, LeaseTally, LedgerTransaction
+from billing.models import Charge, LeaseTally, LedgerTransaction, PriceTally
 from billing.totals import Totals
 from inventory import actors
 from inventory.errors import Busy, DomainError
-from inventory.periods import HOUR
+from inventory.periods import HOUR, Period
+from marketplace import lease_prices, money
 from marketplace.models import Lease
+from marketplace.money import Price
 
 logger = logging.getLogger(__name__)
 ACTOR = actors.system("rating")
@@ -38,6 +41,7 @@ HOURS_AT_ONCE = 24 * 7  # of one lease
 CORRECTIONS_AT_ONCE = 500
 # Corrections reach 35 days back and are few; the rest is the time rating may have stood still.
 CORRECTIONS_REACH = timedelta(days=400)
+_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +209,46 @@ def _charge(facts: Iterable[Fact], tallies: dict[int, LeaseTally], at: datetime)
     made = insert(charges)
     totals.save()
     LeaseTally.objects.bulk_update(
-        tallies.values(), ["rated_until", "gross_minor", "deposit_left_minor"]
+        tallies.values(), ["rated_until", "gross_minor", "deposit_left_minor", "arrears_minor"]
     )
     return made
+
+
+def reweigh(*, lease: Lease, before: Period) -> None:
+    """The locked lease has another period than `before`: what a part of a month costs has
+    changed with it, and its next charge makes up for the hours of it that are charged already.
+
+    The caller holds the lease's tally.
+    """
+    after, pool = Period.of(lease.period), lease.allocation.pool
+    prices = lease_prices.of(lease)
+    for row, until in zip(prices, [*(p.from_at for p in prices[1:]), None], strict=True):
+        price = Price.agreed(row)
+        tally = PriceTally.objects.filter(price=row).first()
+        if tally is None or price.basis != "node_month" or price.pro_rata == "time":
+            continue
+        for month in {
+            money.month_of(p.end - _INSTANT, price.billing_zone) for p in (before, after)
+        }:
+            hours = Charge.objects.filter(
+                lease=lease,
+                kind=Charge.Kind.USAGE,
+                hour__gte=max(month.start, row.from_at),
+                hour__lt=min(month.end, until or month.end),
+            )
+            used = hours.aggregate(seconds=Sum("card_seconds", default=0))["seconds"]
+            then, now = (
+                money.hour_fraction(
+                    price=price,
+                    cards_per_node=pool.cards_per_node,
+                    hour=month.start,
+                    card_seconds=used,
+                    whole=period,
+                )
+                for period in (before, after)
+            )
+            tally.exact = tally.exact + now - then
+        tally.save(update_fields=["exact_numerator", "exact_denominator"])
 
 
 def _price(
@@ -215,7 +256,11 @@ def _price(
 ) -> NewCharge:
     """A charge is what the hour adds to the rounded total of its price."""
     total = totals.at(fact.lease_id, fact.hour)
+    fee_before = total.row.fee_minor
     amounts = total.add(lease, fact.hour, fact.card_seconds)
+    fee_vat_minor = selling.fee_vat_minor(
+        lease, before_minor=fee_before, after_minor=fee_before + amounts.fee_minor
+    )
     tally.gross_minor += amounts.gross_minor
     draw = purses.draw(lease, tally, amounts.gross_minor)
     return NewCharge(
@@ -230,13 +275,17 @@ def _price(
         revision=fact.revision,
         card_seconds=fact.card_seconds,
         currency=lease.currency,
+        selling=lease.selling,
         gross_minor=amounts.gross_minor,
         vat_minor=amounts.vat_minor,
         fee_minor=amounts.fee_minor,
         provider_minor=amounts.provider_minor,
+        fee_vat_minor=fee_vat_minor,
         deposit_minor=draw.deposit_minor,
         wallet_minor=draw.wallet_minor,
         receivable_minor=draw.receivable_minor,
+        arrears_minor=draw.arrears_minor,
+        direct_minor=draw.direct_minor,
         created_at=at,
     )
 
@@ -277,9 +326,8 @@ class Parties:
         self.deposit = chart.deposit(tenant, currency)
         self.wallet = chart.wallet(tenant, currency)
         self.receivable = chart.receivable(tenant, currency)
-        self.provider_accrued = chart.provider_accrued(provider, currency)
-        self.fee = chart.fee(currency)
-        self.vat = chart.vat(currency)
+        self.arrears = chart.arrears(tenant, currency)
+        self.provider = provider
 
 
 def _entries(group: Sequence[NewCharge], parties: dict[int, Parties]) -> list[ledger.Entry]:
@@ -290,9 +338,9 @@ def _entries(group: Sequence[NewCharge], parties: dict[int, Parties]) -> list[le
         totals[accounts.deposit] += charge.deposit_minor
         totals[accounts.wallet] += charge.wallet_minor
         totals[accounts.receivable] += charge.receivable_minor
-        totals[accounts.provider_accrued] -= charge.provider_minor
-        totals[accounts.fee] -= charge.fee_minor
-        totals[accounts.vat] -= charge.vat_minor
+        totals[accounts.arrears] += charge.arrears_minor
+        for code, amount in selling.earned(charge, accounts.provider):
+            totals[code] += amount
     return [(code, amount) for code, amount in totals.items() if amount]
 
 

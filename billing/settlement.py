@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection, transaction
 
-from billing import chart, ledger
-from billing.ledger import Kind
-from billing.models import Charge, Settlement
+from billing import chart, ledger, payout_terms, receivables
+from billing.ledger import Kind, Posting
+from billing.models import CarriedNet, PayoutTerms, Settlement
+from billing.settlement_lines import consume, sums_of
 from inventory import actors, journal
 from inventory.actors import Actor
-from inventory.errors import DomainError, Invalid, NotFound
-from inventory.models import JournalEntry, Organisation
+from inventory.errors import DomainError, Invalid
+from inventory.models import Organisation
 from inventory.periods import Period
 from marketplace import money, policy
 
 logger = logging.getLogger(__name__)
 
-# After a month's end, so that its last hours are metered, charged and mostly corrected.
-SETTLE_AFTER = timedelta(days=3)
-
-# Charges no settlement has consumed; the caller holds the provider's organisation. One that the
-# tenant has not paid in full waits while the tenant owes anything: what did not come in cannot
-# be passed on.
-_UNCONSUMED = """
-    FROM billing_charge c
-    WHERE c.provider_id = %(provider)s AND c.currency = %(currency)s AND c.hour < %(until)s
-      AND NOT EXISTS (SELECT FROM billing_settlementline s WHERE s.charge_id = c.id)
-      AND NOT (c.receivable_minor > 0 AND EXISTS (
-          SELECT FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
-          WHERE a.owner_id = c.tenant_id AND a.purpose = 'tenant_receivable'
-            AND a.currency = c.currency AND b.posted > 0))
-"""
+ACTOR = actors.system("settlement")
+# Providers settled in one transaction by the sweep: enough that statements are few, few enough
+# that nobody waits long for the accounts it holds.
+BATCH = 50
 
 
 class NotAMonth(Invalid):
@@ -46,38 +37,10 @@ class NotAMonth(Invalid):
 
 
 class MonthNotOver(DomainError):
-    """The month's last hours are still being used, counted and charged."""
+    """The month's last hours are still being used, counted, charged and looked at."""
 
     code = "month_not_over"
     title = "The month is not over yet"
-
-
-@dataclass(frozen=True, slots=True)
-class MonthEarned:
-    """What a provider's charges of one calendar month come to, minor units."""
-
-    month: Period
-    currency: str
-    card_seconds: int
-    gross_minor: int
-    fee_minor: int
-    vat_minor: int
-    net_minor: int
-
-
-@dataclass(frozen=True, slots=True)
-class Payable:
-    """What a provider is owed now: accrued is not settled yet, settling waits for its payout."""
-
-    currency: str
-    accrued_minor: int
-    settling_minor: int
-
-
-@dataclass(frozen=True, slots=True)
-class Earnings:
-    months: list[MonthEarned]
-    payable: list[Payable]
 
 
 def settle(
@@ -85,62 +48,26 @@ def settle(
 ) -> Settlement | None:
     """Every charge up to the month's end that no settlement has consumed is consumed.
 
-    The net moves from accrued to settling. Where it is not positive nothing is consumed: the
-    charges are carried to a later month, the journal says so once for each such sum, and None
-    is returned. Of a provider that is not verified nothing becomes payable: it stays accrued,
-    for the first month settled once it is. Idempotent by month: a second call returns the first
+    The net moves from accrued to settling, less the reserve of the terms in force, and less
+    what the provider owes. Where it is not positive nothing is consumed: the charges are
+    carried to a later month, and None is returned; carried too long, they become a demand.
+    Of a provider that is not verified nothing becomes payable: it stays accrued, for the
+    first month settled once it is. Idempotent by month: a second call returns the first
     one's settlement. Locks the provider's organisation, then balances. Raises NotAMonth,
     MonthNotOver, NotFound, UnknownCurrency, OrganisationUnverified.
     """
-    money.exponent(currency)
-    if period != money.month_of(period.start, settings.BILLING_ZONE):
-        raise NotAMonth(billing_zone=settings.BILLING_ZONE)
-    if period.end > at:
-        raise MonthNotOver(until=period.end)
+    _check(period, currency)
     with transaction.atomic():
-        provider = _lock_provider(provider_id)
-        known = Settlement.objects.filter(
-            provider=provider, period=period.range, currency=currency
-        ).first()
-        if known is not None:
-            return known
+        provider = payout_terms.lock_provider(provider_id)
+        known = _known([provider_id], period, currency)
+        if known:
+            return known[0]
         policy.require_verified(provider)
-        accrued = chart.provider_accrued(provider, currency)
-        settling = chart.provider_settling(provider, currency)
-        # From here on no charge of this provider is in the middle of being booked.
-        ledger.lock([accrued, settling])
-        row = _sum(provider_id, currency, period)
-        if row.net_minor <= 0:
-            if row.line_count:
-                _journal_carried(provider, row, period, at, actor)
-            return None
-        row.provider = provider
-        row.created_at = at
-        row.ledger_transaction_id = ledger.post(
-            kind=Kind.SETTLED,
-            key=f"settle:{row.public_id}",
-            entries=[(accrued, row.net_minor), (settling, -row.net_minor)],
-            at=at,
-            actor=actor,
-            effective_at=period.end,
-        )
-        row.save(force_insert=True)
-        _consume(row, period)
-        journal.record(
-            event="settlement.settled",
-            object_id=row.public_id,
-            actor=actor,
-            at=at,
-            to_state=Settlement.State.SETTLED,
-            provider_id=provider_id,
-            data={
-                "net_minor": row.net_minor,
-                "currency": currency,
-                "line_count": row.line_count,
-                "until": period.end.isoformat(),
-            },
-        )
-    return row
+        terms = payout_terms.ensure(providers=[provider], currency=currency, at=at)
+        if (due_at := _due_at(period, terms[provider_id])) > at:
+            raise MonthNotOver(until=due_at)
+        made = _settle([provider], terms, period, currency, at, actor)
+    return made[0] if made else None
 
 
 def preview(*, provider_id: int, period: Period, currency: str) -> Settlement:
@@ -148,150 +75,275 @@ def preview(*, provider_id: int, period: Period, currency: str) -> Settlement:
 
     A net that is not positive would be carried. Locks nothing. Raises NotAMonth, UnknownCurrency.
     """
-    money.exponent(currency)
-    if period != money.month_of(period.start, settings.BILLING_ZONE):
-        raise NotAMonth(billing_zone=settings.BILLING_ZONE)
-    known = Settlement.objects.filter(
-        provider_id=provider_id, period=period.range, currency=currency
-    ).first()
-    return known or _sum(provider_id, currency, period)
+    _check(period, currency)
+    known = _known([provider_id], period, currency)
+    if known:
+        return known[0]
+    row = sums_of([provider_id], currency, period).get(provider_id) or _nothing(period, currency)
+    terms = payout_terms.outlook(provider_id=provider_id, currency=currency)
+    row.reserve_minor = max(0, row.net_minor) * terms.reserve_bps // 10_000
+    return row
 
 
 def settle_month(*, at: datetime) -> int:
-    """Every provider is settled for the last month that is over by a few days; returns how many.
+    """Every provider is settled for the last month that is over by its delay; how many were.
 
-    One transaction each, so that one that cannot be settled holds up no other. Idempotent: a
-    provider settled or carried is not settled again.
+    By batches of one transaction each; a batch that cannot be settled is tried one by one, so
+    that a provider that cannot holds up no other. Idempotent: one that is settled for the
+    month is passed over. The work grows with the charges since the last month, and with
+    the providers that have earned anything.
     """
-    month = money.month_of(at - SETTLE_AFTER, settings.BILLING_ZONE)
-    month = money.month_of(month.start - timedelta(days=1), settings.BILLING_ZONE)
-    owed = (
-        Charge.objects.filter(hour__lt=month.end, settlement_line__isnull=True)
-        .values_list("provider_id", "currency")
-        .distinct()
-    )
+    month = money.month_of(at, settings.BILLING_ZONE)
     settled = 0
-    for provider_id, currency in sorted(owed):
-        try:
-            row = settle(
-                provider_id=provider_id,
-                period=month,
-                currency=currency,
-                at=at,
-                actor=actors.system("settlement"),
-            )
-        except DomainError as error:
-            logger.warning("provider %s is not settled: %s", provider_id, error)
-        else:
-            settled += row is not None and row.created_at == at
+    # With delays of up to 90 days the month before last may only now be over for somebody.
+    for _number in range(1 + payout_terms.LATEST_DAYS // 28):
+        month = money.month_of(month.start - timedelta(days=1), settings.BILLING_ZONE)
+        for currency, providers in _unsettled(month, at).items():
+            for start in range(0, len(providers), BATCH):
+                settled += _settle_batch(providers[start : start + BATCH], month, currency, at)
     return settled
 
 
-def earnings(*, provider_id: int, period: Period) -> Earnings:
-    """A provider's charges by calendar month of the billing zone, and what it is owed now."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT min(hour), currency, sum(card_seconds), sum(gross_minor), sum(fee_minor),
-                   sum(vat_minor), sum(provider_minor)
-            FROM billing_charge
-            WHERE provider_id = %s AND hour >= %s AND hour < %s
-            GROUP BY date_trunc('month', hour AT TIME ZONE %s), currency
-            ORDER BY 1, 2
-            """,
-            [provider_id, period.start, period.end, settings.BILLING_ZONE],
+def _settle_batch(provider_ids: list[int], period: Period, currency: str, at: datetime) -> int:
+    try:
+        with transaction.atomic():
+            done = {row.provider_id for row in _known(provider_ids, period, currency)}
+            providers = [
+                row
+                for row in payout_terms.lock_providers(provider_ids)
+                if row.is_verified and row.pk not in done
+            ]
+            # Again under the lock: another sweep may have been here.
+            done = {row.provider_id for row in _known(provider_ids, period, currency)}
+            terms = payout_terms.ensure(
+                providers=[row for row in providers if row.pk not in done], currency=currency, at=at
+            )
+            due = [
+                row for row in providers if row.pk in terms and _due_at(period, terms[row.pk]) <= at
+            ]
+            made = _settle(due, terms, period, currency, at, ACTOR)
+    except DomainError as error:
+        if len(provider_ids) == 1:
+            logger.warning("provider %s is not settled: %s", provider_ids[0], error)
+            return 0
+        return sum(_settle_batch([one], period, currency, at) for one in provider_ids)
+    return len(made)
+
+
+def _settle(
+    providers: Sequence[Organisation],
+    terms: dict[int, PayoutTerms],
+    period: Period,
+    currency: str,
+    at: datetime,
+    actor: Actor,
+) -> list[Settlement]:
+    """Settles locked providers whose terms allow it, in a number of statements that hardly
+    depends on how many they are."""
+    if not providers:
+        return []
+    # From here on no charge of these providers is in the middle of being booked.
+    codes = [code for provider in providers for code in _accounts(provider, currency)]
+    available = ledger.lock(codes)
+    sums = sums_of([row.pk for row in providers], currency, period)
+    carried = {
+        row.provider_id: row
+        for row in CarriedNet.objects.filter(
+            provider__in=providers, currency=currency, settlement__isnull=True
         )
-        months = [
-            MonthEarned(money.month_of(hour, settings.BILLING_ZONE), currency, *map(int, sums))
-            for hour, currency, *sums in cursor.fetchall()
-        ]
-    return Earnings(months, payable(provider_id=provider_id))
+    }
+    rows: list[Settlement] = []
+    for provider in providers:
+        row = sums.get(provider.pk)
+        if row is None:
+            continue
+        row.provider, row.terms, row.created_at = provider, terms[provider.pk], at
+        if row.net_minor > 0:
+            owed = available[chart.provider_receivable(provider, currency)]
+            _divide(row, terms[provider.pk], owed, at)
+            rows.append(row)
+        elif _is_carried_on(row, carried.get(provider.pk), period, at, actor):
+            continue
+        else:
+            row.state = Settlement.State.DEMANDED
+            row.due_date = _demand_due(at)
+            rows.append(row)
+    return _book(rows, carried, period, at, actor)
 
 
-def payable(*, provider_id: int) -> list[Payable]:
-    """What a provider is owed now, by currency. One statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT a.currency,
-                   coalesce(sum(b.posted) FILTER (WHERE a.purpose = 'provider_accrued'), 0),
-                   coalesce(sum(b.posted) FILTER (WHERE a.purpose = 'provider_settling'), 0)
-            FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
-            WHERE a.owner_id = %s AND a.purpose IN ('provider_accrued', 'provider_settling')
-            GROUP BY a.currency ORDER BY a.currency
-            """,
-            [provider_id],
+def _divide(row: Settlement, terms: PayoutTerms, owed_minor: int, at: datetime) -> None:
+    """What is kept back and what the provider owed come off a positive net."""
+    row.reserve_minor = row.net_minor * terms.reserve_bps // 10_000
+    if row.reserve_minor:
+        row.reserve_until = at + timedelta(days=terms.reserve_days)
+    row.paid_back_minor = min(owed_minor, row.net_minor - row.reserve_minor)
+    row.state = Settlement.State.SETTLED
+    if not row.payable_minor and not row.reserve_minor:
+        row.state, row.paid_at = Settlement.State.PAID, at  # nothing is left to pay
+
+
+def _book(
+    rows: list[Settlement],
+    carried: dict[int, CarriedNet],
+    period: Period,
+    at: datetime,
+    actor: Actor,
+) -> list[Settlement]:
+    if not rows:
+        return []
+    numbers = ledger.post_many([_posting(row, period) for row in rows], at=at, actor=actor)
+    for row, number in zip(rows, numbers, strict=True):
+        row.ledger_transaction_id = number
+    Settlement.objects.bulk_create(rows)
+    consume(rows, period)
+    for row in rows:
+        if (before := carried.get(row.provider_id)) is not None:
+            before.settlement = row
+            before.save(update_fields=["settlement"])
+        journal.record(
+            event=f"settlement.{row.state if row.net_minor < 0 else 'settled'}",
+            object_id=row.public_id,
+            actor=actor,
+            at=at,
+            to_state=row.state,
+            provider_id=row.provider_id,
+            data={
+                "net_minor": row.net_minor,
+                "reserve_minor": row.reserve_minor,
+                "paid_back_minor": row.paid_back_minor,
+                "currency": row.currency,
+                "line_count": row.line_count,
+                "until": period.end.isoformat(),
+            },
         )
-        return [
-            Payable(currency, int(accrued), int(settling))
-            for currency, accrued, settling in cursor.fetchall()
-        ]
+        if row.paid_back_minor:
+            receivables.clear_from(settlement=row, at=at, actor=actor)
+    return rows
 
 
-def _lock_provider(provider_id: int) -> Organisation:
-    rows = Organisation.objects.select_for_update(of=("self",), no_key=True)
-    provider = rows.filter(pk=provider_id).first()
-    if provider is None:
-        raise NotFound("No such provider")
-    return provider
-
-
-def _sum(provider_id: int, currency: str, period: Period) -> Settlement:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*), coalesce(sum(c.card_seconds), 0), coalesce(sum(c.gross_minor), 0),"
-            " coalesce(sum(c.vat_minor), 0), coalesce(sum(c.fee_minor), 0),"
-            f" coalesce(sum(c.provider_minor), 0) {_UNCONSUMED}",
-            {"provider": provider_id, "currency": currency, "until": period.end},
+def _posting(row: Settlement, period: Period) -> Posting:
+    """Accrued → settling and reserve; a demand the other way: receivable → accrued."""
+    accrued = chart.provider_accrued(row.provider, row.currency)
+    if row.net_minor < 0:
+        owed = chart.provider_receivable(row.provider, row.currency)
+        return Posting(
+            kind=Kind.NET_MADE_RECEIVABLE,
+            key=f"settle:{row.public_id}",
+            entries=[(owed, -row.net_minor), (accrued, row.net_minor)],
+            effective_at=period.end,
         )
-        count, card_seconds, gross, vat, fee, net = map(int, cursor.fetchone())
-    return Settlement(
-        period=period.range,
-        currency=currency,
-        line_count=count,
-        card_seconds=card_seconds,
-        gross_minor=gross,
-        vat_minor=vat,
-        fee_minor=fee,
-        net_minor=net,
+    parts = [
+        (chart.provider_settling(row.provider, row.currency), row.reserve_minor - row.net_minor),
+        (chart.provider_reserve(row.provider, row.currency), -row.reserve_minor),
+    ]
+    return Posting(
+        kind=Kind.SETTLED,
+        key=f"settle:{row.public_id}",
+        entries=[(accrued, row.net_minor), *(entry for entry in parts if entry[1])],
+        effective_at=period.end,
     )
 
 
-def _consume(row: Settlement, period: Period) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO billing_settlementline (settlement_id, charge_id)"
-            f" SELECT %(settlement)s, c.id {_UNCONSUMED} ORDER BY c.id",
-            {
-                "settlement": row.pk,
-                "provider": row.provider_id,
-                "currency": row.currency,
-                "until": period.end,
-            },
-        )
-        if cursor.rowcount != row.line_count:  # the lock above makes this impossible
-            raise AssertionError(f"{row.public_id}: {cursor.rowcount} lines, not {row.line_count}")
-
-
-def _journal_carried(
-    provider: Organisation, row: Settlement, month: Period, at: datetime, actor: Actor
-) -> None:
-    """Once for each month and sum: the sweep comes by every hour."""
-    data = {
-        "month": month.start.isoformat(),
-        "net_minor": row.net_minor,
-        "currency": row.currency,
-        "line_count": row.line_count,
-    }
-    said = JournalEntry.objects.filter(object_id=provider.public_id, event="settlement.carried")
-    if said.filter(data=data).exists():
-        return
+def _is_carried_on(
+    row: Settlement, before: CarriedNet | None, period: Period, at: datetime, actor: Actor
+) -> bool:
+    """Whether a net that is not positive waits for a later month; journalled as it changes."""
+    if before is None:
+        before = CarriedNet(provider=row.provider, currency=row.currency, carried_at=at)
+    elif row.net_minor < 0 and at - before.carried_at >= timedelta(days=settings.NET_CARRIED_DAYS):
+        return False
+    elif (before.net_minor, before.until) == (row.net_minor, period.end):
+        return True  # said before: the sweep comes by every hour
+    elif before.until > period.end:
+        return True
+    before.net_minor, before.until = row.net_minor, period.end
+    before.save(update_fields=None if before.pk is None else ["net_minor", "until"])
     journal.record(
         event="settlement.carried",
-        object_id=provider.public_id,
+        object_id=row.provider.public_id,
         actor=actor,
         at=at,
         reason="the net is not positive",
-        provider_id=provider.pk,
-        data=data,
+        provider_id=row.provider_id,
+        data={
+            "month": period.start.isoformat(),
+            "net_minor": row.net_minor,
+            "currency": row.currency,
+            "line_count": row.line_count,
+        },
     )
+    return True
+
+
+def _accounts(provider: Organisation, currency: str) -> list[str]:
+    return [
+        chart.provider_accrued(provider, currency),
+        chart.provider_settling(provider, currency),
+        chart.provider_reserve(provider, currency),
+        chart.provider_receivable(provider, currency),
+    ]
+
+
+def _check(period: Period, currency: str) -> None:
+    money.exponent(currency)
+    if period != money.month_of(period.start, settings.BILLING_ZONE):
+        raise NotAMonth(billing_zone=settings.BILLING_ZONE)
+
+
+def _due_at(period: Period, terms: PayoutTerms) -> datetime:
+    return period.end + timedelta(days=terms.settle_after_days)
+
+
+def _demand_due(at: datetime) -> date:
+    due = at + timedelta(days=settings.DEMAND_DUE_DAYS)
+    return due.astimezone(ZoneInfo(settings.BILLING_ZONE)).date()
+
+
+def _known(provider_ids: Iterable[int], period: Period, currency: str) -> list[Settlement]:
+    return list(
+        Settlement.objects.filter(
+            provider_id__in=list(provider_ids), period=period.range, currency=currency
+        )
+    )
+
+
+def _nothing(period: Period, currency: str) -> Settlement:
+    return Settlement(
+        period=period.range, currency=currency, line_count=0, card_seconds=0, gross_minor=0,
+        vat_minor=0, fee_minor=0, net_minor=0,
+    )  # fmt: skip
+
+
+def _unsettled(month: Period, at: datetime) -> dict[str, list[int]]:
+    """By currency, the providers with something accrued and no settlement of the month, whose
+    delay is over. What nets to nothing waits for what comes next."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT a.currency, a.owner_id
+            FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+            JOIN inventory_organisation o ON o.id = a.owner_id
+            LEFT JOIN LATERAL (
+                SELECT t.settle_after_days FROM billing_payoutterms t
+                WHERE t.provider_id = a.owner_id AND t.currency = a.currency
+                ORDER BY t.version DESC LIMIT 1) t ON true
+            WHERE a.purpose = 'provider_accrued' AND b.posted <> 0 AND o.state = 'verified'
+              AND %(end)s + make_interval(days => coalesce(t.settle_after_days, %(days)s)) <= %(at)s
+              -- Not an older month than need be: a later correction may have taken it back.
+              AND %(next)s + make_interval(days => coalesce(t.settle_after_days, %(days)s)) > %(at)s
+              AND NOT EXISTS (SELECT FROM billing_settlement s
+                              WHERE s.provider_id = a.owner_id AND s.currency = a.currency
+                                AND upper(s.period) >= %(end)s)
+            ORDER BY 1, 2
+            """,
+            {
+                "end": month.end,
+                "next": money.month_of(month.end, settings.BILLING_ZONE).end,
+                "days": settings.SETTLE_AFTER_DAYS,
+                "at": at,
+            },
+        )
+        found: dict[str, list[int]] = {}
+        for currency, owner_id in cursor.fetchall():
+            found.setdefault(currency, []).append(owner_id)
+    return found

@@ -10,6 +10,7 @@ from fractions import Fraction
 from math import gcd
 
 from billing.models import PriceTally
+from inventory.periods import Period
 from marketplace import lease_prices, money
 from marketplace.models import Lease, LeasePrice
 from marketplace.money import Amounts, Price
@@ -61,6 +62,7 @@ class Total:
             cards_per_node=lease.allocation.pool.cards_per_node,
             hour=hour,
             card_seconds=1,
+            whole=Period.of(lease.period),
         )
         return rate.numerator, rate.denominator
 

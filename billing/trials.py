@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from billing import checkout
-from billing.models import LeaseTally
 from inventory import identifiers, transactions
 from inventory.actors import Actor
 from inventory.errors import NotFound
@@ -82,10 +81,11 @@ def convert(
             tenant,
             currency=agreed.quote.currency,
             due_minor=agreed.quote.due_minor,
+            security_minor=agreed.quote.security_minor,
             public_id=public_id,
             at=at,
             actor=actor,
         )
         lease = trials.convert(agreed=agreed, reservation_public_id=public_id, at=at, actor=actor)
-        LeaseTally.objects.create(lease=lease, deposit_left_minor=lease.due_minor)
+        checkout.open_books([lease], at=at, actor=actor)
     return lease

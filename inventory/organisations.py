@@ -24,6 +24,7 @@ _READS = frozenset(
         "usage:read",
         "wallet:read",
         "settlements:read",
+        "invoices:read",
         "journal:read",
     }
 )
@@ -36,24 +37,28 @@ _RUNS = frozenset(
         "credentials:reveal",
     }
 )
+# Pays online, and says where the organisation is paid.
 _OWNS = frozenset({"keys:write", "members:write", "quotas:write"})
+# Own bank accounts, money out of the own wallet; invoices.
+_PAYS = frozenset({"wallet:write", "invoices:write", "payouts:write"})
 _OPERATES = frozenset({"organisations:write", "receipts:record", "receipts:approve"})
 _SETTLES = frozenset({"settlements:write", "credit:write", "quotas:write"})
+_IS_PAID = frozenset({"payees:write"})
 _AUDITS = frozenset({"audit:read"})
 
 # What a role may do in an organisation that trades …
 ROLE_SCOPES: dict[str, frozenset[str]] = {
-    Role.OWNER: _READS | _RUNS | _OWNS,
+    Role.OWNER: _READS | _RUNS | _OWNS | _PAYS | _IS_PAID,
     Role.OPERATOR: _READS | _RUNS,
-    Role.FINANCE: _READS,
+    Role.FINANCE: _READS | _PAYS | _IS_PAID,
     Role.VIEWER: _READS,
     Role.AUDITOR: _READS,
 }
 # … and in the operator, which runs the market and never trades in it.
 OPERATOR_ROLE_SCOPES: dict[str, frozenset[str]] = {
-    Role.OWNER: _READS | _OWNS | _OPERATES | _SETTLES | _AUDITS,
+    Role.OWNER: _READS | _OWNS | _PAYS | _OPERATES | _SETTLES | _AUDITS,
     Role.OPERATOR: _READS | {"organisations:write"} | _AUDITS,
-    Role.FINANCE: _READS | {"receipts:record", "receipts:approve"} | _SETTLES | _AUDITS,
+    Role.FINANCE: _READS | _PAYS | {"receipts:record", "receipts:approve"} | _SETTLES | _AUDITS,
     Role.VIEWER: _READS | _AUDITS,
     Role.AUDITOR: _READS | _AUDITS,
 }

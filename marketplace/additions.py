@@ -42,6 +42,17 @@ def quote(*, lease: Lease, units: int, start: datetime, at: datetime) -> Quote:
     )
 
 
+def quote_of(amendment: Amendment, *, at: datetime) -> Quote:
+    """What the units that an amendment adds come to now. Raises AmendmentStale, and as `quote`."""
+    assert amendment.added_units is not None
+    assert amendment.added_from_at is not None
+    if amendment.added_from_at <= at:
+        raise AmendmentStale
+    return quote(
+        lease=amendment.lease, units=amendment.added_units, start=amendment.added_from_at, at=at
+    )
+
+
 def make(
     *,
     amendment: Amendment,
@@ -60,9 +71,7 @@ def make(
     lease = amendment.lease
     assert amendment.added_units is not None
     assert amendment.added_from_at is not None
-    if amendment.added_from_at <= at:
-        raise AmendmentStale
-    quoted = quote(lease=lease, units=amendment.added_units, start=amendment.added_from_at, at=at)
+    quoted = quote_of(amendment, at=at)
     if (quoted.gross_minor, quoted.due_minor) != (
         amendment.added_gross_minor,
         amendment.added_due_minor,

@@ -13,7 +13,7 @@ from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, NotFound
 from inventory.periods import Period, floor_hour
 from marketplace import changes, lease_prices, money
-from marketplace.changes import Change
+from marketplace.changes import Change, Paid
 from marketplace.models import Amendment, Lease, Reservation
 from marketplace.money import Price
 
@@ -93,16 +93,16 @@ def require_growable(lease: Lease) -> None:
         raise TrialNotExtended
 
 
-def longer(*, lease: Lease, end: datetime) -> Change:
-    """What a later end comes to, at the lease's own price.
+def longer(*, lease: Lease, end: datetime, at: datetime) -> Change:
+    """What a later end comes to, at the lease's own price and schedule.
 
     Raises AmountTooLarge, TrialNotExtended.
     """
     require_growable(lease)
     period = Period.of(lease.period)
     return changes.longer(
-        before=lease_prices.quote(lease=lease, period=period),
-        after=lease_prices.quote(lease=lease, period=Period(period.start, end)),
+        before=lease_prices.plan(lease=lease, period=period, at=at),
+        after=lease_prices.plan(lease=lease, period=Period(period.start, end), at=at),
         due_minor=lease.due_minor,
     )
 
@@ -111,19 +111,21 @@ def shorter(
     *,
     lease: Lease,
     end: datetime,
-    deposit_left_minor: int,
+    paid: Paid,
     refund_bps: int,
+    at: datetime,
     compensation_bps: int = 0,
 ) -> Change:
     """What an earlier end comes to; an end at the start leaves nothing of the lease."""
     period = Period.of(lease.period)
     kept = Period(period.start, end) if end > period.start else None
+    nothing = changes.NOTHING_LEFT
     return changes.shorter(
         price=Price.agreed(lease),
-        before=lease_prices.quote(lease=lease, period=period),
-        after=lease_prices.quote(lease=lease, period=kept) if kept else None,
+        before=lease_prices.plan(lease=lease, period=period, at=at),
+        after=lease_prices.plan(lease=lease, period=kept, at=at) if kept else nothing,
         due_minor=lease.due_minor,
-        deposit_left_minor=deposit_left_minor,
+        paid=paid,
         refund_bps=refund_bps,
         compensation_bps=compensation_bps,
     )

@@ -21,6 +21,11 @@ FIVE_YEARS_HOURS = 24 * 366 * 5
 THIRTY_DAYS_HOURS = 24 * 30  # the longest trial, and the longest time to decide
 # The deposit serves for as long as an empty wallet is looked for: it is never nothing.
 LEAST_DEPOSIT_BPS = 1_000
+MOST_SECURITY_MONTHS = 6
+MOST_ADVANCE_MONTHS = 12
+MOST_NET_DAYS = 120
+MOST_GRACE_DAYS = 60  # of grace, and of notice
+MOST_SUSPENSION_DAYS = 90
 
 
 class InvalidPrice(Invalid):
@@ -49,7 +54,27 @@ class PriceInput:
     schedule: str = PriceVersion.Schedule.PREPAID
     deposit_bps: int = 3000
     billing_zone: str = settings.BILLING_ZONE
+    pro_rata: str = PriceVersion.ProRata.TIME
+    # Where nothing is said: 押一付三 for `advance`, no security in arrears.
+    security_months: int | None = None
+    advance_months: int | None = None
+    net_days: int | None = None
+    grace_days: int = 5
+    notice_days: int = 5
+    suspension_days: int = 15
     discounts: Sequence[Sequence[str | int]] = ()
+
+    def __post_init__(self) -> None:
+        for name, usual in _USUAL.get(self.schedule, _NONE).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, usual)
+
+
+_NONE = {"security_months": 0, "advance_months": 0, "net_days": 0}
+_USUAL: dict[str, dict[str, int]] = {
+    PriceVersion.Schedule.ADVANCE: {"security_months": 1, "advance_months": 3, "net_days": 0},
+    PriceVersion.Schedule.ARREARS: {"security_months": 0, "advance_months": 0, "net_days": 30},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +107,9 @@ def check_price(price: PriceInput, pool: Pool) -> None:
     if price.basis not in PriceVersion.Basis.values:
         raise InvalidPrice("The basis is card_hour, node_hour or node_month", basis=price.basis)
     if price.schedule not in PriceVersion.Schedule.values:
-        raise InvalidPrice("The schedule is prepaid or deposit_hourly", schedule=price.schedule)
+        raise InvalidPrice(
+            "The schedule is prepaid, deposit_hourly, advance or arrears", schedule=price.schedule
+        )
     if not 0 < price.amount_micro <= LARGEST_PRICE_MICRO:
         raise InvalidPrice("The amount must be more than zero, and a possible price")
     if price.vat_code not in money.VAT_BPS:
@@ -90,6 +117,7 @@ def check_price(price: PriceInput, pool: Pool) -> None:
     least = LEAST_DEPOSIT_BPS if price.schedule == PriceVersion.Schedule.DEPOSIT_HOURLY else 0
     if not least <= price.deposit_bps <= money.WHOLE_BPS:
         raise InvalidPrice(f"A deposit lies between {least} and 10000 basis points")
+    _check_schedule(price)
     _check_zone(price.billing_zone)
     tiers = discounts.tiers(price.discounts)
     if not discounts.are_sound(tiers):
@@ -97,6 +125,30 @@ def check_price(price: PriceInput, pool: Pool) -> None:
             "Discounts go up tier by tier, and leave a tenth of the price at the least"
         )
     policy.check_floor(as_price(price).less(discounts.deepest(tiers)), pool)
+
+
+def _check_schedule(price: PriceInput) -> None:
+    """What a tenant puts down, pays ahead, and what follows where it does not pay."""
+    security, ahead, net = price.security_months, price.advance_months, price.net_days
+    assert security is not None
+    assert ahead is not None
+    assert net is not None
+    in_advance = price.schedule == PriceVersion.Schedule.ADVANCE
+    in_arrears = price.schedule == PriceVersion.Schedule.ARREARS
+    if price.pro_rata not in PriceVersion.ProRata.values:
+        raise InvalidPrice("A part of a month is counted by time, day or thirty")
+    if not 0 <= security <= (MOST_SECURITY_MONTHS if in_advance or in_arrears else 0):
+        raise InvalidPrice("A security is of six months at the most, with advance or arrears")
+    if not (1 <= ahead <= MOST_ADVANCE_MONTHS if in_advance else ahead == 0):
+        raise InvalidPrice("With advance 1 to 12 months are paid ahead, and else none")
+    if not 0 <= net <= (MOST_NET_DAYS if in_arrears else 0):
+        raise InvalidPrice("With arrears a month is paid within 120 days, and else at once")
+    if not (
+        0 <= price.grace_days <= MOST_GRACE_DAYS
+        and 0 <= price.notice_days <= MOST_GRACE_DAYS
+        and 1 <= price.suspension_days <= MOST_SUSPENSION_DAYS
+    ):
+        raise InvalidPrice("Grace and notice are 60 days at the most, a suspension 1 to 90")
 
 
 def _check_zone(name: str) -> None:
@@ -115,7 +167,8 @@ def as_price(price: PriceInput) -> Price:
     """As it is counted with, the operator's fee of today in it, before any discount. For a price
     that was checked."""
     facts = asdict(price)
-    del facts["discounts"]
+    for name in ("discounts", "grace_days", "notice_days", "suspension_days"):
+        del facts[name]
     vat_bps = money.VAT_BPS[facts.pop("vat_code")]
     return Price(fee_bps=settings.OPERATOR_FEE_BPS, vat_bps=vat_bps, **facts)
 

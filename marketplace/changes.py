@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from marketplace import money
-from marketplace.money import NOTHING, Amounts, Price, Quote
+from marketplace.money import NOTHING, Amounts, Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +26,44 @@ class Change:
     compensation_minor: int = 0  # provider → wallet
 
 
-def longer(*, before: Quote, after: Quote, due_minor: int) -> Change:
-    """More time, paid as the lease is: the difference of the totals, or of the deposits."""
-    pay_minor = max(0, after.due_minor - before.due_minor)
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The price of a lease as it would stand, and what its schedule asks for it ahead."""
+
+    gross_minor: int
+    asked_minor: int  # by the instant of the change
+    ahead_minor: int  # in all, sooner or later
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What a lease has paid ahead for its time so far, and what of it is not used up."""
+
+    paid_minor: int
+    left_minor: int
+
+
+NOTHING_LEFT = Plan(0, 0, 0)
+
+
+def longer(*, before: Plan, after: Plan, due_minor: int) -> Change:
+    """More time, paid as the lease is: what its schedule would have asked by now beyond what it
+    has. What it asks later is paid later."""
+    pay_minor = max(0, after.asked_minor - before.asked_minor)
     return Change(
         gross_minor=after.gross_minor, due_minor=due_minor + pay_minor, pay_minor=pay_minor
     )
 
 
-def repriced(*, before: Quote, after: Quote, due_minor: int, deposit_left_minor: int) -> Change:
-    """The same time at another price: the difference of the totals, or of the deposits.
+def repriced(*, before: Plan, after: Plan, due_minor: int, paid: Paid) -> Change:
+    """The same time at another price: what the schedule asks by now, more or less.
 
     Of cheaper hours all that was paid too much comes back, as far as it is still there.
     """
-    more_minor = after.due_minor - before.due_minor
+    more_minor = after.asked_minor - before.asked_minor
     pay_minor = max(0, more_minor)
-    refund_minor = min(max(0, -more_minor), deposit_left_minor)
+    too_much = max(0, paid.paid_minor - after.asked_minor)
+    refund_minor = min(max(0, -more_minor), too_much, paid.left_minor)
     return Change(
         gross_minor=after.gross_minor,
         due_minor=due_minor + pay_minor - refund_minor,
@@ -53,28 +75,28 @@ def repriced(*, before: Quote, after: Quote, due_minor: int, deposit_left_minor:
 def shorter(
     *,
     price: Price,
-    before: Quote,
-    after: Quote | None,
+    before: Plan,
+    after: Plan,
     due_minor: int,
-    deposit_left_minor: int,
+    paid: Paid,
     refund_bps: int,
     compensation_bps: int = 0,
 ) -> Change:
     """Less time: a share of what was paid for the rest comes back, the provider keeps the other.
 
-    `after` is None where nothing of the lease remains. A deposit that was drawn on already
-    covers what is kept first. A compensation is of the price of the rest, whoever paid it.
+    In arrears, or where the rest's months were not due yet, nothing was, and nothing is kept. A
+    deposit that was drawn on already covers what is kept first. A compensation is of the price
+    of the rest, whoever paid it.
     """
-    gross_minor, still_due = (after.gross_minor, after.due_minor) if after else (0, 0)
-    rest_paid = max(0, before.due_minor - still_due)
-    paid = min(rest_paid, deposit_left_minor)
-    kept_minor = min(money.share(rest_paid, money.WHOLE_BPS - refund_bps), paid)
-    refund_minor = paid - kept_minor
+    rest_paid = max(0, paid.paid_minor - after.ahead_minor)
+    at_hand = min(rest_paid, paid.left_minor)
+    kept_minor = min(money.share(rest_paid, money.WHOLE_BPS - refund_bps), at_hand)
+    refund_minor = at_hand - kept_minor
     return Change(
-        gross_minor=gross_minor,
+        gross_minor=after.gross_minor,
         due_minor=due_minor - refund_minor,
         refund_minor=refund_minor,
         share_bps=refund_bps,
         kept=money.split(price=price, gross_minor=kept_minor),
-        compensation_minor=money.share(before.gross_minor - gross_minor, compensation_bps),
+        compensation_minor=money.share(before.gross_minor - after.gross_minor, compensation_bps),
     )

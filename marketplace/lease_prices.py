@@ -13,9 +13,11 @@ from inventory import journal, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid
 from inventory.periods import Period, floor_hour
-from marketplace import money, policy
+from marketplace import money, policy, schedules
+from marketplace.changes import Plan
 from marketplace.models import Amendment, Lease, LeasePrice, PriceVersion
 from marketplace.money import Price, Quote
+from marketplace.schedules import Due
 
 
 class InvalidPriceHour(Invalid):
@@ -129,13 +131,13 @@ def of(lease: Lease) -> list[LeasePrice]:
 
 
 def quote(*, lease: Lease, period: Period, and_also: LeasePrice | None = None) -> Quote:
-    """The price of the lease's units over a period, each part at the price of its hours.
+    """The price of the lease's units, were `period` its own, each part at the price of its hours.
 
     Charges of the fully delivered period add up to it. `and_also` is a price that the lease
-    does not have yet. Raises AmountTooLarge.
+    does not have yet. `due_minor` says nothing of a lease whose price has changed: see
+    `instalments`. Raises AmountTooLarge.
     """
     pool = lease.allocation.pool
-    prices = sorted([*of(lease), *filter(None, [and_also])], key=lambda row: row.from_at)
     return money.add(
         [
             money.quote(
@@ -144,7 +146,46 @@ def quote(*, lease: Lease, period: Period, and_also: LeasePrice | None = None) -
                 cards_per_node=pool.cards_per_node,
                 unit_count=lease.unit_count,
                 period=part,
+                whole=period,
             )
-            for price, part in over(prices, period)
+            for price, part in over(_prices(lease, and_also), period)
         ]
     )
+
+
+def instalments(
+    *, lease: Lease, period: Period, and_also: LeasePrice | None = None
+) -> tuple[Due, ...]:
+    """What the lease pays and when, were `period` its own; the schedule is that of its first
+    price, which no later one changes. Without its security: that stays as it was agreed."""
+    pool = lease.allocation.pool
+    parts = over(_prices(lease, and_also), period)
+    running = [
+        money.Running(
+            price=price,
+            cards=lease.unit_count * pool.unit_cards,
+            cards_per_node=pool.cards_per_node,
+            period=part,
+            whole=period,
+        )
+        for price, part in parts
+    ]
+    found = money.instalments(
+        parts[0][0], period, lambda instant: sum(each(instant) for each in running)
+    )
+    return tuple(due for due in found if due.kind != "security")
+
+
+def plan(*, lease: Lease, period: Period, at: datetime, and_also: LeasePrice | None = None) -> Plan:
+    """What the lease would come to, were `period` its own, and what of it is asked ahead."""
+    dues = instalments(lease=lease, period=period, and_also=and_also)
+    ahead = [due for due in dues if due.kind in schedules.AHEAD]
+    return Plan(
+        gross_minor=quote(lease=lease, period=period, and_also=and_also).gross_minor,
+        asked_minor=sum(due.amount_minor for due in ahead if due.is_asked_by(at)),
+        ahead_minor=sum(due.amount_minor for due in ahead),
+    )
+
+
+def _prices(lease: Lease, and_also: LeasePrice | None) -> list[LeasePrice]:
+    return sorted([*of(lease), *filter(None, [and_also])], key=lambda row: row.from_at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -50,18 +51,20 @@ def lock(key: int | str) -> Lease:
 
 
 def quote_cancel(*, lease: Lease, at: datetime) -> Cancellation:
-    """What cancelling now gives back, by the terms both sides agreed.
+    """What cancelling now gives back, by the terms both sides agreed: all of the security, and
+    a share of what was paid ahead.
 
     Raises CancelWindowClosed.
     """
     start = require_cancellable(lease=lease, at=at)
-    return money.cancellation(
+    found = money.cancellation(
         price=Price.agreed(lease),
         schedule=lease.terms.cancellation,
-        due_minor=lease.due_minor,
+        due_minor=lease.due_minor - lease.security_minor,
         start=start,
         at=at,
     )
+    return replace(found, refund_minor=found.refund_minor + lease.security_minor)
 
 
 def require_cancellable(*, lease: Lease, at: datetime) -> datetime:

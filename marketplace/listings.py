@@ -32,11 +32,18 @@ ACTOR = actors.system("listings")
 State = Listing.State
 
 
-class WayOfSellingUnavailable(Invalid):
-    """This market does not yet sell by resale or directly."""
+class WayOfSellingUnknown(Invalid):
+    """At once or by approval; by agency, by resale or directly."""
 
-    code = "way_of_selling_unavailable"
-    title = "This way of selling is not available yet"
+    code = "way_of_selling_unknown"
+    title = "This is no way of selling"
+
+
+class DirectIsPrepaid(Invalid):
+    """Sold directly the centre is paid once, ahead: the market collects nothing by the hour."""
+
+    code = "direct_is_prepaid"
+    title = "What is sold directly is paid ahead"
 
 
 class PoolNotSelling(DomainError):
@@ -61,16 +68,13 @@ def publish(
     """A block is open and on sale, with version 1 of its price and terms.
 
     `serves` of the block says the first start and the last end that it can serve. Locks the
-    pool. Raises NotFound, PoolNotSelling, OrganisationUnverified, WayOfSellingUnavailable,
-    InvalidPrice, BelowFloor, InvalidTerms, and what `capacity.open_block` raises. Not
-    idempotent.
+    pool. Raises NotFound, PoolNotSelling, OrganisationUnverified, WayOfSellingUnknown,
+    DirectIsPrepaid, InvalidPrice, BelowFloor, InvalidTerms, and what `capacity.open_block`
+    raises. Not idempotent.
     """
-    if mode not in Listing.Mode.values or selling != Listing.Selling.AGENCY:
-        raise WayOfSellingUnavailable(
-            "Only sale through the operator is available, at once or by approval",
-            mode=mode,
-            selling=selling,
-        )
+    if mode not in Listing.Mode.values or selling not in Listing.Selling.values:
+        raise WayOfSellingUnknown(mode=mode, selling=selling)
+    check_selling(selling, price)
     with transaction.atomic():
         pool = own_pool(pool_id, actor)
         policy.require_verified(pool.provider)
@@ -103,10 +107,17 @@ def publish(
                 "block": block.public_id,
                 "unit_count": unit_count,
                 "mode": mode,
+                "selling": selling,
                 **_price_facts(version),
             },
         )
     return listing
+
+
+def check_selling(selling: str, price: PriceInput) -> None:
+    """Raises DirectIsPrepaid."""
+    if selling == Listing.Selling.DIRECT and price.schedule != PriceVersion.Schedule.PREPAID:
+        raise DirectIsPrepaid(schedule=price.schedule)
 
 
 def reprice(*, listing_id: int, price: PriceInput, at: datetime, actor: Actor) -> PriceVersion:
@@ -119,6 +130,7 @@ def reprice(*, listing_id: int, price: PriceInput, at: datetime, actor: Actor) -
         listing = lock(listing_id, actor)
         if listing.state == State.WITHDRAWN:
             raise transitions.IllegalTransition("A withdrawn listing has no price")
+        check_selling(listing.selling, price)
         check_price(price, listing.pool)
         _check_quotable(
             asking.as_price(price), listing.pool, listing.block, newest_terms(listing).maximum_hours

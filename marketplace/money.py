@@ -14,18 +14,21 @@ part of a charge is ever negative while the total grows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
-from functools import lru_cache
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, takewhile
 from typing import Any, Protocol
-from zoneinfo import ZoneInfo
 
 from inventory.errors import Invalid
 from inventory.periods import Period
-from marketplace import discounts
+from marketplace import discounts, months, schedules
+from marketplace.months import longest_month_hours, month_of
+from marketplace.schedules import Due
+
+__all__ = ["longest_month_hours", "month_of"]
 
 MICRO = 10**6
 WHOLE_BPS = 10_000
@@ -37,7 +40,7 @@ EXPONENTS = {
     **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG"), 0),
     **dict.fromkeys(("RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
     **dict.fromkeys(("AED", "AUD", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "EGP", "EUR"), 2),
-    **dict.fromkeys(("GBP", "HKD", "IDR", "ILS", "INR", "KZT", "MOP", "MXN", "MYR", "NOK"), 2),
+    **dict.fromkeys(("GBP", "HKD", "HUF", "IDR", "ILS", "INR", "KZT", "MOP", "MXN", "MYR", "NOK"), 2),
     **dict.fromkeys(("NZD", "PHP", "PLN", "QAR", "RUB", "SAR", "SEK", "SGD", "THB", "TRY"), 2),
     **dict.fromkeys(("TWD", "USD", "ZAR"), 2),
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
@@ -76,6 +79,10 @@ class Asked(Protocol):
     schedule: str
     deposit_bps: int
     billing_zone: str
+    pro_rata: str
+    security_months: int
+    advance_months: int
+    net_days: int
     discounts: Any
 
 
@@ -102,6 +109,10 @@ class Price:
     deposit_bps: int
     billing_zone: str
     discount_bps: int = 0  # off `amount_micro`, as exact as the rest: nothing is rounded by it
+    pro_rata: str = "time"  # PriceVersion.ProRata
+    security_months: int = 0
+    advance_months: int = 0
+    net_days: int = 0
 
     @classmethod
     def of(cls, version: Asked) -> Price:
@@ -116,6 +127,10 @@ class Price:
             schedule=version.schedule,
             deposit_bps=version.deposit_bps,
             billing_zone=version.billing_zone,
+            pro_rata=version.pro_rata,
+            security_months=version.security_months,
+            advance_months=version.advance_months,
+            net_days=version.net_days,
         )
 
     @classmethod
@@ -176,11 +191,12 @@ class Quote:
     vat_minor: int
     fee_minor: int
     provider_minor: int
-    due_minor: int
+    due_minor: int  # the security among it
     card_count: int
     card_hour_micro: int  # tax included; for comparison only
     discount_bps: int  # taken off already
     lines: tuple[Line, ...]
+    security_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,40 +243,95 @@ def portions(amounts: Sequence[int], whole_minor: int) -> list[int]:
     return [after - before for before, after in pairwise([0, *steps])]
 
 
-def quote(
-    *, price: Price, unit_cards: int, cards_per_node: int, unit_count: int, period: Period
-) -> Quote:
-    """The price of a fully delivered lease of this shape.
+class Running:
+    """The rounded price of a lease's hours before any instant of a period."""
 
+    def __init__(
+        self,
+        *,
+        price: Price,
+        cards: int,
+        cards_per_node: int,
+        period: Period,
+        whole: Period | None = None,
+    ) -> None:
+        self._price, self._cards, self._cards_per_node = price, cards, cards_per_node
+        self._whole = whole or period
+        self.pieces = list(pieces(price=price, period=period))
+        parts = [self._fraction(piece.start, piece.seconds) for piece in self.pieces]
+        self.exact = [Fraction(0), *accumulate(parts)]  # before each piece, and after the last
+        self._starts = [piece.start for piece in self.pieces]
+
+    def __call__(self, instant: datetime) -> int:
+        index = bisect_right(self._starts, instant) - 1
+        if index < 0:
+            return 0
+        piece = self.pieces[index]
+        if instant >= piece.end:
+            return half_up(self.exact[index + 1])
+        seconds = int((instant - piece.start).total_seconds())
+        return half_up(self.exact[index] + self._fraction(piece.start, seconds))
+
+    def _fraction(self, instant: datetime, seconds: int) -> Fraction:
+        return gross_fraction(
+            price=self._price,
+            cards_per_node=self._cards_per_node,
+            delivered=[(instant, seconds * self._cards)],
+            whole=self._whole,
+        )
+
+
+def quote(
+    *,
+    price: Price,
+    unit_cards: int,
+    cards_per_node: int,
+    unit_count: int,
+    period: Period,
+    whole: Period | None = None,
+) -> Quote:
+    """The price of a fully delivered lease of this shape, over `period`.
+
+    That is all of the lease, or a part of the one over `whole`, whose months count.
     Raises UnknownCurrency, AmountTooLarge.
     """
-    cards = unit_count * unit_cards
-    exact, before, lines = Fraction(0), 0, []
-    for piece in pieces(price=price, period=period):
-        seconds = cards * piece.seconds
-        exact += gross_fraction(
-            price=price, cards_per_node=cards_per_node, delivered=[(piece.start, seconds)]
-        )
-        total = half_up(exact)
-        lines.append(Line(piece, seconds, total - before))
+    cards, before, lines = unit_count * unit_cards, 0, []
+    running = Running(
+        price=price, cards=cards, cards_per_node=cards_per_node, period=period, whole=whole
+    )
+    exact = running.exact[-1]
+    for piece, after in zip(running.pieces, running.exact[1:], strict=True):
+        total = half_up(after)
+        lines.append(Line(piece, cards * piece.seconds, total - before))
         before = total
     if before > LARGEST_MINOR:
         raise AmountTooLarge("The total is larger than the books can hold")
-    whole = split(price=price, gross_minor=before)
-    by_hour = price.schedule == "deposit_hourly"
+    parts = split(price=price, gross_minor=before)
+    asked = list(takewhile(lambda due: due.due_at is None, instalments(price, period, running)))
     card_seconds = max(1, cards * period.seconds)
     micro_per_minor = Fraction(MICRO, 10 ** exponent(price.currency))
     return Quote(
         currency=price.currency,
-        gross_minor=whole.gross_minor,
-        vat_minor=whole.vat_minor,
-        fee_minor=whole.fee_minor,
-        provider_minor=whole.provider_minor,
-        due_minor=share(whole.gross_minor, price.deposit_bps) if by_hour else whole.gross_minor,
+        gross_minor=parts.gross_minor,
+        vat_minor=parts.vat_minor,
+        fee_minor=parts.fee_minor,
+        provider_minor=parts.provider_minor,
+        due_minor=sum(due.amount_minor for due in asked),
         card_count=cards,
         card_hour_micro=half_up(exact * micro_per_minor * 3600 / card_seconds),
         discount_bps=price.discount_bps,
         lines=tuple(lines),
+        security_minor=sum(due.amount_minor for due in asked if due.kind == "security"),
+    )
+
+
+def instalments(
+    price: Price, period: Period, gross_until: Callable[[datetime], int]
+) -> Iterator[Due]:
+    """What a lease over the period pays and when; see `schedules.plan`."""
+    deposit_minor = share(gross_until(period.end), price.deposit_bps)
+    return schedules.plan(
+        price=price, period=period, gross_until=gross_until, deposit_minor=deposit_minor
     )
 
 
@@ -286,17 +357,23 @@ def add(quotes: Sequence[Quote]) -> Quote:
         card_hour_micro=half_up(Fraction(weighed, sum(weights))),
         discount_bps=quotes[0].discount_bps,
         lines=lines,
+        security_minor=sum(quote.security_minor for quote in quotes),
     )
 
 
 def gross_fraction(
-    *, price: Price, cards_per_node: int, delivered: Iterable[tuple[datetime, int]]
+    *,
+    price: Price,
+    cards_per_node: int,
+    delivered: Iterable[tuple[datetime, int]],
+    whole: Period | None = None,
 ) -> Fraction:
     """The exact gross price, in minor units, of delivered card-seconds.
 
     `delivered` holds (instant, card-seconds) pairs. Only the calendar month of the instant
     matters, and only for a monthly price: usage hours and sums by month give the same
-    fraction, in any order.
+    fraction, in any order. `whole` is the lease's period: of a month it has a part of, the
+    price's rule says what that part costs.
     """
     minor_per_micro = Fraction(10 ** exponent(price.currency), MICRO)
     amount = asked_micro(price) * minor_per_micro
@@ -305,8 +382,9 @@ def gross_fraction(
     if price.basis == "node_month":
         card_months = Fraction(0)
         for instant, card_seconds in delivered:
-            month = month_of(instant, price.billing_zone)
-            card_months += Fraction(card_seconds, month.seconds)
+            card_months += card_seconds * months.second_share(
+                instant, price.billing_zone, price.pro_rata, whole
+            )
         return amount * card_months / cards_per_node
     card_hours = Fraction(sum(card_seconds for _, card_seconds in delivered), 3600)
     return amount * card_hours / (cards_per_node if price.basis == "node_hour" else 1)
@@ -318,11 +396,17 @@ def asked_micro(price: Price) -> Fraction:
 
 
 def hour_fraction(
-    *, price: Price, cards_per_node: int, hour: datetime, card_seconds: int
+    *,
+    price: Price,
+    cards_per_node: int,
+    hour: datetime,
+    card_seconds: int,
+    whole: Period | None = None,
 ) -> Fraction:
-    """The exact gross price, in minor units, of one usage hour; negative for a correction."""
+    """The exact gross price, in minor units, of one usage hour of the lease over `whole`;
+    negative for a correction."""
     return gross_fraction(
-        price=price, cards_per_node=cards_per_node, delivered=[(hour, card_seconds)]
+        price=price, cards_per_node=cards_per_node, delivered=[(hour, card_seconds)], whole=whole
     )
 
 
@@ -339,10 +423,15 @@ def charge(*, price: Price, before: Fraction, after: Fraction) -> Amounts:
 def split(*, price: Price, gross_minor: int) -> Amounts:
     """A gross amount in its parts: VAT out of the gross, the fee out of the net, the rest
     to the provider."""
-    vat = half_up_of(gross_minor * price.vat_bps, WHOLE_BPS + price.vat_bps)
+    vat = vat_within(gross_minor, price.vat_bps)
     net = gross_minor - vat
     fee = share(net, price.fee_bps)
     return Amounts(gross_minor, vat, fee, net - fee)
+
+
+def vat_within(gross_minor: int, vat_bps: int) -> int:
+    """The VAT that a gross amount contains, half-up."""
+    return half_up_of(gross_minor * vat_bps, WHOLE_BPS + vat_bps)
 
 
 def keeps_micro(*, price: Price, cards_per_node: int) -> Fraction:
@@ -413,26 +502,3 @@ def pieces(*, price: Price, period: Period) -> Iterator[Period]:
         end = min(period.end, month_of(start, price.billing_zone).end)
         yield Period(start, end)
         start = end
-
-
-def month_of(instant: datetime, zone: str) -> Period:
-    """The calendar month around an instant, in a zone, as instants in UTC."""
-    local = instant.astimezone(ZoneInfo(zone))
-    return _month(local.year, local.month, zone)
-
-
-@lru_cache(maxsize=512)
-def longest_month_hours(zone: str) -> int:
-    """744, or 745 where summer time ends in a month of 31 days."""
-    seconds = max(_month(2026, month, zone).seconds for month in range(1, 13))
-    return -(-seconds // 3600)
-
-
-@lru_cache(maxsize=4096)
-def _month(year: int, month: int, zone: str) -> Period:
-    info = ZoneInfo(zone)
-    following = (year + 1, 1) if month == 12 else (year, month + 1)
-    return Period(
-        datetime(year, month, 1, tzinfo=info).astimezone(UTC),
-        datetime(*following, 1, tzinfo=info).astimezone(UTC),
-    )

@@ -136,6 +136,8 @@ def _prospect(offer: OfferClaim, found: tuple[Any, ...], *, at: datetime, pay_by
     _check_terms(terms, offer)
     quote = quote_of(price, pool=pool, unit_count=offer.unit_count, period=offer.period)
     decide_by, members = deciding(listing, terms, quote, start=offer.period.start, at=at)
+    if listing.selling == Listing.Selling.DIRECT:
+        pay_by = PayBy.BANK  # to the centre, which confirms what it received by the pay-by date
     return Prospect(
         offer=offer,
         listing=listing,

@@ -10,7 +10,7 @@ from inventory.actors import Actor
 from inventory.errors import Invalid
 from inventory.periods import Period
 from marketplace import changes, lease_prices, policy
-from marketplace.changes import Change
+from marketplace.changes import Change, Paid
 from marketplace.models import Amendment, Lease, LeasePrice, PriceVersion
 from marketplace.money_text import LARGEST_PRICE_MICRO
 
@@ -50,7 +50,7 @@ def asked(
     lease: Lease,
     price: NewPrice,
     from_at: datetime,
-    deposit_left_minor: int,
+    paid: Paid,
     at: datetime,
 ) -> Repricing:
     """What that price from that hour on would be, and come to. Changes nothing.
@@ -70,15 +70,15 @@ def asked(
     segment = LeasePrice(lease=lease, from_at=from_at, price=version, created_at=at)
     period = Period.of(lease.period)
     change = changes.repriced(
-        before=lease_prices.quote(lease=lease, period=period),
-        after=lease_prices.quote(lease=lease, period=period, and_also=segment),
+        before=lease_prices.plan(lease=lease, period=period, at=at),
+        after=lease_prices.plan(lease=lease, period=period, at=at, and_also=segment),
         due_minor=lease.due_minor,
-        deposit_left_minor=deposit_left_minor,
+        paid=paid,
     )
     return Repricing(segment, replaces, change)
 
 
-def of(*, amendment: Amendment, lease: Lease, deposit_left_minor: int, at: datetime) -> Repricing:
+def of(*, amendment: Amendment, lease: Lease, paid: Paid, at: datetime) -> Repricing:
     """What was proposed, as it would come to now. Raises as `asked`."""
     price = amendment.asked_price
     assert price is not None
@@ -87,7 +87,7 @@ def of(*, amendment: Amendment, lease: Lease, deposit_left_minor: int, at: datet
         lease=lease,
         price=NewPrice(price.basis, price.amount_micro, price.tax_inclusive),
         from_at=amendment.price_from_at,
-        deposit_left_minor=deposit_left_minor,
+        paid=paid,
         at=at,
     )
 

@@ -13,7 +13,7 @@ from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, Invalid, NotFound
 from inventory.joined import Joined
 from inventory.models import Organisation, Pool, Project
-from marketplace import approvals, lease_prices, policy
+from marketplace import approvals, lease_prices, policy, selling
 from marketplace.models import Basket, Lease, Listing, Reservation
 from marketplace.policy import Standing
 from marketplace.prospects import Prospect
@@ -172,6 +172,7 @@ def place(
             unit_count=offer.unit_count,
             card_count=quote.card_count,
             pay_by=prospect.pay_by,
+            selling=listing.selling,
             period=offer.period.range,
             expires_at=prospect.expires_at,
             currency=quote.currency,
@@ -179,6 +180,7 @@ def place(
             vat_minor=quote.vat_minor,
             fee_minor=quote.fee_minor,
             due_minor=quote.due_minor,
+            security_minor=quote.security_minor,
             hold_deposit_minor=hold_deposit_minor,
             discount_bps=quote.discount_bps,
             decide_by=prospect.decide_by,
@@ -263,7 +265,10 @@ def lease_of(
         currency=reservation.currency,
         gross_minor=reservation.gross_minor,
         due_minor=reservation.due_minor,
+        security_minor=reservation.security_minor,
         discount_bps=reservation.discount_bps,
+        selling=reservation.selling,
+        fee_vat_bps=selling.fee_vat_bps(reservation.selling),
         created_at=at,
     )
     journal.create(

@@ -176,6 +176,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "expire-reservations": {"task": "billing.expire_reservations", "schedule": 15.0},
     "expire-baskets": {"task": "billing.expire_baskets", "schedule": 15.0},
+    "collect-instalments": {"task": "billing.collect_instalments", "schedule": 60.0},
+    "dun": {"task": "billing.dun", "schedule": 60.0},
+    "warn-of-runway": {"task": "billing.warn_of_runway", "schedule": 300.0},
+    "confirm-paid-deals": {"task": "billing.confirm_paid_deals", "schedule": 10.0},
+    "assign-virtual-accounts": {"task": "billing.assign_virtual_accounts", "schedule": 60.0},
+    "warn-of-unmatched": {"task": "billing.warn_of_unmatched", "schedule": crontab(hour=1)},
     "rate-usage": {"task": "billing.rate_usage", "schedule": 60.0},
     "expire-holds": {"task": "billing.expire_holds", "schedule": 60.0},
     "lapse-credit-limits": {"task": "billing.lapse_credit_limits", "schedule": 60.0},
@@ -187,6 +193,51 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "end-unpaid": {"task": "billing.end_unpaid", "schedule": 60.0},
     "close-leases": {"task": "billing.close_leases", "schedule": 60.0},
     "settle-month": {"task": "billing.settle_month", "schedule": 3600.0},
+    "release-reserves": {"task": "billing.release_reserves", "schedule": 3600.0},
+    "step-payouts": {
+        "task": "billing.step_payouts",
+        "schedule": 15.0,
+        "options": {"expires": 60},
+    },
+    "refresh-invoices": {
+        "task": "billing.refresh_invoices",
+        "schedule": 900.0,
+        "options": {"expires": 900},
+    },
+    "finalise-invoices": {
+        "task": "billing.finalise_invoices",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
+    "follow-payments": {"task": "billing.follow_payments", "schedule": 900.0},
+    "render-invoices": {
+        "task": "billing.render_invoices",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
+    "issue-statements": {"task": "billing.issue_statements", "schedule": 900.0},
+    "deem-statements": {"task": "billing.deem_statements", "schedule": 900.0},
+    "submit-fapiaos": {"task": "billing.submit_fapiaos", "schedule": 300.0},
+    "send-to-stripe": {
+        "task": "billing.send_to_stripe",
+        "schedule": 2.0,
+        "options": {"expires": 30},
+    },
+    "apply-stripe-events": {
+        "task": "billing.apply_stripe_events",
+        "schedule": 2.0,
+        "options": {"expires": 30},
+    },
+    "look-around-stripe": {
+        "task": "billing.look_around_stripe",
+        "schedule": 900.0,
+        "options": {"expires": 900},
+    },
+    # After Stripe's day is over (UTC), and before the books are compared.
+    "import-stripe-lines": {
+        "task": "billing.import_stripe_lines",
+        "schedule": crontab(hour=18, minute=40),
+    },
     # Every night, in China: what was computed step by step is computed anew and compared.
     "verify-books": {"task": "billing.verify_books", "schedule": crontab(hour=19, minute=10)},
     "verify-records": {"task": "inventory.verify_records", "schedule": crontab(hour=19, minute=30)},
@@ -359,15 +410,36 @@ SPECTACULAR_SETTINGS = {
         "ReservationStateEnum": "marketplace.models.Reservation.State",
         "LeaseStateEnum": "marketplace.models.Lease.State",
         "ReceiptStateEnum": "billing.models.BankReceipt.State",
+        "BankAccountStateEnum": "billing.models.BankAccount.State",
+        "BankDealStateEnum": "billing.models.BankDeal.State",
+        "RefundStateEnum": "billing.models.Refund.State",
         "SettlementStateEnum": "billing.models.Settlement.State",
+        "PayoutStateEnum": "billing.models.Payout.State",
+        "PayoutMethodEnum": "billing.models.PayoutTerms.Method",
+        "PayoutPartEnum": "billing.models.PayoutLine.Part",
+        "PayeeAccountStateEnum": "billing.models.PayeeAccount.State",
+        "InputFapiaoStateEnum": "billing.models.InputFapiao.State",
         "QuotaAuthorityEnum": "marketplace.models.Quota.Authority",
         "QuotaMeasureEnum": "marketplace.models.Quota.Measure",
         "QuotaWindowEnum": "marketplace.models.Quota.Window",
         "PayByEnum": "marketplace.models.Reservation.PayBy",
         "ChargeKindEnum": "billing.models.Charge.Kind",
+        "InvoiceKindEnum": "billing.models.Invoice.Kind",
+        "InvoiceSubjectEnum": "billing.models.Invoice.Subject",
+        "InvoiceStateEnum": "billing.models.Invoice.State",
+        "PaymentStatusEnum": "billing.models.Invoice.PaymentStatus",
+        "StatementStateEnum": "billing.models.Statement.State",
+        "ContestStateEnum": "billing.models.Contest.State",
+        "FapiaoKindEnum": "billing.models.Fapiao.Kind",
+        "FapiaoStateEnum": "billing.models.Fapiao.State",
+        "FapiaoFileRoleEnum": "billing.models.FapiaoFile.Role",
         "QuoteKindEnum": "billing.models.Quote.Kind",
         "AmendmentKindEnum": "marketplace.models.Amendment.Kind",
         "AmendmentStateEnum": "marketplace.models.Amendment.State",
+        "TopUpStateEnum": "billing.models.TopUp.State",
+        "WalletRefundStateEnum": "billing.models.WalletRefund.State",
+        "DisputeStateEnum": "billing.models.Dispute.State",
+        "PayoutAccountStateEnum": "billing.models.PayoutAccount.State",
         "CallerKindEnum": ["user", "key"],
     },
     "PREPROCESSING_HOOKS": ["marketplace.http.schema.only_the_api"],
@@ -379,25 +451,56 @@ SPECTACULAR_SETTINGS = {
 
 # The market
 DEMO = env_bool("DEMO", False)  # a world with known passwords may be made here
-# Where tenants transfer money to, as the wallet's page tells them. All three, or it says to ask.
-OPERATOR_ACCOUNT_NAME = env_str(
-    "OPERATOR_ACCOUNT_NAME", "卡时运营 演示账户 请勿汇款" if DEMO else ""
+# Online payment. Without a key there is none, and a demo has a Stripe of its own that moves no
+# money. Of each endpoint's secrets the newest comes first; while one is rolled both are taken.
+STRIPE_API_KEY = env_str("STRIPE_API_KEY", "")
+STRIPE_PUBLISHABLE_KEY = env_str("STRIPE_PUBLISHABLE_KEY", "")
+STRIPE_FAKE = DEMO and not STRIPE_API_KEY
+STRIPE_WEBHOOK_SECRETS = env_list("STRIPE_WEBHOOK_SECRETS", "whsec_demo" if STRIPE_FAKE else "")
+STRIPE_CONNECT_WEBHOOK_SECRETS = env_list(
+    "STRIPE_CONNECT_WEBHOOK_SECRETS", "whsec_demo_connect" if STRIPE_FAKE else ""
 )
-OPERATOR_BANK_NAME = env_str("OPERATOR_BANK_NAME", "示例银行北京中关村支行" if DEMO else "")
-OPERATOR_ACCOUNT_NUMBER = env_str(
-    "OPERATOR_ACCOUNT_NUMBER", "0000 1234 5678 9012 345" if DEMO else ""
-)
+STRIPE_METHODS = env_list("STRIPE_METHODS", "card,alipay,wechat_pay")
+STRIPE_PAYOUT_COUNTRIES = env_list("STRIPE_PAYOUT_COUNTRIES", "HK,SG,JP")
+STRIPE_API_BASE = env_str("STRIPE_API_BASE", "")  # another server that speaks as Stripe does
+# Rails that send payouts themselves, by method; the bank has files instead.
+PAYOUT_RAILS: dict[str, str] = {"stripe": "billing.psp.rail.StripeRail"}
+STRIPE_TIMEOUT_SECONDS = env_int("STRIPE_TIMEOUT_SECONDS", 30)
 DEFAULT_CURRENCY = "CNY"
 BILLING_ZONE = "Asia/Shanghai"
 OPERATOR_FEE_BPS = env_int("OPERATOR_FEE_BPS", 800)  # of the net price, frozen in each version
+# How providers are paid, where no other terms were agreed: frozen in each settlement.
+SETTLE_AFTER_DAYS = env_int("SETTLE_AFTER_DAYS", 7)  # T+n after a month's end
+PAYOUT_MINIMUM_MINOR = env_int("PAYOUT_MINIMUM_MINOR", 10_000)  # less waits for more
+PAYOUT_RESERVE_BPS = env_int("PAYOUT_RESERVE_BPS", 0)  # kept back of each net …
+PAYOUT_RESERVE_DAYS = env_int("PAYOUT_RESERVE_DAYS", 90)  # … for so long
+PAYOUT_NEEDS_FAPIAO = env_bool("PAYOUT_NEEDS_FAPIAO", False)  # input fapiaos before a payout
+PAYOUT_METHOD = env_str("PAYOUT_METHOD", "bank")
+PAYEE_COOLING_HOURS = env_int("PAYEE_COOLING_HOURS", 72)  # before a new account is paid to
+NET_CARRIED_DAYS = env_int("NET_CARRIED_DAYS", 60)  # a negative net, before it is demanded
+DEMAND_DUE_DAYS = env_int("DEMAND_DUE_DAYS", 30)  # a provider's time to pay a demand
+# Rails that send payouts themselves, by method; the bank has files instead.
+# After a month's end its invoices are still drafts for so long: late counts reach them.
+INVOICE_FINALISE_HOURS = env_int("INVOICE_FINALISE_HOURS", 72)
+INVOICE_DUE_DAYS = env_int("INVOICE_DUE_DAYS", 15)  # for what was not paid ahead
+INVOICE_PREFIX = env_str("INVOICE_PREFIX", "INV-")  # before the number
+CREDIT_NOTE_PREFIX = env_str("CREDIT_NOTE_PREFIX", "CN-")
+# After so many business days a tenant that says nothing has accepted its month's statement.
+STATEMENT_BUSINESS_DAYS = env_int("STATEMENT_BUSINESS_DAYS", 5)
+# What issues fapiaos: "manual", or the name of an entry point of the group cardhour.fapiao.
+FAPIAO_ADAPTER = env_str("FAPIAO_ADAPTER", "manual")
+FAPIAO_FILE_BYTES = env_int("FAPIAO_FILE_BYTES", 5 * 1024 * 1024)
 SEARCH_MAP_SECONDS = 0.3  # how old the map that answers a search may be
 OFFER_SECONDS = env_int("OFFER_SECONDS", 600)  # how long a signed offer can be posted back
 HOLD_SECONDS = env_int("HOLD_SECONDS", 900)  # how long capacity is kept for a wallet
 QUOTE_SECONDS = env_int("QUOTE_SECONDS", 600)  # how long a change of a lease is promised
+FEE_VAT_CODE = env_str("FEE_VAT_CODE", "cn-6")  # on the fee where it is sold to the provider alone
 AMENDMENT_HOURS = env_int("AMENDMENT_HOURS", 72)  # how long a proposed one waits for its answer
 LEASE_WARNING_HOURS = env_int("LEASE_WARNING_HOURS", 72)  # before its end both sides are warned
 # What a provider may come to owe by compensations, minor units: the tenant has them at once.
 PROVIDER_DEBT_MINOR = env_int("PROVIDER_DEBT_MINOR", 10_000_000)
+# How much of what a tenant could use unpaid, by deals in arrears, its credit limit has to cover.
+ARREARS_COVER_BPS = env_int("ARREARS_COVER_BPS", 10_000)
 HOLD_DEPOSIT_BPS = env_int("HOLD_DEPOSIT_BPS", 100)  # kept aside while held, of the total
 HOLD_DEPOSIT_MOST_BPS = env_int("HOLD_DEPOSIT_MOST_BPS", 10_000)  # however many holds lapsed
 BANK_HOLD_DAY_BPS = env_int(
@@ -410,6 +513,10 @@ PAY_BY_HOUR = env_int("PAY_BY_HOUR", 17)  # when a business day ends, on the cal
 BUSINESS_CALENDAR = env_str(
     "BUSINESS_CALENDAR", str(BASE_DIR / "marketplace" / "data" / "business_days_cn.json")
 )
+RECEIPT_OLD_DAYS = env_int("RECEIPT_OLD_DAYS", 30)  # an older transfer is recorded with a reason
+UNMATCHED_ALARM_DAYS = env_int("UNMATCHED_ALARM_DAYS", 5)  # money in nobody's wallet is aged
+BANK_FILE_LAYOUTS = env_str("BANK_FILE_LAYOUTS", "")  # a folder of further layouts of payment files
+BANK_STATEMENT_LAYOUTS = env_str("BANK_STATEMENT_LAYOUTS", "")  # and of statements
 HOLD_CARD_HOURS_LIMIT = env_int("HOLD_CARD_HOURS_LIMIT", 20_000_000)  # held at once by one tenant
 CLOCK_TOLERANCE_SECONDS = 5  # an instant further ahead of the database's clock is refused
 

@@ -213,6 +213,7 @@ def _confirmed(
         price=agreed.price,
         terms=agreed.terms,
         allocation=allocation,
+        selling=trial.selling,
         state=State.CONFIRMED,
         unit_count=trial.unit_count,
         card_count=trial.card_count,
@@ -223,6 +224,7 @@ def _confirmed(
         vat_minor=quote.vat_minor,
         fee_minor=quote.fee_minor,
         due_minor=quote.due_minor,
+        security_minor=quote.security_minor,
         hold_deposit_minor=0,
         discount_bps=quote.discount_bps,
         committed_minor=quote.gross_minor,
@@ -257,6 +259,9 @@ def _price(asked: PriceVersion, terms: TermsVersion, at: datetime) -> PriceVersi
         at=at,
         amount_micro=terms.trial_amount_micro,
         schedule=PriceVersion.Schedule.PREPAID,
+        security_months=0,
+        advance_months=0,
+        net_days=0,
     )
     price.save(force_insert=True)
     return price

@@ -10,8 +10,9 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import baskets
+from billing import baskets, instructions
 from billing.api import serializers as shapes
+from billing.api.bank_shapes import InstructionsOut
 from billing.api.deals import project_of
 from inventory.api.requests import actor_of, body, find, instant_of, nothing
 from inventory.api.resources import ReadOnlyResource
@@ -34,6 +35,7 @@ class Baskets(ReadOnlyResource):
         "create": "reservations:write",
         "confirm": "reservations:write",
         "cancel": "reservations:write",
+        "transfer": "reservations:read",
     }
     idempotent = frozenset({"create", "confirm", "cancel"})
     for_projects = frozenset(required_scopes)
@@ -84,3 +86,10 @@ class Baskets(ReadOnlyResource):
             actor=actor_of(request),
         )
         return self.render(self.row())
+
+    @extend_schema(responses=InstructionsOut, operation_id="get_basket_transfer")
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def transfer(self, request: Request, public_id: str) -> Response:
+        """How to pay all of it by bank: how much, where to, by when, and its reference."""
+        found = instructions.for_deal(find(self.rows(), public_id))
+        return Response(InstructionsOut(found).data)

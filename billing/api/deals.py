@@ -12,8 +12,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from billing import checkout
+from billing import checkout, direct, instructions
 from billing.api import serializers as shapes
+from billing.api.bank_shapes import InstructionsOut
+from billing.api.instalments import InstalmentOut
+from billing.models import Instalment
 from inventory import credentials
 from inventory.api.machines import RangeTooLarge
 from inventory.api.requests import (
@@ -68,15 +71,17 @@ class Reservations(ReadOnlyReservations):
         **ReadOnlyReservations.required_scopes,
         "create": "reservations:write",
         "confirm": "reservations:write",
+        "received": "reservations:write",
         "cancel": "reservations:write",
         "cancellation_quote": "reservations:read",
         "approve": "reservations:write",
         "reject": "reservations:write",
         "approvals": "reservations:read",
+        "transfer": "reservations:read",
     }
-    idempotent = frozenset({"create", "confirm", "cancel", "approve", "reject"})
+    idempotent = frozenset({"create", "confirm", "received", "cancel", "approve", "reject"})
     # A project is its tenant's; what a provider decides is for the whole of it.
-    for_projects = frozenset(required_scopes) - {"approve", "reject", "approvals"}
+    for_projects = frozenset(required_scopes) - {"received", "approve", "reject", "approvals"}
 
     @extend_schema(request=shapes.HoldIn, responses={201: ReservationOut}, examples=[HOLD])
     def create(self, request: Request) -> Response:
@@ -102,6 +107,18 @@ class Reservations(ReadOnlyReservations):
         )
         return made(request, shapes.LeaseOut(lease).data, at=reverse("lease-list"))
 
+    @extend_schema(request=shapes.ReceivedIn, responses={201: shapes.LeaseOut})
+    @action(detail=True, methods=["post"])
+    def received(self, request: Request, public_id: str) -> Response:
+        """The provider says that it has the price of a deal sold directly; it is a lease now."""
+        lease = direct.confirm_received(
+            reservation_public_id=self.asked_of_me().public_id,
+            **body(request, shapes.ReceivedIn),
+            at=instant_of(request),
+            actor=actor_of(request),
+        )
+        return made(request, shapes.LeaseOut(lease).data, at=reverse("lease-list"))
+
     @extend_schema(request=ReasonIn, responses=ReservationOut)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, public_id: str) -> Response:
@@ -124,6 +141,14 @@ class Reservations(ReadOnlyReservations):
             actor=actor_of(request),
         )
         return Response(shapes.CancelQuoteOut(quote).data)
+
+    @extend_schema(responses=InstructionsOut, operation_id="get_reservation_transfer")
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def transfer(self, request: Request, public_id: str) -> Response:
+        """How to pay the deal by bank: how much, where to, by when, and its reference."""
+        rows = self.rows().filter(tenant_id=organisation_of(request)).select_related("tenant")
+        found = instructions.for_deal(find(rows, public_id))
+        return Response(InstructionsOut(found).data)
 
     def asked_of_me(self) -> Reservation:
         """The reservation, for its provider: what it decides is nobody else's."""
@@ -174,6 +199,7 @@ class Leases(ReadOnlyLeases):
         "credentials": "leases:read",
         "reveal": "credentials:reveal",
         "usage": "usage:read",
+        "instalments": "leases:read",
     }
     for_projects = frozenset(required_scopes)
     serializer_class = shapes.LeaseOut
@@ -210,6 +236,13 @@ class Leases(ReadOnlyLeases):
             allocation_id=lease.allocation_id, at=instant_of(request), actor=actor_of(request)
         )
         return Response(AccessOut(secret).data)
+
+    @extend_schema(responses=InstalmentOut(many=True), operation_id="list_lease_instalments")
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def instalments(self, request: Request, public_id: str) -> Response:
+        """What the lease pays and when, in order of time; those a change took back among them."""
+        rows = Instalment.objects.filter(lease=self.row()).select_related("lease")
+        return Response(InstalmentOut(rows.order_by("due_at", "pk"), many=True).data)
 
     @extend_schema(
         parameters=[

@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from billing.models import BankReceipt, Charge, LedgerTransaction, Settlement
-from billing.payments import LARGEST_RECEIPT_MINOR
+from billing.receipts import LARGEST_RECEIPT_MINOR
 from inventory.api import opaque
 from inventory.api.fields import (
     Choice,
@@ -115,6 +115,10 @@ class CancelQuoteOut(Shape):
     share_bps = serializers.IntegerField(help_text="Refunded, of what was paid.")
     refund_minor = serializers.IntegerField()
     kept_minor = serializers.IntegerField(source="kept.gross_minor")
+    pays_back = serializers.ChoiceField(
+        [("operator", "operator"), ("provider", "provider")],
+        help_text="To the wallet, or from the centre to the tenant itself.",
+    )
 
 
 class LeaseOut(MarketLeaseOut):
@@ -125,6 +129,15 @@ class LeaseOut(MarketLeaseOut):
     )
     deposit_left_minor = serializers.IntegerField(
         source="tally.deposit_left_minor", help_text="Paid and not yet charged or given back."
+    )
+    security_minor = serializers.IntegerField(
+        source="tally.security_minor", help_text="Kept now; comes back when it is closed."
+    )
+    arrears_minor = serializers.IntegerField(
+        source="tally.arrears_minor", help_text="Used, and not to be paid yet."
+    )
+    suspended_at = Instant(
+        source="allocation.suspended_at", allow_null=True, help_text="Shut out: not paid when due."
     )
     charged_until = Instant(source="tally.rated_until", allow_null=True)
 
@@ -197,7 +210,14 @@ class WalletEntryOut(Shape):
 
 class ReceiptOut(Shape):
     id = PublicId("rcp", source="public_id")
-    tenant = PublicId("org", source="tenant.public_id")
+    tenant = PublicId("org", source="tenant.public_id", allow_null=True, default=None)
+    account = PublicId("bnk", source="account.public_id", allow_null=True, default=None)
+    reservation = PublicId("rsv", source="reservation.public_id", allow_null=True, default=None)
+    basket = PublicId("bsk", source="basket.public_id", allow_null=True, default=None)
+    matched_by = serializers.ChoiceField(BankReceipt.Match.choices, allow_blank=True)
+    doubt = serializers.ChoiceField(
+        BankReceipt.Doubt.choices, allow_blank=True, help_text="Why nobody's wallet was proposed."
+    )
     state = serializers.ChoiceField(BankReceipt.State.choices)
     bank_reference = serializers.CharField()
     payer_name = serializers.CharField()
@@ -213,10 +233,14 @@ class ReceiptQuery(StrictSerializer):
     tenant = PublicId("org", source="tenant__public_id", required=False)
     state = Choice(BankReceipt.State.choices, required=False)
     bank_reference = Text(max_length=80, required=False)
+    doubt = Choice(BankReceipt.Doubt.choices, required=False)
 
 
 class ReceiptIn(StrictSerializer):
-    tenant = PublicId("org")
+    tenant = PublicId("org", required=False, help_text="Where it is known.")
+    account = PublicId("bnk", required=False, help_text="Of the operator; that it came in on.")
+    text = Text(max_length=500, required=False, help_text="What the payer wrote.")
+    late_reason = Text(max_length=200, required=False, help_text="Why one so old comes now.")
     bank_reference = Text(max_length=80)
     payer_name = Text(max_length=200)
     payer_account = Text(max_length=64, required=False)
@@ -227,6 +251,11 @@ class ReceiptIn(StrictSerializer):
 
 class RejectIn(StrictSerializer):
     reason = Text(max_length=500)
+
+
+class ReceivedIn(StrictSerializer):
+    reference = Text(max_length=80, help_text="Of the payment, on the centre's own statement.")
+    received_date = serializers.DateField()
 
 
 class ApproveIn(StrictSerializer):
@@ -245,7 +274,15 @@ class SettlementOut(Shape):
     gross_minor = serializers.IntegerField()
     vat_minor = serializers.IntegerField()
     fee_minor = serializers.IntegerField()
-    net_minor = serializers.IntegerField(help_text="The provider's share.")
+    net_minor = serializers.IntegerField(
+        help_text="The provider's share. Negative: it is demanded back."
+    )
+    reserve_minor = serializers.IntegerField(help_text="Kept back until reserve_until.")
+    reserve_until = Instant(allow_null=True)
+    reserve_released_at = Instant(allow_null=True)
+    paid_back_minor = serializers.IntegerField(help_text="Taken for what the provider owed.")
+    payable_minor = serializers.IntegerField()
+    due_date = serializers.DateField(allow_null=True, help_text="Of a demand.")
     created_at = Instant()
     paid_at = Instant(allow_null=True)
 

@@ -5,7 +5,21 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from billing.api import baskets, changes, deals, settlements, trials, views
+from billing.api import (
+    bank,
+    baskets,
+    changes,
+    deals,
+    fapiaos,
+    instalments,
+    invoices,
+    online,
+    payouts,
+    refunds,
+    settlements,
+    trials,
+    views,
+)
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("reservations", deals.Reservations, basename="reservation")
@@ -16,7 +30,28 @@ router.register("amendments", changes.Amendments, basename="amendment")
 router.register("charges", views.Charges, basename="charge")
 router.register("wallet/transactions", views.WalletTransactions, basename="wallet-transaction")
 router.register("bank-receipts", views.BankReceipts, basename="bank-receipt")
+router.register("instalments", instalments.Instalments, basename="instalment")
+router.register("bank-accounts", bank.BankAccounts, basename="bank-account")
+router.register("bank-statements", bank.BankStatements, basename="bank-statement")
+router.register("bank-lines", bank.BankLines, basename="bank-line")
+router.register("refunds", refunds.Refunds, basename="refund")
+router.register("payment-files", refunds.PaymentFiles, basename="payment-file")
+router.register("invoices", invoices.Invoices, basename="invoice")
+router.register("credit-notes", invoices.CreditNotes, basename="credit-note")
+router.register("statements", invoices.Statements, basename="statement")
+router.register("contests", invoices.Contests, basename="contest")
+router.register("fapiaos", fapiaos.Fapiaos, basename="fapiao")
+router.register("topups", online.TopUps, basename="topup")
+router.register("topup-refunds", online.Refunds, basename="topup-refund")
+router.register("disputes", online.Disputes, basename="dispute")
+router.register("payout-accounts", online.PayoutAccounts, basename="payout-account")
 router.register("settlements", settlements.Settlements, basename="settlement")
+router.register("payouts", payouts.Payouts, basename="payout")
+router.register("payout-files", payouts.PayoutFiles, basename="payout-file")
+router.register("payout-terms", payouts.TermsOfPayout, basename="payout-terms")
+router.register("payee-accounts", payouts.PayeeAccounts, basename="payee-account")
+router.register("input-fapiaos", payouts.InputFapiaos, basename="input-fapiao")
+router.register("provider-repayments", payouts.Repayments, basename="provider-repayment")
 
 urlpatterns = [
     path("trials", trials.Trials.as_view({"post": "create"}), name="trial-list"),
@@ -30,7 +65,22 @@ urlpatterns = [
         trials.Conversions.as_view({"get": "quote"}),
         name="lease-conversion-quote",
     ),
+    path(
+        "wallet/runway",
+        instalments.Runway.as_view({"get": "retrieve"}),
+        name="wallet-runway",
+    ),
+    path(
+        "billing-details",
+        fapiaos.Details.as_view({"get": "retrieve", "post": "create"}),
+        name="billing-details",
+    ),
     path("wallet", views.Wallet.as_view({"get": "retrieve"}), name="wallet-detail"),
+    path(
+        "wallet/transfer",
+        bank.WalletTransfer.as_view({"get": "retrieve"}),
+        name="wallet-transfer",
+    ),
     path(
         "wallet/credit-limit",
         views.CreditLimit.as_view({"post": "create"}),

@@ -9,14 +9,17 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.reverse import reverse
 
-from billing import chart, ledger, payments
+from billing import chart, ledger, receipts, refunds
+from billing.api import bank_shapes
 from billing.api import serializers as shapes
-from billing.models import BankReceipt, Charge, LedgerEntry
+from billing.models import BankAccount, BankReceipt, Charge, LedgerEntry
 from inventory.api.requests import actor_of, body, find, instant_of, nothing, organisation_of, query
-from inventory.api.resources import ReadOnlyResource, Resource
+from inventory.api.resources import ReadOnlyResource, Resource, made
 from inventory.errors import Forbidden
 from inventory.models import Organisation, User
+from marketplace.models import Basket, Reservation
 
 
 class PersonNeeded(Forbidden):
@@ -143,22 +146,31 @@ class BankReceipts(ReadOnlyResource):
         "create": "receipts:record",
         "approve": "receipts:approve",
         "reject": "receipts:approve",
+        "attribute": "receipts:record",
+        "send_back": "receipts:record",
     }
-    idempotent = frozenset({"create", "approve", "reject"})
+    idempotent = frozenset({"create", "approve", "reject", "attribute", "send_back"})
     serializer_class = shapes.ReceiptOut
     filter_shape = shapes.ReceiptQuery
 
     def rows(self) -> QuerySet[BankReceipt]:
-        return BankReceipt.objects.visible_to(actor_of(self.request)).select_related("tenant")
+        return BankReceipt.objects.visible_to(actor_of(self.request)).select_related(
+            "tenant", "account", "reservation", "basket"
+        )
 
     @extend_schema(request=shapes.ReceiptIn, responses={201: shapes.ReceiptOut})
     def create(self, request: Request) -> Response:
         """Records a transfer seen on the bank's statement. Operator only."""
         given = body(request, shapes.ReceiptIn)
         actor = actor_of(request)
-        tenant = find(Organisation.objects.visible_to(actor), given.pop("tenant"))
-        row = payments.record_receipt(
-            tenant_id=tenant.pk,
+        tenant = account = None
+        if "tenant" in given:
+            tenant = find(Organisation.objects.visible_to(actor), given.pop("tenant"))
+        if "account" in given:
+            account = find(BankAccount.objects.of_operator(), given.pop("account"))
+        row = receipts.record(
+            tenant_id=tenant.pk if tenant else None,
+            account=account,
             **given,
             at=instant_of(request),
             actor=actor,
@@ -171,7 +183,7 @@ class BankReceipts(ReadOnlyResource):
     def approve(self, request: Request, public_id: str) -> Response:
         """Puts the money into the tenant's wallet. By another person than the recorder."""
         nothing(request)
-        row = payments.approve_receipt(
+        row = receipts.approve(
             receipt_public_id=self.row().public_id,
             at=instant_of(request),
             actor=actor_of(request),
@@ -183,7 +195,7 @@ class BankReceipts(ReadOnlyResource):
     @action(detail=True, methods=["post"])
     def reject(self, request: Request, public_id: str) -> Response:
         """It was not what it seemed; nothing reaches the wallet."""
-        row = payments.reject_receipt(
+        row = receipts.reject(
             receipt_public_id=self.row().public_id,
             reason=body(request, shapes.RejectIn)["reason"],
             at=instant_of(request),
@@ -191,3 +203,42 @@ class BankReceipts(ReadOnlyResource):
             user=person_of(request),
         )
         return self.render(row)
+
+    @extend_schema(request=bank_shapes.AttributeIn, responses=shapes.ReceiptOut)
+    @action(detail=True, methods=["post"])
+    def attribute(self, request: Request, public_id: str) -> Response:
+        """Says whose money it is, and for which deal; another person still approves."""
+        given = body(request, bank_shapes.AttributeIn)
+        actor = actor_of(request)
+        tenant = find(Organisation.objects.visible_to(actor), given["tenant"])
+        deals: dict[str, Any] = {}
+        if "reservation" in given:
+            rows = Reservation.objects.visible_to(actor).select_related("basket")
+            deals["reservation"] = find(rows, given["reservation"])
+        if "basket" in given:
+            deals["basket"] = find(Basket.objects.visible_to(actor), given["basket"])
+        receipts.attribute(
+            receipt_public_id=self.row().public_id,
+            whose=receipts.Whose(tenant, **deals),
+            reason=given["reason"],
+            at=instant_of(request),
+            actor=actor,
+            user=person_of(request),
+        )
+        return self.render(self.row())
+
+    @extend_schema(
+        request=bank_shapes.SendBackIn,
+        responses={201: bank_shapes.RefundOut},
+    )
+    @action(detail=True, methods=["post"], url_path="send-back")
+    def send_back(self, request: Request, public_id: str) -> Response:
+        """Orders a transfer back to its sender; another person approves the refund."""
+        row = refunds.send_back(
+            receipt_public_id=self.row().public_id,
+            **body(request, bank_shapes.SendBackIn),
+            at=instant_of(request),
+            actor=actor_of(request),
+            user=person_of(request),
+        )
+        return made(request, bank_shapes.RefundOut(row).data, at=reverse("refund-list"))

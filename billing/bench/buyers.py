@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from billing import payments
+from billing import receipts
 from inventory import keys, organisations
 from inventory.actors import Actor
 from inventory.models import Membership, Organisation, User
@@ -52,7 +52,7 @@ def _fill(tenant: Organisation, at: datetime, actor: Actor) -> None:
         User.objects.filter(email=email).first() or User.objects.create_user(email, None)
         for email in ("recorder@bench.example", "approver@bench.example")
     )
-    receipt = payments.record_receipt(
+    receipt = receipts.record(
         tenant_id=tenant.pk,
         bank_reference=f"BENCH {tenant.pk}",
         payer_name=tenant.name,
@@ -63,4 +63,4 @@ def _fill(tenant: Organisation, at: datetime, actor: Actor) -> None:
         actor=actor,
         user=recorder,
     )
-    payments.approve_receipt(receipt_public_id=receipt.public_id, at=at, actor=actor, user=approver)
+    receipts.approve(receipt_public_id=receipt.public_id, at=at, actor=actor, user=approver)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 
-from billing import payments
+from billing import bank_accounts, receipts
 from billing.demo.catalogue import (
     DOMAIN,
     NEWCOMER,
@@ -30,6 +31,13 @@ from inventory.models import Membership, Organisation, User
 SEED = actors.system("demo")
 TOP_UP_MINOR = 400_000_000_00  # 400 million yuan: enough for sixty days of anybody's leases
 AUDIT_DAYS = 90
+OPERATOR_ACCOUNT: dict[str, Any] = {
+    "bank_name": "示例银行北京中关村支行（演示账户，请勿汇款）",  # noqa: RUF001
+    "statement_layout": "icbc",
+    "file_layout": "cmb",
+    "virtual_prefix": "000098765432",
+    "virtual_digits": 6,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,7 @@ def populate(*, at: datetime, now: datetime) -> dict[str, Organisation]:
     password = make_password(PASSWORD)  # slow by design: once is enough
     for login in LOGINS:
         _login(login, rows[login.organisation], password, at=at, now=now)
+    _accounts(rows, at)
     for name in TENANTS:
         _top_up(rows[name], rows[OPERATOR[0]], at)
     _record(
@@ -97,8 +106,6 @@ def _operator(at: datetime) -> Organisation:
         name_en=OPERATOR[1],
         is_operator=True,
         state="verified",
-        bank_name=settings.OPERATOR_BANK_NAME,
-        bank_account=settings.OPERATOR_ACCOUNT_NUMBER,
         created_at=at,
     )
 
@@ -144,11 +151,37 @@ def _login(
     )
 
 
+def _accounts(rows: dict[str, Organisation], at: datetime) -> None:
+    """Where tenants pay to, and everybody's own account; numbers that no bank has given out."""
+    owner, finance = (User.objects.get(email=f"{who}@{DOMAIN}") for who in ("operator", "finance"))
+    operator = rows[OPERATOR[0]]
+    for number, organisation in enumerate(rows.values()):
+        facts = OPERATOR_ACCOUNT if organisation.is_operator else {"bank_name": "示例银行"}
+        account = bank_accounts.propose(
+            owner=organisation,
+            holder_name=organisation.name,
+            number=f"0000 9876 5432 1{number:03d}",
+            currency="CNY",
+            at=at,
+            actor=_person(owner, operator),
+            user=owner,
+            **facts,
+        )
+        bank_accounts.decide(
+            account_public_id=account.public_id,
+            verified=True,
+            at=at,
+            actor=_person(finance, operator),
+            user=finance,
+        )
+    bank_accounts.assign_virtual_accounts(at=at, limit=100)
+
+
 def _top_up(tenant: Organisation, operator: Organisation, at: datetime) -> None:
     """As in life: one person records the bank's line, another approves it."""
     receipt = _record(tenant, operator, TOP_UP_MINOR, _bank_line(tenant.pk, at), at)
     approver = User.objects.get(email=f"finance@{DOMAIN}")
-    payments.approve_receipt(
+    receipts.approve(
         receipt_public_id=receipt.public_id,
         at=at + timedelta(minutes=40),
         actor=_person(approver, operator),
@@ -165,7 +198,7 @@ def _record(
     tenant: Organisation, operator: Organisation, amount_minor: int, reference: str, at: datetime
 ) -> BankReceipt:
     recorder = User.objects.get(email=f"operator@{DOMAIN}")
-    return payments.record_receipt(
+    return receipts.record(
         tenant_id=tenant.pk,
         bank_reference=reference,
         payer_name=tenant.name,

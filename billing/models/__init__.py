@@ -1,6 +1,18 @@
 """Money: the ledger, what it charges and what it owes."""
 
+from billing.models.bank import BankAccount, BankLine, BankStatement, VirtualAccount
 from billing.models.charge import Charge, LeaseTally, PriceTally
+from billing.models.direct import DirectReceipt
+from billing.models.fapiao import BillingDetails, Fapiao, FapiaoFile, FapiaoPart
+from billing.models.instalment import Dunning, Instalment, RunwayWarning, WriteOff
+from billing.models.invoice import (
+    BilledCharge,
+    BilledCursor,
+    Invoice,
+    InvoiceLine,
+    InvoicePaper,
+    InvoiceSeries,
+)
 from billing.models.ledger import (
     LedgerAccount,
     LedgerBalance,
@@ -11,15 +23,57 @@ from billing.models.ledger import (
     LedgerHold,
     LedgerTransaction,
 )
-from billing.models.payment import BankReceipt
+from billing.models.payee import InputFapiao, PayeeAccount, PayoutTerms
+from billing.models.payment import BankDeal, BankReceipt
+from billing.models.payout import Payout, PayoutFile, PayoutLine
+from billing.models.payout_account import (
+    BankWithdrawal,
+    PayoutAccount,
+    Transfer,
+    TransferReversal,
+)
 from billing.models.period import AccountingPeriod
+from billing.models.psp import (
+    FakeStripeObject,
+    GatewayEvent,
+    PspBalanceTransaction,
+    PspCustomer,
+    PspRequest,
+)
 from billing.models.quote import Quote
-from billing.models.settlement import Settlement, SettlementLine
+from billing.models.refund import PaymentFile, Refund
+from billing.models.settlement import CarriedNet, Repayment, Settlement, SettlementLine
+from billing.models.statement import Contest, Statement
+from billing.models.topup import Dispute, TopUp, WalletRefund
 
 __all__ = [
     "AccountingPeriod",
+    "BankAccount",
+    "BankDeal",
+    "BankLine",
     "BankReceipt",
+    "BankStatement",
+    "BankWithdrawal",
+    "BilledCharge",
+    "BilledCursor",
+    "BillingDetails",
+    "CarriedNet",
     "Charge",
+    "Contest",
+    "DirectReceipt",
+    "Dispute",
+    "Dunning",
+    "FakeStripeObject",
+    "Fapiao",
+    "FapiaoFile",
+    "FapiaoPart",
+    "GatewayEvent",
+    "InputFapiao",
+    "Instalment",
+    "Invoice",
+    "InvoiceLine",
+    "InvoicePaper",
+    "InvoiceSeries",
     "LeaseTally",
     "LedgerAccount",
     "LedgerBalance",
@@ -29,8 +83,28 @@ __all__ = [
     "LedgerExchange",
     "LedgerHold",
     "LedgerTransaction",
+    "PayeeAccount",
+    "PaymentFile",
+    "Payout",
+    "PayoutAccount",
+    "PayoutFile",
+    "PayoutLine",
+    "PayoutTerms",
     "PriceTally",
+    "PspBalanceTransaction",
+    "PspCustomer",
+    "PspRequest",
     "Quote",
+    "Refund",
+    "Repayment",
+    "RunwayWarning",
     "Settlement",
     "SettlementLine",
+    "Statement",
+    "TopUp",
+    "Transfer",
+    "TransferReversal",
+    "VirtualAccount",
+    "WalletRefund",
+    "WriteOff",
 ]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, When
 from django.utils.translation import gettext_lazy as _
 
 from billing.models.ledger import LedgerTransaction
 from inventory.identifiers import PublicIdField
 from inventory.lifecycle import append_only
 from inventory.models import Organisation
-from marketplace.models import Lease, LeasePrice, PriceVersion
+from marketplace.changes import Paid
+from marketplace.models import Lease, LeasePrice, Listing, PriceVersion
+from marketplace.money import Amounts
 
 if TYPE_CHECKING:
     from inventory.actors import Actor
@@ -30,7 +33,9 @@ class ChargeQuerySet(models.QuerySet["Charge"]):
 class Charge(models.Model):
     """One rated usage hour, or what a change of the lease kept or paid (费用). Append-only.
 
-    gross = provider + fee + vat, to the minor unit. Amounts are differences of cumulative
+    gross = provider + fee + vat, to the minor unit. Where the lease is sold directly all of gross
+    is between the two parties and stands here for the record; what is booked is the fee and the
+    VAT on it, which the provider owes: see `billing.selling`. Amounts are differences of cumulative
     roundings per price of a lease, so that the sum of each never drifts by more than half a
     minor unit; a correction may be negative.
     """
@@ -42,6 +47,8 @@ class Charge(models.Model):
         """What the provider keeps of what was paid for the rest."""
         COMPENSATION = "compensation", _("compensation")
         """What the provider pays for withdrawing: negative, without fee and VAT."""
+        CREDIT = "credit", _("credit")
+        """Given back by a credit note that two persons signed: negative."""
 
     public_id = PublicIdField(prefix="chg")
     lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="charges")
@@ -55,14 +62,33 @@ class Charge(models.Model):
     revision = models.PositiveSmallIntegerField(default=0)
     card_seconds = models.BigIntegerField()
     currency = models.CharField(max_length=3)
+    selling = models.CharField(  # the lease's
+        max_length=10, choices=Listing.Selling, default=Listing.Selling.AGENCY
+    )
     gross_minor = models.BigIntegerField()
     vat_minor = models.BigIntegerField()
     fee_minor = models.BigIntegerField()
     provider_minor = models.BigIntegerField()
+    fee_vat_minor = models.BigIntegerField(default=0)  # on the fee; only where sold directly
+    # What it moves of what is owed to the provider.
+    accrued_minor = models.GeneratedField(
+        expression=Case(
+            When(  # less the fee, less the VAT on it
+                selling="direct",
+                then=F("provider_minor") + F("vat_minor") - F("gross_minor") - F("fee_vat_minor"),
+            ),
+            default=F("provider_minor"),
+            output_field=models.BigIntegerField(),
+        ),
+        output_field=models.BigIntegerField(),
+        db_persist=True,
+    )
     # Where gross was taken from (a negative one: given back to).
     deposit_minor = models.BigIntegerField()
     wallet_minor = models.BigIntegerField()
     receivable_minor = models.BigIntegerField()  # the wallet could not pay; the tenant owes it
+    arrears_minor = models.BigIntegerField(default=0)  # by its terms not to be paid yet
+    direct_minor = models.BigIntegerField(default=0)  # the tenant pays the provider itself
     ledger_transaction = models.ForeignKey(
         LedgerTransaction, on_delete=models.PROTECT, null=True, related_name="charges"
     )  # null where the amounts round to nothing
@@ -81,13 +107,23 @@ class Charge(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(
-                    gross_minor=F("deposit_minor") + F("wallet_minor") + F("receivable_minor")
+                    gross_minor=F("deposit_minor")
+                    + F("wallet_minor")
+                    + F("receivable_minor")
+                    + F("arrears_minor")
+                    + F("direct_minor")
                 ),
                 name="charge_is_paid_to_the_minor_unit",
             ),
             models.CheckConstraint(
+                condition=(~Q(selling="direct") & Q(direct_minor=0, fee_vat_minor=0))
+                | Q(selling="direct", direct_minor=F("gross_minor")),
+                name="charge_is_paid_by_its_way_of_selling",
+            ),
+            models.CheckConstraint(
                 condition=Q(ledger_transaction__isnull=False)
-                | Q(gross_minor=0, provider_minor=0, fee_minor=0, vat_minor=0),
+                | Q(gross_minor=0, provider_minor=0, fee_minor=0, vat_minor=0)
+                | Q(selling="direct", fee_minor=0, fee_vat_minor=0),
                 name="charge_is_booked",
             ),
         ]
@@ -102,7 +138,7 @@ class Charge(models.Model):
 
 
 class LeaseTally(models.Model):
-    """How far a lease is charged, what it came to, and what is left of its deposit.
+    """How far a lease is charged, what it came to, and where its money stands.
 
     The running side of its charges, so that rating an hour costs the same in a lease's
     tenth year as on its first day. Written by checkout and rating only, under its lock;
@@ -115,17 +151,30 @@ class LeaseTally(models.Model):
     # Hours before this instant are charged; usage hours arrive in order, corrections apart.
     rated_until = models.DateTimeField(null=True, blank=True)
     gross_minor = models.BigIntegerField(default=0)
-    deposit_left_minor = models.BigIntegerField()
+    # Paid ahead for its time in all; what came back, and what was kept for time taken away, is
+    # taken off.
+    paid_minor = models.BigIntegerField(default=0)
+    deposit_left_minor = models.BigIntegerField()  # of it, what no hour has used
+    security_minor = models.BigIntegerField(default=0)  # 押金 that is kept now
+    arrears_minor = models.BigIntegerField(default=0)  # used, and not to be paid yet
 
     class Meta:
         constraints = [
             models.CheckConstraint(
                 condition=Q(deposit_left_minor__gte=0), name="tally_deposit_not_negative"
             ),
+            models.CheckConstraint(
+                condition=Q(security_minor__gte=0, arrears_minor__gte=0),
+                name="tally_kept_and_used_not_negative",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"tally of lease {self.lease_id}"
+
+    @property
+    def ahead(self) -> Paid:
+        return Paid(self.paid_minor, self.deposit_left_minor)
 
 
 class PriceTally(models.Model):
@@ -158,3 +207,14 @@ class PriceTally(models.Model):
     @property
     def exact(self) -> Fraction:
         return Fraction(int(self.exact_numerator), int(self.exact_denominator))
+
+    @exact.setter
+    def exact(self, value: Fraction) -> None:
+        self.exact_numerator = Decimal(value.numerator)
+        self.exact_denominator = Decimal(value.denominator)
+
+    @property
+    def amounts(self) -> Amounts:
+        """What was charged so far, in its parts."""
+        net = self.gross_minor - self.vat_minor
+        return Amounts(self.gross_minor, self.vat_minor, self.fee_minor, net - self.fee_minor)

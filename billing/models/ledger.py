@@ -95,6 +95,8 @@ class LedgerTransaction(models.Model):
         """A second person attributed it: unmatched receipts → wallet."""
         BANK_RECEIPT_REJECTED = "bank_receipt_rejected"
         """It was not what it seemed: unmatched receipts → bank."""
+        BANK_RECEIPT_RETURNED = "bank_receipt_returned"
+        """It was nobody's and went back to its sender: unmatched receipts → bank."""
         DEAL_FUNDED = "deal_funded"
         """Confirmation: wallet → deposit, the whole price or the deposit."""
         USAGE_CHARGED = "usage_charged"

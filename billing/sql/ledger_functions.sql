@@ -45,6 +45,7 @@ BEGIN
         ('asset:provider_receivable', true, true),      -- a negative net nobody carries any more
         ('asset:bank', false, NULL),
         ('asset:stripe', false, NULL),
+        ('asset:transit', false, NULL),                 -- left Stripe, not at the bank yet
         ('asset:dispute_receivable', false, NULL),      -- what Stripe took, until it is decided
         ('asset:fx', false, NULL),                      -- one leg here, one in another currency
         ('asset:input_vat', false, NULL),

@@ -128,22 +128,50 @@ WHERE t.reverses_id IS NOT NULL AND EXISTS (
 
 -- check: a charge splits, and is paid, to the minor unit
 SELECT id, gross_minor, provider_minor, fee_minor, vat_minor, deposit_minor, wallet_minor,
-       receivable_minor FROM billing_charge
+       receivable_minor, arrears_minor FROM billing_charge
 WHERE gross_minor <> provider_minor + fee_minor + vat_minor
-   OR gross_minor <> deposit_minor + wallet_minor + receivable_minor
-   OR (ledger_transaction_id IS NULL AND gross_minor <> 0);
+   OR gross_minor <> deposit_minor + wallet_minor + receivable_minor + arrears_minor + direct_minor
+   OR (selling = 'direct' AND direct_minor <> gross_minor)
+   OR (selling <> 'direct' AND (direct_minor <> 0 OR fee_vat_minor <> 0))
+   OR (ledger_transaction_id IS NULL AND accrued_minor <> 0);
+
+-- check: a charge is sold as its lease is
+SELECT c.id, c.selling, l.selling FROM billing_charge c JOIN marketplace_lease l ON l.id = c.lease_id
+WHERE c.selling <> l.selling;
+
+-- check: a lease sold directly was confirmed by its centre, and by nobody else
+SELECT l.id, l.selling, d.amount_minor, r.due_minor FROM marketplace_lease l
+JOIN marketplace_reservation r ON r.id = l.reservation_id
+LEFT JOIN billing_directreceipt d ON d.reservation_id = r.id
+WHERE (l.selling = 'direct') <> (d.id IS NOT NULL) OR l.selling <> r.selling
+   OR (d.provider_id, d.tenant_id, d.amount_minor, d.currency)
+      <> (r.provider_id, r.tenant_id, r.due_minor, r.currency);
+
+-- check: the VAT on a direct fee is that of the fees of its hours, within rounding
+SELECT l.id, l.fee_vat_bps, sum(c.fee_minor), sum(c.fee_vat_minor) FROM billing_charge c
+JOIN marketplace_lease l ON l.id = c.lease_id
+WHERE c.selling = 'direct'
+GROUP BY l.id, l.fee_vat_bps
+HAVING abs(sum(c.fee_vat_minor) - sum(c.fee_minor) * l.fee_vat_bps / 10000.0)
+    > 0.500001 * (count(DISTINCT c.price_id) + count(*) FILTER (WHERE c.kind <> 'usage'));
 
 -- check: the ledger's legs are the sums of the charges they book
 WITH charged AS (
     SELECT c.ledger_transaction_id AS id, v.purpose, v.owner_id, sum(v.amount) AS amount
     FROM billing_charge c CROSS JOIN LATERAL (VALUES
-        ('provider_accrued', c.provider_id, c.provider_minor),
-        ('fee', NULL, c.fee_minor),
-        ('vat', NULL, c.vat_minor),
+        ('provider_accrued', c.provider_id, CASE c.selling
+            WHEN 'direct' THEN -c.fee_minor - c.fee_vat_minor ELSE c.provider_minor END),
+        ('fee', NULL, CASE c.selling WHEN 'resale' THEN 0 ELSE c.fee_minor END),
+        ('sales', NULL, CASE c.selling WHEN 'resale' THEN c.gross_minor - c.vat_minor ELSE 0 END),
+        ('cost_of_sales', NULL,
+         CASE c.selling WHEN 'resale' THEN c.provider_minor ELSE 0 END),
+        ('vat', NULL, CASE c.selling WHEN 'direct' THEN c.fee_vat_minor ELSE c.vat_minor END),
         ('deposit', c.tenant_id,
-         CASE WHEN c.kind = 'usage' THEN -c.deposit_minor ELSE 0 END),
-        ('wallet', c.tenant_id, CASE WHEN c.kind = 'usage' THEN -c.wallet_minor ELSE 0 END),
-        ('tenant_receivable', c.tenant_id, c.receivable_minor)
+         CASE WHEN c.kind IN ('usage', 'credit') THEN -c.deposit_minor ELSE 0 END),
+        ('wallet', c.tenant_id,
+         CASE WHEN c.kind IN ('usage', 'credit') THEN -c.wallet_minor ELSE 0 END),
+        ('tenant_receivable', c.tenant_id, c.receivable_minor),
+        ('tenant_arrears', c.tenant_id, c.arrears_minor)
     ) AS v (purpose, owner_id, amount)
     WHERE c.ledger_transaction_id IS NOT NULL
     GROUP BY 1, 2, 3
@@ -153,7 +181,7 @@ WITH charged AS (
     FROM billing_ledgerentry e
     JOIN billing_ledgeraccount a ON a.id = e.account_id
     JOIN billing_ledgertransaction t ON t.id = e.transaction_id
-    WHERE t.kind = 'usage_charged' OR (t.kind IN ('deal_cancelled', 'deal_shortened')
+    WHERE t.kind IN ('usage_charged', 'credit_note_issued') OR (t.kind IN ('deal_cancelled', 'deal_shortened')
       AND a.purpose NOT IN ('deposit', 'wallet'))
     GROUP BY 1, 2, 3
 )
@@ -196,8 +224,12 @@ WHERE EXISTS (SELECT FROM marketplace_leaseprice e
         a.price_tax_inclusive, v.purpose, s.discount_bps)
        IS DISTINCT FROM (s.lease_id, 'price', 'signed', s.from_at, v.basis, v.amount_micro,
         v.tax_inclusive, 'agreed', 0)
-    OR (v.currency, v.vat_code, v.vat_bps, v.fee_bps, v.schedule, v.deposit_bps, v.billing_zone)
-    <> (f.currency, f.vat_code, f.vat_bps, f.fee_bps, f.schedule, f.deposit_bps, f.billing_zone));
+    OR (v.currency, v.vat_code, v.vat_bps, v.fee_bps, v.schedule, v.deposit_bps, v.billing_zone,
+        v.pro_rata, v.security_months, v.advance_months, v.net_days, v.grace_days,
+        v.notice_days, v.suspension_days)
+    <> (f.currency, f.vat_code, f.vat_bps, f.fee_bps, f.schedule, f.deposit_bps, f.billing_zone,
+        f.pro_rata, f.security_months, f.advance_months, f.net_days, f.grace_days,
+        f.notice_days, f.suspension_days));
 
 -- check: a signed change of price has given its lease that price, before the hour came
 SELECT a.id, a.lease_id, a.price_from_at, a.signed_at FROM marketplace_amendment a
@@ -221,12 +253,25 @@ CROSS JOIN LATERAL (
     SELECT m.month AT TIME ZONE v.billing_zone AS since,
            (m.month + interval '1 month') AT TIME ZONE v.billing_zone AS until) b
 CROSS JOIN LATERAL (
+    SELECT greatest(lower(l.period), b.since) AS since,
+           greatest(least(upper(l.period), b.until), b.since) AS until) q
+-- What a second of the month costs, of its price: by the rule where the lease has a part of it.
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN v.pro_rata = 'time' OR q.until <= q.since OR (q.since, q.until) = (b.since, b.until)
+                THEN 1 / extract(epoch FROM b.until - b.since)
+                WHEN v.pro_rata = 'thirty'
+                THEN least(30, d.days) / 30.0 / extract(epoch FROM q.until - q.since)
+                ELSE d.days::numeric / extract(day FROM m.month + interval '1 month - 1 day')
+                     / extract(epoch FROM q.until - q.since) END AS share
+    FROM (SELECT ((q.until - interval '1 microsecond') AT TIME ZONE v.billing_zone)::date
+               - (q.since AT TIME ZONE v.billing_zone)::date + 1 AS days) d) w
+CROSS JOIN LATERAL (
     SELECT greatest(0, extract(epoch FROM least(upper(l.period), s.until_at, b.until)
                                           - greatest(lower(l.period), s.from_at, b.since)))
            * l.card_count / CASE v.basis
                WHEN 'card_hour' THEN 3600
                WHEN 'node_hour' THEN 3600 * p.cards_per_node
-               ELSE p.cards_per_node * extract(epoch FROM b.until - b.since)
+               ELSE p.cards_per_node / w.share
            END * v.amount_micro / 10000 * (10000 - s.discount_bps) / 10000
            * CASE WHEN v.tax_inclusive THEN 1 ELSE 1 + v.vat_bps / 10000.0 END AS exact) x
 WHERE l.currency IN ('CNY', 'USD', 'EUR', 'HKD')  -- two decimals
@@ -250,6 +295,7 @@ WITH spans AS (
         PARTITION BY lease_id ORDER BY from_at) AS until_at FROM marketplace_leaseprice)
 SELECT s.lease_id, s.from_at, sum(c.gross_minor) AS charged, round(sum(x.exact), 6) AS exact
 FROM billing_charge c
+JOIN marketplace_lease l ON l.id = c.lease_id
 JOIN spans s ON s.lease_id = c.lease_id AND s.from_at <= c.hour AND c.hour < s.until_at
 JOIN marketplace_priceversion v ON v.id = c.price_id
 JOIN inventory_allocation a ON a.id = c.allocation_id
@@ -257,15 +303,33 @@ JOIN inventory_pool p ON p.id = a.pool_id
 CROSS JOIN LATERAL (
     SELECT date_trunc('month', c.hour AT TIME ZONE v.billing_zone) AS month) m
 CROSS JOIN LATERAL (
+    SELECT m.month AT TIME ZONE v.billing_zone AS since,
+           (m.month + interval '1 month') AT TIME ZONE v.billing_zone AS until) b
+CROSS JOIN LATERAL (
+    SELECT greatest(lower(l.period), b.since) AS since,
+           greatest(least(upper(l.period), b.until), b.since) AS until) q
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN v.pro_rata = 'time' OR q.until <= q.since OR (q.since, q.until) = (b.since, b.until)
+                THEN 1 / extract(epoch FROM b.until - b.since)
+                WHEN v.pro_rata = 'thirty'
+                THEN least(30, d.days) / 30.0 / extract(epoch FROM q.until - q.since)
+                ELSE d.days::numeric / extract(day FROM m.month + interval '1 month - 1 day')
+                     / extract(epoch FROM q.until - q.since) END AS share
+    FROM (SELECT ((q.until - interval '1 microsecond') AT TIME ZONE v.billing_zone)::date
+               - (q.since AT TIME ZONE v.billing_zone)::date + 1 AS days) d) w
+CROSS JOIN LATERAL (
     SELECT c.card_seconds::numeric / CASE v.basis
                WHEN 'card_hour' THEN 3600
                WHEN 'node_hour' THEN 3600 * p.cards_per_node
-               ELSE p.cards_per_node * extract(epoch FROM
-                   (m.month + interval '1 month') AT TIME ZONE v.billing_zone
-                   - m.month AT TIME ZONE v.billing_zone)
+               ELSE p.cards_per_node / w.share
            END * v.amount_micro / 10000 * (10000 - s.discount_bps) / 10000
            * CASE WHEN v.tax_inclusive THEN 1 ELSE 1 + v.vat_bps / 10000.0 END AS exact) x
 WHERE c.kind = 'usage' AND c.currency IN ('CNY', 'USD', 'EUR', 'HKD')  -- two decimals
+  -- Another end makes a part of a month cost something else; the next charge makes up for it.
+  AND (v.pro_rata = 'time' OR NOT EXISTS (
+      SELECT FROM marketplace_amendment e
+      WHERE e.lease_id = l.id AND e.state = 'signed' AND e.period <> e.before_period
+        AND e.signed_at >= (SELECT max(created_at) FROM billing_charge n WHERE n.lease_id = l.id)))
 GROUP BY s.id, s.lease_id, s.from_at
 HAVING abs(sum(c.gross_minor) - sum(x.exact)) > 0.500001;
 
@@ -283,16 +347,79 @@ HAVING (coalesce(t.gross_minor, 0), coalesce(t.vat_minor, 0), coalesce(t.fee_min
     <> (coalesce(sum(c.gross_minor), 0), coalesce(sum(c.vat_minor), 0),
         coalesce(sum(c.fee_minor), 0), coalesce(sum(c.card_seconds), 0));
 
--- check: a lease's tally is the sum of its charges
-SELECT l.id, t.gross_minor, s.gross, t.deposit_left_minor, s.deposit
+-- check: a lease's tally is the sum of its charges and instalments
+SELECT l.id, t.gross_minor, s.gross, t.paid_minor, t.deposit_left_minor, s.deposit,
+       t.security_minor, t.arrears_minor, s.arrears
 FROM billing_leasetally t JOIN marketplace_lease l ON l.id = t.lease_id
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(gross_minor) FILTER (WHERE kind = 'usage'), 0) AS gross,
-           coalesce(sum(deposit_minor), 0) AS deposit
+           coalesce(sum(deposit_minor) FILTER (WHERE kind = 'usage'), 0) AS deposit,
+           coalesce(sum(deposit_minor) FILTER (WHERE kind <> 'usage'), 0) AS kept,
+           coalesce(sum(arrears_minor), 0) AS arrears,
+           coalesce(sum(direct_minor) FILTER (WHERE kind NOT IN ('compensation', 'credit')), 0)
+               AS direct
     FROM billing_charge WHERE lease_id = l.id) s
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(deposit_minor + used_minor) FILTER (
+               WHERE kind IN ('whole', 'deposit', 'advance')), 0) AS ahead,
+           coalesce(sum(deposit_minor) FILTER (WHERE kind <> 'security'), 0) AS deposit,
+           coalesce(sum(used_minor + receivable_minor), 0) AS used
+    FROM billing_instalment WHERE lease_id = l.id) i
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(refund_minor), 0) AS refund FROM marketplace_amendment
+    WHERE lease_id = l.id AND state = 'signed') a
 WHERE t.gross_minor <> s.gross
-   OR t.deposit_left_minor
-      <> CASE WHEN l.closed_at IS NULL THEN l.due_minor - s.deposit ELSE 0 END;
+   OR t.arrears_minor <> s.arrears - i.used
+   OR (l.closed_at IS NULL AND l.selling <> 'direct' AND (t.paid_minor <> i.ahead - a.refund - s.kept
+       OR t.deposit_left_minor <> i.deposit - a.refund - s.kept - s.deposit))
+   OR (l.closed_at IS NULL AND l.selling = 'direct'
+       AND t.deposit_left_minor <> greatest(0, l.due_minor - s.direct))
+   OR (l.closed_at IS NOT NULL AND t.deposit_left_minor + t.arrears_minor <> 0)
+   OR t.security_minor <> CASE WHEN l.closed_at IS NULL THEN l.security_minor ELSE 0 END;
+
+-- check: an instalment took what it says, and nothing twice
+SELECT i.id, i.state, i.amount_minor, x.wallet, x.deposit, x.arrears, x.receivable
+FROM billing_instalment i
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.amount_minor) FILTER (WHERE c.purpose = 'wallet'), 0) AS wallet,
+           coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'deposit'), 0) AS deposit,
+           coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'tenant_arrears'), 0) AS arrears,
+           coalesce(sum(e.amount_minor) FILTER (
+               WHERE c.purpose = 'tenant_receivable' AND t.kind = 'arrears_overdue'), 0) AS receivable
+    FROM billing_ledgertransaction t
+    JOIN billing_ledgerentry e ON e.transaction_id = t.id
+    JOIN billing_ledgeraccount c ON c.id = e.account_id
+    WHERE t.idempotency_key IN (
+        SELECT 'instalment:ist_' || replace(i.public_id::text, '-', '') || ':' || kind
+        FROM unnest(ARRAY['instalment_collected', 'arrears_collected', 'arrears_overdue']) AS kind)
+) x
+WHERE i.kind IN ('advance', 'arrears') AND i.due_at > i.created_at  -- the others at confirmation
+  AND (x.wallet, x.deposit, x.arrears, x.receivable) <> (
+    (i.deposit_minor + i.used_minor)::numeric, i.deposit_minor::numeric,
+    (i.used_minor + i.receivable_minor)::numeric, i.receivable_minor::numeric);
+
+-- check: what a tenant's instalments paid ahead is what was moved into its deposits
+SELECT x.tenant_id, x.currency, x.collected, y.moved FROM (
+    SELECT tenant_id, currency, sum(deposit_minor) AS collected FROM billing_instalment
+    WHERE kind <> 'security' GROUP BY 1, 2) x
+FULL JOIN (
+    SELECT a.owner_id AS tenant_id, a.currency, sum(-e.amount_minor) AS moved
+    FROM billing_ledgerentry e JOIN billing_ledgeraccount a ON a.id = e.account_id
+    JOIN billing_ledgertransaction t ON t.id = e.transaction_id
+    WHERE a.purpose = 'deposit' AND e.amount_minor < 0 AND t.kind IN
+        ('deal_funded', 'deal_extended', 'deal_repriced', 'instalment_collected')
+    GROUP BY 1, 2) y USING (tenant_id, currency)
+WHERE coalesce(x.collected, 0) <> coalesce(y.moved, 0);
+
+-- check: what a running lease pays ahead, paid and to come, is its price
+SELECT l.id, l.gross_minor, t.paid_minor, x.open FROM marketplace_lease l
+JOIN billing_leasetally t ON t.lease_id = l.id
+JOIN marketplace_priceversion p ON p.id = l.price_id AND p.schedule = 'advance'
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(amount_minor), 0) AS open FROM billing_instalment
+    WHERE lease_id = l.id AND kind = 'advance' AND state IN ('planned', 'unpaid', 'overdue')) x
+WHERE l.state IN ('scheduled', 'delivering', 'active') AND l.end_reason = '' AND l.selling <> 'direct'
+  AND greatest(t.paid_minor, l.gross_minor) <> t.paid_minor + x.open;
 
 -- check: a lease is what was confirmed, or what its last amendment says
 SELECT l.id, l.period, l.gross_minor, l.due_minor, l.amendment_id FROM marketplace_lease l
@@ -319,6 +446,8 @@ WHERE a.state = 'signed' AND (
 -- check: an amendment is booked as it was signed, and not before
 SELECT a.id, a.kind, a.state, x.deposit, x.wallet, x.provider, x.fee, x.vat
 FROM marketplace_amendment a
+-- Of a lease sold directly only the fee is booked, which its charge says.
+JOIN marketplace_lease l ON l.id = a.lease_id AND l.selling <> 'direct'
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'deposit'), 0) AS deposit,
            coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'wallet'), 0) AS wallet,
@@ -336,7 +465,8 @@ WHERE (x.deposit, x.wallet, x.provider, x.fee, x.vat) <> (
     SELECT (signed * (a.pay_minor - a.refund_minor - a.kept_gross_minor))::numeric,
            (signed * (a.refund_minor + a.compensation_minor - a.pay_minor))::numeric,
            (signed * (a.kept_provider_minor - a.compensation_minor))::numeric,
-           (signed * a.kept_fee_minor)::numeric, (signed * a.kept_vat_minor)::numeric
+           (CASE l.selling WHEN 'agency' THEN signed * a.kept_fee_minor ELSE 0 END)::numeric,
+           (signed * a.kept_vat_minor)::numeric
     FROM (SELECT CASE WHEN a.state = 'signed' THEN 1 ELSE 0 END AS signed) s);
 
 -- check: an accepted quote came to what it promised
@@ -367,18 +497,41 @@ SELECT a.code, b.posted, coalesce(s.rest, 0)
 FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
 LEFT JOIN (SELECT l.tenant_id, l.currency, sum(t.deposit_left_minor) AS rest
            FROM billing_leasetally t JOIN marketplace_lease l ON l.id = t.lease_id
+           WHERE l.selling <> 'direct'  -- that lies with the centre
            GROUP BY 1, 2) s ON s.tenant_id = a.owner_id AND s.currency = a.currency
 WHERE a.purpose = 'deposit' AND b.posted <> coalesce(s.rest, 0);
 
--- check: what a tenant owes is what its charges left open and no top-up has cleared
+-- check: what lies as security, and what is used and not due, is what the leases say
+SELECT a.code, b.posted, coalesce(s.rest, 0)
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN (SELECT l.tenant_id, l.currency, v.purpose, sum(v.minor) AS rest
+           FROM billing_leasetally t JOIN marketplace_lease l ON l.id = t.lease_id
+           CROSS JOIN LATERAL (VALUES ('security', t.security_minor),
+                                      ('tenant_arrears', t.arrears_minor)) AS v (purpose, minor)
+           GROUP BY 1, 2, 3) s
+       ON s.tenant_id = a.owner_id AND s.currency = a.currency AND s.purpose = a.purpose
+WHERE a.purpose IN ('security', 'tenant_arrears') AND b.posted <> coalesce(s.rest, 0);
+
+-- check: what a tenant owes is what charges, instalments, lost disputes left and none cleared
 SELECT a.code, b.posted FROM billing_ledgeraccount a
 JOIN billing_ledgerbalance b ON b.account_id = a.id
 WHERE a.purpose = 'tenant_receivable' AND b.posted <>
     (SELECT coalesce(sum(c.receivable_minor), 0) FROM billing_charge c
       WHERE c.tenant_id = a.owner_id AND c.currency = a.currency)
+  + (SELECT coalesce(sum(i.receivable_minor), 0) FROM billing_instalment i
+      WHERE i.tenant_id = a.owner_id AND i.currency = a.currency)
   + (SELECT coalesce(sum(e.amount_minor), 0) FROM billing_ledgerentry e
       JOIN billing_ledgertransaction t ON t.id = e.transaction_id
-      WHERE e.account_id = a.id AND t.kind = 'receivable_cleared');
+      WHERE e.account_id = a.id
+        AND t.kind IN ('receivable_cleared', 'security_returned', 'bad_debt_written_off',
+                       'dispute_lost'));
+
+-- check: who is shut out is dunned for it, and who is not dunned is not shut out
+SELECT l.id, a.suspended_at, d.state FROM marketplace_lease l
+JOIN inventory_allocation a ON a.id = l.allocation_id
+LEFT JOIN billing_dunning d ON d.lease_id = l.id AND d.state IN ('noticed', 'suspended')
+WHERE l.state = 'active' AND l.end_reason = ''
+  AND (a.suspended_at IS NOT NULL) <> (coalesce(d.state, '') = 'suspended');
 
 -- check: a receipt is booked as it was recorded and decided
 SELECT r.id, r.state, r.amount_minor, x.bank, x.unmatched, x.wallet FROM billing_bankreceipt r
@@ -392,9 +545,16 @@ CROSS JOIN LATERAL (
     JOIN billing_ledgeraccount a ON a.id = e.account_id AND a.currency = r.currency
     WHERE t.idempotency_key IN (
         SELECT 'receipt:rcp_' || replace(r.public_id::text, '-', '') || ':' || step
-        FROM unnest(ARRAY['recorded', 'approved', 'rejected']) AS step)
+        FROM unnest(ARRAY['recorded', 'approved', 'rejected']) AS step
+        UNION ALL  -- it went back to its sender, or is a refund that came back
+        SELECT 'refund:rfd_' || replace(f.public_id::text, '-', '') || step.name
+        FROM billing_refund f
+        JOIN (VALUES (':done'), (':came_back')) AS step (name)
+          ON (f.receipt_id = r.id AND step.name = ':done')
+          OR (f.id = r.refund_id AND r.matched_by = 'refund' AND step.name = ':came_back'))
 ) x
 WHERE (x.bank, x.unmatched, x.wallet) <> CASE r.state
+    WHEN 'returning' THEN (r.amount_minor::numeric, -r.amount_minor::numeric, 0::numeric)
     WHEN 'recorded' THEN (r.amount_minor::numeric, -r.amount_minor::numeric, 0::numeric)
     WHEN 'approved' THEN (r.amount_minor::numeric, 0::numeric, -r.amount_minor::numeric)
     ELSE (0::numeric, 0::numeric, 0::numeric) END;
@@ -402,12 +562,12 @@ WHERE (x.bank, x.unmatched, x.wallet) <> CASE r.state
 -- check: unmatched receipts are those nobody has decided on
 SELECT a.code, -coalesce(sum(e.amount_minor), 0), (
     SELECT coalesce(sum(r.amount_minor), 0) FROM billing_bankreceipt r
-     WHERE r.state = 'recorded' AND r.currency = a.currency)
+     WHERE r.state IN ('recorded', 'returning') AND r.currency = a.currency)
 FROM billing_ledgeraccount a LEFT JOIN billing_ledgerentry e ON e.account_id = a.id
 WHERE a.purpose = 'unmatched_receipts' GROUP BY a.id, a.code, a.currency
 HAVING -coalesce(sum(e.amount_minor), 0) <> (
     SELECT coalesce(sum(r.amount_minor), 0) FROM billing_bankreceipt r
-     WHERE r.state = 'recorded' AND r.currency = a.currency);
+     WHERE r.state IN ('recorded', 'returning') AND r.currency = a.currency);
 
 -- check: each charge is settled once, with its provider, in its currency
 SELECT charge_id, count(*) FROM billing_settlementline GROUP BY 1 HAVING count(*) > 1
@@ -418,26 +578,130 @@ WHERE (c.provider_id, c.currency) <> (s.provider_id, s.currency)
    OR c.hour >= upper(s.period);
 
 -- check: a settlement is the sum of its lines, and is booked
-SELECT s.id, s.net_minor, x.net, e.amount_minor FROM billing_settlement s
+SELECT s.id, s.net_minor, x.net, e.accrued, e.settling, e.reserve, e.receivable
+FROM billing_settlement s
 LEFT JOIN LATERAL (
     SELECT count(*) AS lines, sum(c.card_seconds) AS card_seconds,
            sum(c.gross_minor) AS gross, sum(c.vat_minor) AS vat,
-           sum(c.fee_minor) AS fee, sum(c.provider_minor) AS net
+           sum(c.fee_minor) AS fee, sum(c.accrued_minor) AS net
     FROM billing_settlementline l JOIN billing_charge c ON c.id = l.charge_id
     WHERE l.settlement_id = s.id) x ON true
-LEFT JOIN billing_ledgerentry e ON e.transaction_id = s.ledger_transaction_id
- AND e.amount_minor < 0
+LEFT JOIN LATERAL (
+    SELECT sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_accrued') AS accrued,
+           -coalesce(sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_settling'), 0) AS settling,
+           -coalesce(sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_reserve'), 0) AS reserve,
+           coalesce(sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_receivable'), 0) AS receivable
+    FROM billing_ledgerentry e JOIN billing_ledgeraccount a ON a.id = e.account_id
+    WHERE e.transaction_id = s.ledger_transaction_id AND a.owner_id = s.provider_id) e ON true
 WHERE (s.line_count, s.card_seconds, s.gross_minor, s.vat_minor, s.fee_minor, s.net_minor)
       IS DISTINCT FROM (x.lines, x.card_seconds, x.gross, x.vat, x.fee, x.net)
-   OR e.amount_minor IS DISTINCT FROM -s.net_minor;
+   OR e.accrued IS DISTINCT FROM s.net_minor
+   OR (e.settling, e.reserve, e.receivable) IS DISTINCT FROM (
+        greatest(s.net_minor, 0) - s.reserve_minor::numeric, s.reserve_minor::numeric,
+        greatest(-s.net_minor, 0)::numeric);
+
+-- check: what a provider has in reserve is what its settlements keep back
+SELECT a.code, b.posted, coalesce(s.kept, 0)
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN (SELECT provider_id, currency, sum(reserve_minor) AS kept FROM billing_settlement
+           WHERE reserve_released_at IS NULL GROUP BY 1, 2) s
+  ON s.provider_id = a.owner_id AND s.currency = a.currency
+WHERE a.purpose = 'provider_reserve' AND b.posted <> coalesce(s.kept, 0);
+
+-- check: what a provider owes is what was demanded and not paid back
+SELECT a.code, b.posted, coalesce(s.demanded, 0), coalesce(r.paid, 0)
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN (SELECT provider_id, currency, -sum(net_minor) AS demanded FROM billing_settlement
+           WHERE net_minor < 0 GROUP BY 1, 2) s
+  ON s.provider_id = a.owner_id AND s.currency = a.currency
+LEFT JOIN (SELECT provider_id, currency, sum(amount_minor) AS paid FROM billing_repayment
+           WHERE state = 'approved' GROUP BY 1, 2) r
+  ON r.provider_id = a.owner_id AND r.currency = a.currency
+WHERE a.purpose = 'provider_receivable'
+  AND b.posted <> coalesce(s.demanded, 0) - coalesce(r.paid, 0)
+  -- What disputes and transfers add to it is checked where it is booked.
+  AND NOT EXISTS (
+      SELECT FROM billing_ledgerentry e JOIN billing_ledgertransaction t ON t.id = e.transaction_id
+      WHERE e.account_id = a.id AND t.kind NOT IN ('net_made_receivable', 'provider_paid_back'));
+
+-- check: a demand is paid back when repayments cover it, the oldest first
+SELECT id, state, covered FROM (
+    SELECT s.id, s.state,
+           coalesce((SELECT sum(r.amount_minor) FROM billing_repayment r
+                      WHERE r.provider_id = s.provider_id AND r.currency = s.currency
+                        AND r.state = 'approved'), 0)
+           + sum(s.net_minor) OVER (PARTITION BY s.provider_id, s.currency ORDER BY s.id) AS covered
+    FROM billing_settlement s WHERE s.net_minor < 0) x
+WHERE (state = 'paid_back') <> (covered >= 0);
+
+-- check: what waits in settling is what was settled or released, and in no payout that is paid
+SELECT a.code, b.posted, coalesce(s.owed, 0), coalesce(p.paid, 0)
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN (SELECT provider_id, currency,
+                  sum(net_minor - paid_back_minor
+                      - CASE WHEN reserve_released_at IS NULL THEN reserve_minor ELSE 0 END) AS owed
+           FROM billing_settlement WHERE net_minor > 0 GROUP BY 1, 2) s
+  ON s.provider_id = a.owner_id AND s.currency = a.currency
+LEFT JOIN (SELECT provider_id, currency, sum(amount_minor) AS paid FROM billing_payout
+           WHERE state = 'paid' GROUP BY 1, 2) p
+  ON p.provider_id = a.owner_id AND p.currency = a.currency
+WHERE a.purpose = 'provider_settling' AND b.posted <> coalesce(s.owed, 0) - coalesce(p.paid, 0);
+
+-- check: what is held in settling is what is approved and has not left
+SELECT a.code, b.held, coalesce(p.held, 0)
+FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+LEFT JOIN (SELECT provider_id, currency, sum(amount_minor) AS held FROM billing_payout
+           WHERE state IN ('approved', 'sending', 'sent') GROUP BY 1, 2) p
+  ON p.provider_id = a.owner_id AND p.currency = a.currency
+WHERE a.purpose = 'provider_settling' AND b.held <> coalesce(p.held, 0);
+
+-- check: a payout is the sum of its lines, and a captured hold once it is paid
+SELECT p.id, p.state, p.amount_minor, l.amount, h.state, h.captured_minor, e.amount
+FROM billing_payout p
+LEFT JOIN LATERAL (
+    SELECT sum(amount_minor) AS amount, bool_and(is_live) AS all_live, bool_or(is_live) AS any_live
+    FROM billing_payoutline WHERE payout_id = p.id) l ON true
+LEFT JOIN billing_ledgerhold h
+  ON h.idempotency_key = 'payout:pay_' || replace(p.public_id::text, '-', '')
+LEFT JOIN LATERAL (
+    SELECT sum(e.amount_minor) AS amount FROM billing_ledgerentry e
+    JOIN billing_ledgeraccount a ON a.id = e.account_id
+    WHERE e.transaction_id = p.ledger_transaction_id AND a.purpose = 'provider_settling'
+      AND a.owner_id = p.provider_id) e ON true
+WHERE l.amount IS DISTINCT FROM p.amount_minor
+   OR (p.state IN ('planned', 'approved', 'sending', 'sent', 'paid') AND NOT l.all_live)
+   OR (p.state IN ('failed', 'returned', 'cancelled') AND l.any_live)
+   OR (p.state IN ('paid', 'returned') AND (h.state, h.captured_minor::numeric, e.amount)
+       IS DISTINCT FROM ('captured', p.amount_minor::numeric, p.amount_minor::numeric))
+   OR (p.state IN ('approved', 'sending', 'sent') AND h.state IS DISTINCT FROM 'open')
+   OR (p.state = 'failed' AND h.state IS DISTINCT FROM 'released')
+   OR (p.state = 'planned' AND h.id IS NOT NULL)
+   OR (p.state = 'cancelled' AND h.state = 'open');
+
+-- check: each part of a settlement is paid once, whole, and when it may be
+SELECT l.id, l.part, l.amount_minor FROM billing_payoutline l
+JOIN billing_settlement s ON s.id = l.settlement_id JOIN billing_payout p ON p.id = l.payout_id
+WHERE (s.provider_id, s.currency) <> (p.provider_id, p.currency)
+   OR (l.part = 'net'
+       AND l.amount_minor <> s.net_minor - s.reserve_minor - s.paid_back_minor)
+   OR (l.part = 'reserve'
+       AND (l.amount_minor <> s.reserve_minor OR s.reserve_released_at IS NULL));
+
+-- check: a settlement is paid when nothing of it is left to pay
+SELECT s.id, s.state, x.paid FROM billing_settlement s
+LEFT JOIN LATERAL (
+    SELECT coalesce(sum(l.amount_minor), 0) AS paid FROM billing_payoutline l
+    JOIN billing_payout p ON p.id = l.payout_id
+    WHERE l.settlement_id = s.id AND l.is_live AND p.state = 'paid') x ON true
+WHERE s.net_minor > 0 AND (s.state = 'paid') <> (x.paid = s.net_minor - s.paid_back_minor);
 
 -- check: what a provider has accrued is what no settlement has consumed
-SELECT a.code, b.posted, sum(c.provider_minor)
+SELECT a.code, b.posted, sum(c.accrued_minor)
 FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
 LEFT JOIN billing_charge c ON c.provider_id = a.owner_id AND c.currency = a.currency
  AND NOT EXISTS (SELECT FROM billing_settlementline s WHERE s.charge_id = c.id)
 WHERE a.purpose = 'provider_accrued'
-GROUP BY a.code, b.posted HAVING b.posted <> coalesce(sum(c.provider_minor), 0);
+GROUP BY a.code, b.posted HAVING b.posted <> coalesce(sum(c.accrued_minor), 0);
 
 -- check: what is committed under quotas is what the reservations commit
 SELECT tenant_id, project_id, api_key, currency, month, sum(minor), sum(card_seconds) FROM (
@@ -456,3 +720,98 @@ LEFT JOIN marketplace_lease l ON l.reservation_id = r.id
 LEFT JOIN billing_leasetally t ON t.lease_id = l.id
 WHERE (r.state = 'held' AND r.committed_minor <> r.gross_minor)
    OR (r.state = 'cancelled' AND l.id IS NULL AND r.committed_minor <> 0);
+
+-- check: an open hold of a refund belongs to one that has not left, and each such has its hold
+SELECT f.id, f.state, h.amount_minor FROM billing_refund f
+FULL JOIN (SELECT * FROM billing_ledgerhold
+            WHERE state = 'open' AND idempotency_key LIKE 'refund:rfd_%') h
+       ON h.idempotency_key = 'refund:rfd_' || replace(f.public_id::text, '-', '')
+WHERE (f.receipt_id IS NULL AND f.state IN ('asked', 'checked', 'approved', 'sent'))
+      IS DISTINCT FROM (h.id IS NOT NULL)
+   OR h.amount_minor <> f.amount_minor;
+-- check: a charge is on one line, of its own lease, price and month
+SELECT c.id, b.line_id, l.lease_id, l.month FROM billing_billedcharge b
+JOIN billing_charge c ON c.id = b.charge_id
+JOIN billing_invoiceline l ON l.id = b.line_id
+WHERE (c.lease_id, c.price_id, c.kind) <> (l.lease_id, l.price_id, l.kind)
+   OR (c.kind <> 'credit'
+       AND l.month <> date_trunc('month', c.hour AT TIME ZONE 'Asia/Shanghai')::date);
+
+-- check: every charge is on a line, or the sweep is on its way
+SELECT c.id, c.created_at FROM billing_charge c
+WHERE c.created_at < now() - interval '2 days'
+  AND EXISTS (SELECT FROM billing_invoice)
+  AND c.id <= (SELECT charge_id FROM billing_billedcursor)
+  AND NOT EXISTS (SELECT FROM billing_billedcharge b WHERE b.charge_id = c.id);
+
+-- check: a line is the sum of its charges
+SELECT l.id, i.state, l.net_minor, s.net, l.vat_minor, s.vat, l.card_seconds, s.card_seconds
+FROM billing_invoiceline l JOIN billing_invoice i ON i.id = l.invoice_id
+JOIN LATERAL (
+    SELECT count(*) AS charges, coalesce(sum(CASE WHEN i.subject = 'fee' THEN c.fee_minor
+               ELSE c.provider_minor + c.fee_minor END), 0) AS net,
+           coalesce(sum(c.vat_minor), 0) AS vat, coalesce(sum(c.card_seconds), 0) AS card_seconds
+    FROM billing_billedcharge b JOIN billing_charge c ON c.id = b.charge_id
+    WHERE b.line_id = l.id) s ON true
+-- What waits for a second person, or was not approved, has none yet.
+WHERE NOT (i.requested_by_id IS NOT NULL AND i.state <> 'finalised' AND s.charges = 0)
+  AND (l.net_minor, l.vat_minor, l.card_seconds) <> (s.net, s.vat, s.card_seconds);
+
+-- check: an invoice is the sum of its lines
+SELECT i.id, i.state, i.total_minor, s.gross FROM billing_invoice i
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(net_minor), 0) AS net, coalesce(sum(vat_minor), 0) AS vat,
+           coalesce(sum(gross_minor), 0) AS gross, coalesce(sum(card_seconds), 0) AS card_seconds
+    FROM billing_invoiceline WHERE invoice_id = i.id) s
+WHERE (i.net_minor, i.vat_minor, i.total_minor, i.card_seconds)
+   <> (s.net, s.vat, s.gross, s.card_seconds);
+
+-- check: an invoice's party is who was charged
+SELECT i.id, i.party_id, c.tenant_id, c.provider_id FROM billing_invoice i
+JOIN billing_invoiceline l ON l.invoice_id = i.id
+JOIN billing_billedcharge b ON b.line_id = l.id JOIN billing_charge c ON c.id = b.charge_id
+WHERE i.currency <> c.currency
+   OR i.party_id <> CASE WHEN i.subject = 'fee' THEN c.provider_id ELSE c.tenant_id END;
+
+-- check: the numbers of a series run from one without a gap
+SELECT s.id, s.last_number, count(i.id), max(i.number) FROM billing_invoiceseries s
+LEFT JOIN billing_invoice i ON (i.issuer_id, i.kind) = (s.issuer_id, s.kind)
+ AND i.number IS NOT NULL
+GROUP BY s.id, s.last_number
+HAVING count(i.id) <> s.last_number OR coalesce(max(i.number), 0) <> s.last_number;
+
+-- check: credit notes take back no more than persons may
+SELECT l.id, l.gross_minor, sum(n.gross_minor) FROM billing_invoiceline l
+JOIN billing_invoiceline n ON n.corrects_id = l.id AND n.kind = 'credit'
+JOIN billing_invoice i ON i.id = n.invoice_id AND i.state <> 'discarded'
+GROUP BY l.id, l.gross_minor HAVING l.gross_minor + sum(n.gross_minor) < 0;
+
+-- check: the fapiaos of an invoice are not above it
+SELECT i.id, i.total_minor, sum(p.amount_minor) FROM billing_fapiaopart p
+JOIN billing_fapiao f ON f.id = p.fapiao_id JOIN billing_invoice i ON i.id = p.invoice_id
+WHERE f.state IN ('requested', 'issued')
+GROUP BY i.id, i.total_minor HAVING sum(p.amount_minor) > i.total_minor;
+
+-- check: an online payment is in its tenant's wallet, whole and once, when it is paid and only then
+SELECT p.id, p.state, p.amount_minor, x.wallet FROM billing_topup p
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.amount_minor), 0) AS wallet FROM billing_ledgertransaction t
+    JOIN billing_ledgerentry e ON e.transaction_id = t.id
+    JOIN billing_ledgeraccount a ON a.id = e.account_id
+    WHERE t.idempotency_key = 'stripe:' || p.charge_id || ':captured'
+      AND a.purpose = 'wallet' AND a.owner_id = p.tenant_id AND a.currency = p.currency
+) x
+WHERE x.wallet <> CASE p.state WHEN 'succeeded' THEN -p.amount_minor ELSE 0 END;
+
+-- check: a refund has left the wallet while it is with the payer, and is back where it failed
+SELECT r.id, r.state, r.amount_minor, x.wallet FROM billing_walletrefund r
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.amount_minor), 0) AS wallet FROM billing_ledgertransaction t
+    JOIN billing_ledgerentry e ON e.transaction_id = t.id
+    JOIN billing_ledgeraccount a ON a.id = e.account_id
+    WHERE t.idempotency_key IN ('stripe:' || r.refund_id || ':refunded',
+                                'stripe:' || r.refund_id || ':failed')
+      AND a.purpose = 'wallet' AND a.owner_id = r.tenant_id AND a.currency = r.currency
+) x
+WHERE (r.state IN ('held', 'failed') AND x.wallet <> 0)
+   OR (r.state = 'succeeded' AND x.wallet <> r.amount_minor);

@@ -10,9 +10,9 @@ from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 from django.utils.translation import gettext as _
 
-from billing import settlement
+from billing import earnings
+from billing.earnings import MonthEarned
 from billing.models import Settlement
-from billing.settlement import MonthEarned
 from inventory.periods import Period
 from marketplace import money, money_text
 from marketplace.web import charts, exports
@@ -47,7 +47,7 @@ def last_months(at: datetime, count: int = MONTHS) -> Period:
 def index(request: ConsoleRequest) -> HttpResponse:
     """Gross, fee, tax and net by month; settlements; what is payable now."""
     visit = request.visit
-    found = settlement.earnings(provider_id=visit.organisation.pk, period=last_months(visit.at))
+    found = earnings.earnings(provider_id=visit.organisation.pk, period=last_months(visit.at))
     best: dict[str, int] = {}  # by currency: yuan and dollars are no lengths of one scale
     for row in found.months:
         best[row.currency] = max(best.get(row.currency, 0), row.gross_minor)
@@ -74,7 +74,7 @@ def _bar(row: MonthEarned, best: int) -> Bar:
 @page(scope="settlements:read", party="provider")
 def index_csv(request: ConsoleRequest) -> StreamingHttpResponse:
     visit = request.visit
-    found = settlement.earnings(provider_id=visit.organisation.pk, period=last_months(visit.at))
+    found = earnings.earnings(provider_id=visit.organisation.pk, period=last_months(visit.at))
     header = [_("Month"), _("Currency"), _("Card-hours"), _("Gross"), _("Fee"), _("VAT"), _("Net")]
 
     def text(amount: int, currency: str) -> str:

@@ -15,19 +15,21 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
+from billing import dunning
 from billing.models import Charge, LeaseTally
 from billing.web import cancelling, changes
 from inventory import credentials
 from inventory.errors import DomainError
 from inventory.models import UsageHour
 from marketplace import ending, lease_prices, money_text
-from marketplace.models import Amendment, Lease, PriceVersion
+from marketplace.models import Lease, PriceVersion
 from marketplace.money import Amounts
 from marketplace.web import deals, exports, refusals, troubles
 from marketplace.web.entry import ConsoleRequest, find, page, render
 
 SHOWN_DAYS = 31
 SHOWN_AMENDMENTS = 20
+SHOWN_INSTALMENTS = 200
 State = Lease.State
 
 
@@ -60,6 +62,8 @@ class Bill:
     kept: Amounts  # of it, for a cancellation or for leaving early
     compensation_minor: int  # paid by the provider for withdrawing; taken off the gross
     paid_minor: int  # ahead, at confirmation and by amendments
+    security_minor: int  # kept now
+    arrears_minor: int  # used, and not to be paid yet
     deposit_left_minor: int
     returned_minor: int  # of what was paid ahead, given back
     days: list[Day]
@@ -155,6 +159,8 @@ def _detail(request: ConsoleRequest, lease: Lease, extra: dict[str, Any]) -> Htt
         "amendments": lease.amendments.select_related("child").order_by("-pk")[:SHOWN_AMENDMENTS],
         "by_hour": lease.price.schedule == PriceVersion.Schedule.DEPOSIT_HOURLY,
         "bill": _bill(lease, zone),
+        "instalments": lease.instalments.order_by("due_at", "pk")[:SHOWN_INSTALMENTS],
+        "dunning": dunning.of(lease),
         **extra,
     }
     return render(request, "console/lease.html", context)
@@ -175,19 +181,22 @@ def _bill(lease: Lease, zone: str) -> Bill:
         from_deposit=Sum("deposit_minor", default=0),
         compensation=Sum("gross_minor", filter=Q(kind=Charge.Kind.COMPENSATION), default=0),
     )
-    refunded = lease.amendments.filter(state=Amendment.State.SIGNED).aggregate(
-        minor=Sum("refund_minor", default=0)
+    tally = LeaseTally.objects.get(lease=lease)
+    left = tally.deposit_left_minor
+    collected = lease.instalments.aggregate(
+        minor=Sum("deposit_minor", filter=~Q(kind="security"), default=0)
     )["minor"]
-    left = LeaseTally.objects.values_list("deposit_left_minor", flat=True).get(lease=lease)
     return Bill(
         currency=lease.currency,
         **{name: sums[f"sum_{name}"] for name in _AMOUNTS},
         owed_minor=sums["owed"],
         kept=Amounts(**{name: sums[f"kept_{name}"] for name in _AMOUNTS}),
         compensation_minor=-sums["compensation"],
-        paid_minor=lease.due_minor + refunded,
+        paid_minor=collected,
+        security_minor=tally.security_minor,
+        arrears_minor=tally.arrears_minor,
         deposit_left_minor=left,
-        returned_minor=lease.due_minor + refunded - left - sums["from_deposit"],
+        returned_minor=collected - left - sums["from_deposit"],
         days=usage[:SHOWN_DAYS],
         day_count=len(usage),
         card_hours=sum(day.card_hours for day in usage),

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from billing import settlement
+from billing import earnings
 from inventory.models import Node, Pool
 from inventory.periods import Period, floor_hour
 from marketplace import money, utilisation
@@ -47,7 +47,7 @@ def index(request: ConsoleRequest) -> HttpResponse:
         )
         for back in range(PAST_DAYS, 0, -7)
     ]
-    earned = settlement.earnings(
+    earned = earnings.earnings(
         provider_id=visit.organisation.pk, period=Period(visit.at - timedelta(days=190), visit.at)
     )
     currency = settings.DEFAULT_CURRENCY  # others are on the page of earnings

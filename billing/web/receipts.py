@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
@@ -12,7 +13,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing import payments
+from billing import receipts
 from billing.models import BankReceipt
 from inventory.models import JournalEntry, Organisation
 from marketplace import money_text
@@ -30,7 +31,7 @@ State = BankReceipt.State
 class ReceiptForm(ConsoleForm):
     """One line of the bank statement."""
 
-    tenant = forms.ChoiceField(label=gettext_lazy("Tenant"))
+    tenant = forms.ChoiceField(label=gettext_lazy("Tenant"), required=False)
     amount = MoneyField(label=gettext_lazy("Amount, CNY"), currency=CURRENCY)
     received_date = forms.DateField(
         label=gettext_lazy("Received on"),
@@ -46,6 +47,19 @@ class ReceiptForm(ConsoleForm):
         label=gettext_lazy("Payer's account"), max_length=64, required=False
     )
 
+    text = forms.CharField(
+        label=gettext_lazy("Remittance text"),
+        max_length=500,
+        required=False,
+        help_text=gettext_lazy("Without a tenant the reference in it says whose it is"),
+    )
+    late_reason = forms.CharField(
+        label=gettext_lazy("Why so late"),
+        max_length=200,
+        required=False,
+        help_text=gettext_lazy("Needed for a transfer of long ago"),
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         rows = Organisation.objects.filter(is_tenant=True).order_by("name", "pk")
@@ -56,6 +70,21 @@ class ReceiptForm(ConsoleForm):
             ("", _("choose")),
             *((key, names.of(row)) for key, row in self.tenants.items()),
         ]
+
+
+class AttributeForm(ConsoleForm):
+    """Whose money it is, and how that is known."""
+
+    tenant = forms.ChoiceField(label=gettext_lazy("Tenant"))
+    reason = reason_field(help_text=gettext_lazy("How it is known whose money this is"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rows = Organisation.objects.filter(is_tenant=True).order_by("name", "pk")
+        self.tenants = {row.public_id: row for row in rows}
+        choice = self.fields["tenant"]
+        assert isinstance(choice, forms.ChoiceField)
+        choice.choices = [("", _("choose")), *((k, names.of(v)) for k, v in self.tenants.items())]
 
 
 class VerdictForm(ConsoleForm):
@@ -73,7 +102,7 @@ class VerdictForm(ConsoleForm):
 
 def _rows(request: ConsoleRequest) -> QuerySet[BankReceipt]:
     rows = BankReceipt.objects.visible_to(request.visit.actor)
-    return rows.select_related("tenant", "recorded_by", "decided_by")
+    return rows.select_related("tenant", "candidate", "recorded_by", "decided_by")
 
 
 @page(scope="audit:read", party="operator", changes=True)
@@ -87,8 +116,10 @@ def index(request: ConsoleRequest) -> HttpResponse:
             data = form.cleaned_data
             made = attempt(
                 form,
-                lambda: payments.record_receipt(
-                    tenant_id=form.tenants[data["tenant"]].pk,
+                lambda: receipts.record(
+                    tenant_id=form.tenants[data["tenant"]].pk if data["tenant"] else None,
+                    text=data["text"],
+                    late_reason=data["late_reason"],
                     bank_reference=data["bank_reference"],
                     payer_name=data["payer_name"],
                     payer_account=data["payer_account"],
@@ -104,8 +135,11 @@ def index(request: ConsoleRequest) -> HttpResponse:
                 messages.success(request, _("Recorded; another person has to approve it."))
                 return redirect("receipts")
     rows = _rows(request)
+    nobodys = rows.filter(state=State.RECORDED, tenant__isnull=True).order_by("created_at")[:100]
     context = {
-        "waiting": rows.filter(state=State.RECORDED).order_by("pk")[:100],
+        "waiting": rows.filter(state=State.RECORDED, tenant__isnull=False).order_by("pk")[:100],
+        "exceptions": [(row, (visit.at - row.created_at).days) for row in nobodys],
+        "alarm_days": settings.UNMATCHED_ALARM_DAYS,
         "page": paged(rows, request),
     }
     return render(request, "console/receipts.html", context, form=form)
@@ -134,6 +168,33 @@ def detail(request: ConsoleRequest, receipt_id: str) -> HttpResponse:
     return render(request, "console/receipt.html", context, form=form)
 
 
+@page(scope="receipts:record", party="operator", changes=True)
+def attribute(request: ConsoleRequest, receipt_id: str) -> HttpResponse:
+    """Says whose money an exception is; another person still approves it."""
+    visit = request.visit
+    receipt = find(_rows(request), receipt_id)
+    named = {"tenant": receipt.candidate.public_id} if receipt.candidate else None
+    form = AttributeForm(request.POST if request.method == "POST" else None, initial=named)
+    if request.method == "POST" and form.is_valid():
+        whose = receipts.Whose(form.tenants[form.cleaned_data["tenant"]])
+        done = attempt(
+            form,
+            lambda: receipts.attribute(
+                receipt_public_id=receipt.public_id,
+                whose=whose,
+                reason=form.cleaned_data["reason"],
+                at=visit.at,
+                actor=visit.actor,
+                user=visit.user,
+            ),
+        )
+        if done is not None:
+            messages.success(request, _("Noted; another person has to approve it."))
+            return redirect("receipts")
+    context = {"title": _("Whose money is it?"), "submit": _("Attribute"), "back": "receipts"}
+    return render(request, "console/form_page.html", context, form=form)
+
+
 def _decide(request: ConsoleRequest, receipt: BankReceipt, form: VerdictForm) -> bool:
     visit = request.visit
     approve = form.cleaned_data["verdict"] == "approve"
@@ -146,9 +207,9 @@ def _decide(request: ConsoleRequest, receipt: BankReceipt, form: VerdictForm) ->
     done = attempt(
         form,
         lambda: (
-            payments.approve_receipt(**facts)
+            receipts.approve(**facts)
             if approve
-            else payments.reject_receipt(reason=form.cleaned_data["reason"], **facts)
+            else receipts.reject(reason=form.cleaned_data["reason"], **facts)
         ),
     )
     if done is None:
@@ -159,7 +220,10 @@ def _decide(request: ConsoleRequest, receipt: BankReceipt, form: VerdictForm) ->
         else _("Rejected: %(amount)s of %(tenant)s was reversed.")
     )
     amount = figures.amount(receipt.amount_minor, receipt.currency)
-    messages.success(request, text % {"amount": amount, "tenant": names.of(receipt.tenant)})
+    messages.success(
+        request,
+        text % {"amount": amount, "tenant": names.of(receipt.tenant) if receipt.tenant else "–"},
+    )
     return True
 
 
@@ -177,10 +241,14 @@ def index_csv(request: ConsoleRequest) -> StreamingHttpResponse:
 def _cells(row: BankReceipt) -> list[object]:
     decided_at = row.approved_at or row.rejected_at
     return [
-        row.public_id, row.received_date.isoformat(), names.of(row.tenant), row.payer_name,
+        row.public_id, row.received_date.isoformat(), _tenant(row), row.payer_name,
         row.payer_account, row.bank_reference,
         money_text.plain_money(row.amount_minor, row.currency), row.currency,
         row.get_state_display(), row.recorded_by.get_full_name(), row.created_at.isoformat(),
         row.decided_by.get_full_name() if row.decided_by else "",
         decided_at.isoformat() if decided_at else "",
     ]  # fmt: skip
+
+
+def _tenant(row: BankReceipt) -> str:
+    return names.of(row.tenant) if row.tenant else "–"

@@ -13,11 +13,12 @@ from django.contrib import messages
 from django.db.models import Count, QuerySet, Sum
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
-from billing import settlement
+from billing import bank_accounts, settlement, settlement_paper
 from billing.models import Charge, LedgerAccount, Settlement
+from billing.paper import Language
 from inventory.models import Organisation
 from inventory.periods import Period
 from marketplace import money, money_text
@@ -161,9 +162,22 @@ def statement(request: ConsoleRequest, settlement_id: str) -> HttpResponse:
         "month": _name(Period.of(row.period)),
         "sums": sums[:SHOWN_LEASES],
         "more": max(0, len(sums) - SHOWN_LEASES),
-        "bank": row.provider,
+        "bank": bank_accounts.of(row.provider, row.currency),
     }
     return render(request, "console/settlement.html", context)
+
+
+@page(scope="settlements:read", party="any")
+def statement_pdf(request: ConsoleRequest, settlement_id: str) -> HttpResponse:
+    """The statement on paper, in the reader's language."""
+    row = find(_visible(request), settlement_id)
+    language: Language = "en" if (get_language() or "").startswith("en") else "zh"
+    reply = HttpResponse(
+        settlement_paper.pdf(row, language=language), content_type="application/pdf"
+    )
+    name = f"settlement-{settlement_paper.month_of(row)}.pdf"
+    reply["Content-Disposition"] = f'attachment; filename="{name}"'
+    return reply
 
 
 @page(scope="settlements:read", party="any")

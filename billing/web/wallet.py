@@ -8,7 +8,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing import chart, ledger
+from billing import chart, instructions, ledger, runway
 from billing.models import BankReceipt, LedgerEntry, LedgerTransaction
 from marketplace import money_text
 from marketplace.web import exports
@@ -20,6 +20,8 @@ SHOWN_RECEIPTS = 20
 Kind = LedgerTransaction.Kind
 MOVEMENTS = {
     Kind.BANK_RECEIPT_APPROVED: gettext_lazy("bank transfer"),
+    Kind.WALLET_REFUNDED: gettext_lazy("unused money sent back"),
+    Kind.REFUND_FAILED: gettext_lazy("a refund that came back"),
     Kind.DEAL_FUNDED: gettext_lazy("paid for a lease"),
     Kind.USAGE_CHARGED: gettext_lazy("delivered hours"),
     Kind.DEAL_CANCELLED: gettext_lazy("refund of a cancelled lease"),
@@ -28,6 +30,14 @@ MOVEMENTS = {
     Kind.DEAL_REPRICED: gettext_lazy("another price of a lease"),
     Kind.DEAL_CLOSED: gettext_lazy("rest of a lease's deposit"),
     Kind.RECEIVABLE_CLEARED: gettext_lazy("debt paid"),
+    Kind.INSTALMENT_COLLECTED: gettext_lazy("months paid ahead"),
+    Kind.SECURITY_TAKEN: gettext_lazy("security of a lease"),
+    Kind.SECURITY_RETURNED: gettext_lazy("security given back"),
+    Kind.ARREARS_COLLECTED: gettext_lazy("a month in arrears"),
+    Kind.TOPPED_UP: gettext_lazy("online payment"),
+    Kind.WALLET_REFUNDED: gettext_lazy("refund to where it was paid from"),
+    Kind.REFUND_FAILED: gettext_lazy("refund that came back"),
+    Kind.DISPUTE_LOST: gettext_lazy("disputed payment"),
     Kind.REVERSED: gettext_lazy("reversal"),
 }
 
@@ -45,7 +55,8 @@ def index(request: ConsoleRequest) -> HttpResponse:
     context = {
         "balance": ledger.balance(organisation, currency=currency),
         "currency": currency,
-        "bank": _bank(),
+        "runway": runway.of(organisation, currency=currency, at=request.visit.at),
+        "transfer": instructions.for_wallet(organisation, currency),
         "receipts": _on_their_way(request),
         "page": found,
         "rows": [
@@ -54,16 +65,6 @@ def index(request: ConsoleRequest) -> HttpResponse:
         ],
     }
     return render(request, "console/wallet.html", context)
-
-
-def _bank() -> dict[str, str] | None:
-    """Where a transfer goes to; None unless all of it is known: half an account misleads."""
-    found = {
-        "account_name": settings.OPERATOR_ACCOUNT_NAME,
-        "bank_name": settings.OPERATOR_BANK_NAME,
-        "account_number": settings.OPERATOR_ACCOUNT_NUMBER,
-    }
-    return found if all(found.values()) else None
 
 
 def _on_their_way(request: ConsoleRequest) -> QuerySet[BankReceipt]:

@@ -69,7 +69,7 @@ class Access:
 
 
 class Driver(Protocol):
-    """An engine's four verbs. Each is one step: it may block STEP_LIMIT_SECONDS, never sleeps.
+    """An engine's six verbs. Each is one step: it may block STEP_LIMIT_SECONDS, never sleeps.
 
     Every verb is idempotent and reads before it writes: it is repeated after a kill, after
     a lost answer, and now and then by two workers at once. It runs outside any database
@@ -91,6 +91,17 @@ class Driver(Protocol):
 
     def access(self, target: Target, *, at: datetime) -> Access:
         """How to get in. Only asked of a machine that is done; says the same every time."""
+        ...
+
+    def shut(self, target: Target, *, at: datetime) -> Progress:
+        """Lets the customer in no more; what runs on the machine goes on.
+
+        Called until done. A name that the engine does not know is done.
+        """
+        ...
+
+    def open(self, target: Target, *, at: datetime) -> Progress:
+        """Lets the customer in again, by the same access as before. Called until done."""
         ...
 
     def release(self, target: Target, *, at: datetime) -> Progress:

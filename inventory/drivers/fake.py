@@ -6,9 +6,9 @@ A pool's `driver_options` command it, for example::
      "fail": {"provision": {"serials": ["A-0003"], "times": 2, "permanent": true}},
      "random_failure_bps": 50, "seed": 7}
 
-`fail` knows the steps provision, poll and release; `serials` or `nth` (ordinals within the
-allocation, from 0) choose the machines, all without them; `times` ends the failing after so
-many tries, for ever without it. `random_failure_bps` fails that many of 10,000 steps, the
+`fail` knows the steps provision, poll, shut, open and release; `serials` or `nth` (ordinals
+within the allocation, from 0) choose the machines, all without them; `times` ends the failing
+after so many tries, for ever without it. `random_failure_bps` fails that many of 10,000 steps, the
 same ones of the same serials for the same `seed`.
 """
 
@@ -73,6 +73,7 @@ class FakeDriver:
                     "card_count": target.card_count,
                     "started_at": at,
                     "ready_at": ready_at,
+                    "shut_at": None,
                     "wipe_started_at": None,
                     "clean_at": None,
                     "boot_count": machine.boot_count + 1 if machine else 1,
@@ -87,7 +88,20 @@ class FakeDriver:
             raise DriverError("the engine does not know this machine", permanent=True)
         return _progress(machine.ready_at, at, machine.name)
 
+    def shut(self, target: Target, *, at: datetime) -> Progress:
+        return self._let_in(target, "shut", at)
+
+    def open(self, target: Target, *, at: datetime) -> Progress:
+        return self._let_in(target, "open", None)
+
+    def _let_in(self, target: Target, step: str, shut_at: datetime | None) -> Progress:
+        _fail_on_command(step, target, Options.of(target.options))
+        FakeMachine.objects.filter(name=target.name).update(shut_at=shut_at)
+        return Progress(done=True, reference=f"fake:{target.name}")
+
     def access(self, target: Target, *, at: datetime) -> Access:
+        if FakeMachine.objects.filter(name=target.name, shut_at__isnull=False).exists():
+            raise DriverError("the machine is shut", permanent=False)
         key = _key(target.name, "user")
         address = hashlib.sha256(target.node.encode()).digest()
         return Access(

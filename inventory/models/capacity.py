@@ -153,6 +153,8 @@ class Allocation(models.Model):
     active_at = models.DateTimeField(null=True, blank=True)  # the customer could use all of it
     ended_at = models.DateTimeField(null=True, blank=True)
     failed_at = models.DateTimeField(null=True, blank=True)  # delivery was given up; owed no more
+    # The customer is shut out since then; its machines stand, and are its own. Null: it is not.
+    suspended_at = models.DateTimeField(null=True, blank=True)
 
     # The reconcile loop's claim on this row.
     claim_token = models.UUIDField(null=True, blank=True)

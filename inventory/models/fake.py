@@ -20,6 +20,7 @@ class FakeMachine(models.Model):
     ready_at = models.DateTimeField()
     wipe_started_at = models.DateTimeField(null=True)
     clean_at = models.DateTimeField(null=True)  # when the wipe is or will be through
+    shut_at = models.DateTimeField(null=True)  # nobody gets in
     boot_count = models.PositiveIntegerField(default=1)
     wipe_count = models.PositiveIntegerField(default=0)
 

@@ -80,6 +80,7 @@ class Instance(models.Model):
     claim_token = models.UUIDField(null=True, blank=True)
     claimed_until = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True)
+    shut_at = models.DateTimeField(null=True, blank=True)  # the engine lets its customer in no more
     created_at = models.DateTimeField()
     active_at = models.DateTimeField(null=True, blank=True)
     releasing_at = models.DateTimeField(null=True, blank=True)

@@ -65,8 +65,6 @@ class Organisation(models.Model):
     is_reseller = models.BooleanField(default=False)
     is_operator = models.BooleanField(default=False)
     state = models.CharField(max_length=16, choices=Verification, default=Verification.UNVERIFIED)
-    bank_name = models.CharField(max_length=200, blank=True)
-    bank_account = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField()
 
     objects = OrganisationQuerySet.as_manager()

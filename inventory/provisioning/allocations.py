@@ -56,6 +56,7 @@ def step_allocation(*, allocation_id: int, at: datetime) -> int:
 
 def _step(claim: Claimed, at: datetime) -> None:
     seen = Allocation.objects.select_related("pool").get(pk=claim.id)
+    moved = _shut_or_open(seen, at)
     accesses = _access(seen, at)
     with transaction.atomic():
         capacity.lock(seen.pool_id, at)
@@ -63,6 +64,9 @@ def _step(claim: Claimed, at: datetime) -> None:
         if row is None:
             return
         row.pool = seen.pool
+        if moved and row.suspended_at == seen.suspended_at:
+            standing = Instance.objects.filter(pk__in=moved, state=Instance.State.ACTIVE)
+            standing.update(shut_at=row.suspended_at)
         steps = {
             State.SCHEDULED: _scheduled,
             State.DELIVERING: _delivering,
@@ -124,7 +128,11 @@ def _active(row: Allocation, accesses: list[Access] | None, at: datetime) -> dat
         return None
     instances = _instances(row)
     up = sum(each.card_count for each in instances if each.state == Instance.State.ACTIVE)
-    if accesses:
+    if _wrongly_open_or_shut(row, instances):
+        return at + LOOK_AGAIN
+    if row.suspended_at is not None and up == moves.needed_cards(row):
+        return end
+    if accesses and row.suspended_at is None:
         _tell(row, accesses, at)
     if up == moves.needed_cards(row) and not moves.has_stale_access(row, instances):
         return end
@@ -155,12 +163,40 @@ def _instances(row: Allocation) -> list[Instance]:
     return list(row.instances.select_related("binding__node").order_by("pk"))
 
 
+def _wrongly_open_or_shut(row: Allocation, instances: Sequence[Instance]) -> list[Instance]:
+    """Machines that let in a customer who is shut out, or do not let in one who is not."""
+    up = (each for each in instances if each.state == Instance.State.ACTIVE)
+    return [each for each in up if (each.shut_at is None) == (row.suspended_at is not None)]
+
+
+def _shut_or_open(row: Allocation, at: datetime) -> list[int]:
+    """The machines whose engine has done what the allocation's suspension, or its end, asks.
+
+    Asks drivers, outside any transaction.
+    """
+    if row.state != State.ACTIVE:
+        return []
+    done = []
+    for each in _wrongly_open_or_shut(row, _instances(row)):
+        each.allocation = row
+        try:
+            driver = registry.get(each.driver)
+            step = driver.open if row.suspended_at is None else driver.shut
+            if step(target_of(each), at=at).done:
+                done.append(each.pk)
+        except DriverError as error:
+            logger.warning("%s: %s is not shut or opened yet: %s", row, each, error)
+        except Exception:
+            logger.exception("%s: the driver did not shut or open %s", row, each)
+    return done
+
+
 def _access(row: Allocation, at: datetime) -> list[Access] | None:
     """How to get into all machines, where the customer is to be told now; else None.
 
     Asks drivers, outside any transaction.
     """
-    if row.state not in (State.DELIVERING, State.ACTIVE):
+    if row.state not in (State.DELIVERING, State.ACTIVE) or row.suspended_at is not None:
         return None
     up = [each for each in _instances(row) if each.state == Instance.State.ACTIVE]
     if not up or sum(each.card_count for each in up) != moves.needed_cards(row):

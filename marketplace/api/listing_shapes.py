@@ -19,7 +19,15 @@ from inventory.api.fields import (
 from marketplace import discounts
 from marketplace.api.serializers import CURRENCIES, LARGEST_PRICE_MICRO, Shape, Tier
 from marketplace.approvals import MOST_THRESHOLDS
-from marketplace.asking import FIVE_YEARS_HOURS, THIRTY_DAYS_HOURS
+from marketplace.asking import (
+    FIVE_YEARS_HOURS,
+    MOST_ADVANCE_MONTHS,
+    MOST_GRACE_DAYS,
+    MOST_NET_DAYS,
+    MOST_SECURITY_MONTHS,
+    MOST_SUSPENSION_DAYS,
+    THIRTY_DAYS_HOURS,
+)
 from marketplace.models import Lease, Listing, PriceVersion, Reservation
 from marketplace.money import LARGEST_MINOR, VAT_BPS
 
@@ -89,6 +97,15 @@ class PriceOut(Shape):
     vat_bps = serializers.IntegerField()
     schedule = serializers.ChoiceField(PriceVersion.Schedule.choices)
     deposit_bps = serializers.IntegerField()
+    security_months = serializers.IntegerField(help_text="Of its price, kept to the end.")
+    advance_months = serializers.IntegerField(help_text="Paid ahead at a time.")
+    net_days = serializers.IntegerField(help_text="In arrears, after the month.")
+    grace_days = serializers.IntegerField(help_text="From due to overdue.")
+    notice_days = serializers.IntegerField(help_text="From overdue until access is shut.")
+    suspension_days = serializers.IntegerField(help_text="Shut so long, the lease is ended.")
+    pro_rata = serializers.ChoiceField(
+        PriceVersion.ProRata.choices, help_text="What a part of a month costs, by node_month."
+    )
     billing_zone = serializers.CharField()
     discounts = serializers.ListField(child=DiscountTier())
     created_at = Instant()
@@ -102,6 +119,13 @@ class PriceIn(StrictSerializer):
     vat_code = Choice([(code, code) for code in VAT_BPS], required=False)
     schedule = Choice(PriceVersion.Schedule.choices, required=False)
     deposit_bps = Integer(min_value=0, max_value=10_000, required=False)
+    security_months = Integer(min_value=0, max_value=MOST_SECURITY_MONTHS, required=False)
+    advance_months = Integer(min_value=0, max_value=MOST_ADVANCE_MONTHS, required=False)
+    net_days = Integer(min_value=0, max_value=MOST_NET_DAYS, required=False)
+    grace_days = Integer(min_value=0, max_value=MOST_GRACE_DAYS, required=False)
+    notice_days = Integer(min_value=0, max_value=MOST_GRACE_DAYS, required=False)
+    suspension_days = Integer(min_value=1, max_value=MOST_SUSPENSION_DAYS, required=False)
+    pro_rata = Choice(PriceVersion.ProRata.choices, required=False)
     billing_zone = Choice(ZONES, required=False)
     discounts = Items(child=DiscountTier(), max_length=discounts.MOST_TIERS, required=False)
 

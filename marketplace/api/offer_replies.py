@@ -68,6 +68,10 @@ def offer(each: Offer) -> dict[str, Any]:
         "vat_minor": each.vat_minor,
         "fee_minor": each.fee_minor,
         "due_minor": each.due_minor,
+        "security_minor": each.security_minor,
+        "security_months": each.security_months,
+        "advance_months": each.advance_months,
+        "net_days": each.net_days,
         "hold_deposit_minor": each.hold_deposit_minor,
         "hold_seconds": each.hold_seconds,
         "decide_hours": each.decide_hours,
@@ -90,6 +94,8 @@ def _payment(each: Payment) -> dict[str, Any]:
         "until_at": _text(each.until_at),
         "part_count": each.part_count,
         "amount_minor": each.amount_minor,
+        "period_start_at": _text(each.period.start) if each.period else None,
+        "period_end_at": _text(each.period.end) if each.period else None,
     }
 
 

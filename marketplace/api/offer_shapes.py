@@ -20,7 +20,7 @@ from inventory.models import HubNode, OwnerKind
 from marketplace.api.serializers import CURRENCIES, LARGEST_PRICE_MICRO, Tier
 from marketplace.asking import FIVE_YEARS_HOURS
 from marketplace.models import PriceVersion
-from marketplace.offers.model import DAY_SECONDS, MOST_OFFERS
+from marketplace.offers.model import DAY_SECONDS, MOST_OFFERS, PAYMENT_KINDS
 
 Shape = serializers.Serializer[Any]
 
@@ -79,13 +79,13 @@ class SearchIn(StrictSerializer):
 
 
 class PaymentOut(Shape):
-    kind = serializers.ChoiceField(
-        [(kind, kind) for kind in ("at_confirmation", "hourly", "deposit_back")]
-    )
+    kind = serializers.ChoiceField([(kind, kind) for kind in PAYMENT_KINDS])
     due_at = Instant(help_text="Until when; of `hourly` the first.")
     until_at = Instant(help_text="Of `hourly` the last.")
     part_count = serializers.IntegerField()
     amount_minor = serializers.IntegerField(help_text="Of all parts; negative: comes back.")
+    period_start_at = Instant(allow_null=True, help_text="What an instalment pays for begins.")
+    period_end_at = Instant(allow_null=True)
 
 
 class CancellationStepOut(Shape):
@@ -142,6 +142,10 @@ class OfferOut(Shape):
     vat_minor = serializers.IntegerField()
     fee_minor = serializers.IntegerField()
     due_minor = serializers.IntegerField(help_text="Paid when confirmed.")
+    security_minor = serializers.IntegerField(help_text="Of it kept to the end, and given back.")
+    security_months = serializers.IntegerField()
+    advance_months = serializers.IntegerField()
+    net_days = serializers.IntegerField()
     hold_deposit_minor = serializers.IntegerField(help_text="Kept aside while held.")
     hold_seconds = serializers.IntegerField()
     decide_hours = serializers.IntegerField(

@@ -15,7 +15,7 @@ from inventory.api.fields import (
 )
 from marketplace import ending
 from marketplace.asking import FIVE_YEARS_HOURS
-from marketplace.models import Lease, Reservation
+from marketplace.models import Lease, Listing, Reservation
 
 Shape = serializers.Serializer[Any]
 
@@ -50,6 +50,11 @@ class ReservationOut(Shape):
     listing = PublicId("lst", source="listing.public_id")
     basket = PublicId("bsk", source="basket.public_id", allow_null=True, default=None)
     kind = serializers.ChoiceField(Reservation.Kind.choices, help_text="Trials count apart.")
+    selling = serializers.ChoiceField(
+        Listing.Selling.choices,
+        help_text="By agency the operator is paid and invoices for the provider; by resale it"
+        " sells itself; direct: the provider sells, invoices and is paid.",
+    )
     unit_count = serializers.IntegerField()
     start_at = Instant(source="period.lower")
     end_at = Instant(source="period.upper")
@@ -107,6 +112,7 @@ class LeaseOut(Shape):
     id = PublicId("lse", source="public_id")
     state = serializers.ChoiceField(Lease.State.choices)
     kind = serializers.ChoiceField(Reservation.Kind.choices, help_text="Trials count apart.")
+    selling = serializers.ChoiceField(Listing.Selling.choices)
     parent = PublicId(  # type: ignore[assignment]  # a field here
         "lse",
         source="parent.public_id",

@@ -80,6 +80,12 @@ _PREFIX = {
     "leases": "lse",
     "charges": "chg",
     "bank-receipts": "rcp",
+    "bank-accounts": "bnk",
+    "bank-statements": "bst",
+    "bank-lines": "bln",
+    "refunds": "rfd",
+    "topup-refunds": "tur",
+    "payment-files": "pfl",
     "settlements": "stl",
 }
 

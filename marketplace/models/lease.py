@@ -140,11 +140,16 @@ class Lease(models.Model):
     period = DateTimeRangeField()
     currency = models.CharField(max_length=3)
     gross_minor = models.BigIntegerField()
-    due_minor = models.BigIntegerField()  # paid ahead: at confirmation, and by its amendments
+    due_minor = models.BigIntegerField()  # paid: at confirmation, and by its amendments
+    security_minor = models.BigIntegerField(default=0)  # of it 押金, kept to the end
     amendment = models.ForeignKey(
         "marketplace.Amendment", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )  # the last one it was changed by
     discount_bps = models.PositiveIntegerField(default=0)  # off the price version's amount
+    selling = models.CharField(
+        max_length=10, choices=Listing.Selling, default=Listing.Selling.AGENCY
+    )
+    fee_vat_bps = models.PositiveIntegerField(default=0)  # on the fee; only where sold directly
     end_reason = models.CharField(max_length=24, choices=EndReason, blank=True)
     created_at = models.DateTimeField()
     active_at = models.DateTimeField(null=True, blank=True)
@@ -168,6 +173,12 @@ class Lease(models.Model):
             ),
             models.Index(fields=["id"], name="lease_open", condition=Q(closed_at__isnull=True)),
         ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(selling="direct") | Q(fee_vat_bps=0),
+                name="lease_fee_bears_vat_only_where_direct",
+            ),
+        ]
         triggers = [
             unchanging(
                 "lease_as_agreed",
@@ -183,7 +194,10 @@ class Lease(models.Model):
                 "unit_count",
                 "card_count",
                 "currency",
+                "security_minor",
                 "discount_bps",
+                "selling",
+                "fee_vat_bps",
             ),
             pgtrigger.Trigger(
                 name="lease_as_amended",

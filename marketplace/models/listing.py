@@ -97,6 +97,18 @@ class PriceVersion(models.Model):
         """The whole price when the deal is confirmed."""
         DEPOSIT_HOURLY = "deposit_hourly", _("deposit and hourly")
         """A deposit when the deal is confirmed, then each hour from the wallet."""
+        ADVANCE = "advance", _("security and months ahead")
+        """押一付三: a security kept to the end, and every N months are paid before they begin."""
+        ARREARS = "arrears", _("monthly in arrears")
+        """What was used in a calendar month is paid N days after it."""
+
+    class ProRata(models.TextChoices):
+        TIME = "time", _("by actual time")
+        """A part of a month costs its share of that month's seconds."""
+        DAY = "day", _("by calendar day")
+        """Each day begun costs its share of that month's days."""
+        THIRTY = "thirty", _("by days of a 30-day month")
+        """Each day begun costs a thirtieth, a part no more than the month."""
 
     class Purpose(models.TextChoices):
         LISTED = "listed", _("listed")
@@ -122,6 +134,18 @@ class PriceVersion(models.Model):
     schedule = models.CharField(max_length=16, choices=Schedule, default=Schedule.PREPAID)
     deposit_bps = models.PositiveIntegerField(default=3000)  # with deposit_hourly, of the total
     billing_zone = models.CharField(max_length=40, default="Asia/Shanghai")
+    # With node_month: what a month costs that the lease has a part of; twelve whole ones a year
+    # are equal whatever the rule.
+    pro_rata = models.CharField(max_length=8, choices=ProRata, default=ProRata.TIME)
+    # 押 so many months' price, kept aside to the end; with `advance` 付 so many months at a time.
+    security_months = models.PositiveSmallIntegerField(default=0)
+    advance_months = models.PositiveSmallIntegerField(default=0)
+    net_days = models.PositiveSmallIntegerField(default=0)  # with `arrears`, after the month
+    # What follows where an instalment is not paid when due: so long nothing but a wait; then the
+    # notice, and so long until the access is shut; and so long shut until the lease is ended.
+    grace_days = models.PositiveSmallIntegerField(default=5)
+    notice_days = models.PositiveSmallIntegerField(default=5)
+    suspension_days = models.PositiveSmallIntegerField(default=15)
     # [[kind, from, share taken off in basis points], …]; see `money.discount_bps` for the rule.
     discounts = models.JSONField(default=list)
     created_at = models.DateTimeField()
@@ -144,6 +168,17 @@ class PriceVersion(models.Model):
                 condition=Q(vat_bps__lte=10_000, fee_bps__lte=10_000, deposit_bps__lte=10_000),
                 name="price_shares_within_the_whole",
             ),
+            models.CheckConstraint(
+                condition=Q(schedule="advance", advance_months__gte=1, net_days=0)
+                | Q(schedule="arrears", advance_months=0)
+                | Q(
+                    schedule__in=["prepaid", "deposit_hourly"],
+                    security_months=0,
+                    advance_months=0,
+                    net_days=0,
+                ),
+                name="price_schedule_has_its_parameters",
+            ),
         ]
         triggers = [append_only("price_version_append_only")]
 
@@ -155,7 +190,8 @@ class PriceVersion(models.Model):
         Not saved."""
         kept = (
             "currency", "basis", "amount_micro", "tax_inclusive", "vat_code", "vat_bps", "fee_bps",
-            "schedule", "deposit_bps", "billing_zone",
+            "schedule", "deposit_bps", "billing_zone", "pro_rata", "security_months",
+            "advance_months", "net_days", "grace_days", "notice_days", "suspension_days",
         )  # fmt: skip
         asked = {name: getattr(self, name) for name in kept} | changes
         return PriceVersion(purpose=purpose, version=1, created_at=at, **asked)

@@ -124,13 +124,18 @@ class Reservation(models.Model):
     unit_count = models.PositiveIntegerField()
     card_count = models.PositiveIntegerField()
     pay_by = models.CharField(max_length=6, choices=PayBy, default=PayBy.WALLET)
+    # As the listing is sold; who invoices and who is paid stays what it was when it was held.
+    selling = models.CharField(
+        max_length=10, choices=Listing.Selling, default=Listing.Selling.AGENCY
+    )
     period = DateTimeRangeField()
     expires_at = models.DateTimeField()
     currency = models.CharField(max_length=3)
     gross_minor = models.BigIntegerField()  # what the tenant pays in all, tax included
     vat_minor = models.BigIntegerField()
     fee_minor = models.BigIntegerField()
-    due_minor = models.BigIntegerField()  # at confirmation: the whole, or the deposit
+    due_minor = models.BigIntegerField()  # at confirmation, the security among it
+    security_minor = models.BigIntegerField(default=0)  # of it 押金, kept to the end
     hold_deposit_minor = models.BigIntegerField()  # kept aside in the wallet while held
     discount_bps = models.PositiveIntegerField(default=0)  # off the price version's amount
     decide_by = models.DateTimeField(null=True, blank=True)  # only where the provider decides
@@ -234,6 +239,7 @@ class Reservation(models.Model):
                 "unit_count",
                 "card_count",
                 "pay_by",
+                "selling",
                 "period",
                 "expires_at",
                 "currency",
@@ -241,6 +247,7 @@ class Reservation(models.Model):
                 "vat_minor",
                 "fee_minor",
                 "due_minor",
+                "security_minor",
                 "hold_deposit_minor",
                 "discount_bps",
                 "decide_by",

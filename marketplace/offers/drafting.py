@@ -71,23 +71,50 @@ def draft(found: Match, map_: SearchMap, lapsed_count: int, at: datetime) -> Off
         vat_minor=quote.vat_minor,
         fee_minor=quote.fee_minor,
         due_minor=quote.due_minor,
+        security_minor=quote.security_minor,
+        security_months=ware.price.security_months,
+        advance_months=ware.price.advance_months,
+        net_days=ware.price.net_days,
         hold_deposit_minor=hold.deposit_minor(quote.gross_minor),
         hold_seconds=int((hold.expires_at - at).total_seconds()),
         decide_hours=ware.decide_hours,
         pay_by_at=bank.expires_at if bank else None,
         pay_by_deposit_minor=bank.deposit_minor(quote.gross_minor) if bank else None,
         payments=schedules.payments(
-            price=ware.price, quote=quote, period=period, confirm_until=hold.expires_at
+            price=_price(found),
+            quote=quote,
+            found=_running(found),
+            period=period,
+            confirm_until=hold.expires_at,
         ),
         cancellation=ware.cancellation,
         cancellation_steps=schedules.cancellation_steps(
-            schedule=ware.cancellation, due_minor=quote.due_minor, start=period.start, at=at
+            schedule=ware.cancellation,
+            due_minor=quote.due_minor,
+            security_minor=quote.security_minor,
+            start=period.start,
+            at=at,
         ),
         maintenance=schedules.maintenance(map_.pools[pool.pool_id], period),
         software=software(pool.stack),
         facts=proved_facts(pool.catalogue),
         declared=declared_facts(pool.catalogue),
     )
+
+
+def _running(found: Match) -> money.Running:
+    pool = found.stall.pool
+    return money.Running(
+        price=_price(found),
+        cards=found.unit_count * pool.unit_cards,
+        cards_per_node=pool.cards_per_node,
+        period=found.period,
+    )
+
+
+def _price(found: Match) -> money.Price:
+    """As it was quoted: less what it takes off for the length and the cards."""
+    return found.stall.ware.price.less(found.quote.discount_bps)
 
 
 def _list_minor(found: Match) -> int:

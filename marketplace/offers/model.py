@@ -158,20 +158,28 @@ class OfferRequest:
         return timedelta(hours=self.shortest_hours)
 
 
+PaymentKind = Literal[
+    "at_confirmation", "hourly", "deposit_back", "advance", "arrears", "security_back"
+]
+PAYMENT_KINDS: tuple[PaymentKind, ...] = get_args(PaymentKind)
+
+
 @dataclass(frozen=True, slots=True)
 class Payment:
     """What is paid of an offer, from when until when; negative: what comes back.
 
     `at_confirmation` is due until `due_at`. `hourly` is so much in all, in as many parts, each
     when its hour has been delivered, from `due_at` to `until_at`. `deposit_back` is what is
-    left of the deposit where every hour was paid.
+    left of the deposit where every hour was paid. `advance` and `arrears` pay for a `period`
+    before and after it; `security_back` is what nothing is taken from.
     """
 
-    kind: Literal["at_confirmation", "hourly", "deposit_back"]
+    kind: PaymentKind
     due_at: datetime
     until_at: datetime
     part_count: int
     amount_minor: int
+    period: Period | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +241,11 @@ class Offer:
     gross_minor: int
     vat_minor: int
     fee_minor: int
-    due_minor: int
+    due_minor: int  # when confirmed, the security among it
+    security_minor: int
+    security_months: int
+    advance_months: int
+    net_days: int
     hold_deposit_minor: int
     hold_seconds: int  # how long a hold made now lasts; near the start less than elsewhere
     decide_hours: int | None  # the provider decides on the hold within so long; None: no wait

@@ -27,4 +27,11 @@ def trial_price(*, price: PriceVersion, terms: TermsVersion) -> Price:
 
     It may be nothing; floors do not apply to it, nor do discounts.
     """
-    return replace(Price.of(price), amount_micro=terms.trial_amount_micro)
+    return replace(
+        Price.of(price),
+        amount_micro=terms.trial_amount_micro,
+        schedule=PriceVersion.Schedule.PREPAID,
+        security_months=0,
+        advance_months=0,
+        net_days=0,
+    )

@@ -19,13 +19,35 @@ from inventory import capacity
 from inventory.models import Pool
 from inventory.periods import Period, ceil_hour
 from marketplace import discounts, money, money_text, policy
-from marketplace.asking import LEAST_DEPOSIT_BPS, PriceInput, as_price
+from marketplace.asking import (
+    LEAST_DEPOSIT_BPS,
+    MOST_ADVANCE_MONTHS,
+    MOST_GRACE_DAYS,
+    MOST_NET_DAYS,
+    MOST_SECURITY_MONTHS,
+    MOST_SUSPENSION_DAYS,
+    PriceInput,
+    as_price,
+)
 from marketplace.models import Listing, PriceFloor, PriceVersion
 from marketplace.money import Quote
 from marketplace.web import figures, names
 from marketplace.web.forms import ConsoleForm, ZonedDateTimeField, count_field
 from marketplace.web.money_fields import PriceField
 from marketplace.web.terms_forms import TermsForm, TiersField, tiers_text
+
+# Of a payment schedule; a field left empty is as it usually is.
+PARAMETERS = (
+    "security_months", "advance_months", "net_days", "pro_rata", "grace_days", "notice_days",
+    "suspension_days",
+)  # fmt: skip
+
+
+def number_field(*, label: Any, help_text: Any, most: int, least: int = 0) -> forms.IntegerField:
+    """A whole number that may be left empty."""
+    return forms.IntegerField(
+        label=label, min_value=least, max_value=most, required=False, help_text=help_text
+    )
 
 
 class PriceForm(ConsoleForm):
@@ -38,6 +60,22 @@ class PriceForm(ConsoleForm):
         label=_("Deposit, %"), min_value=0, max_value=100, initial=30, required=False,
         help_text=_("Only with deposit and hourly: 10 at the least"),
     )  # fmt: skip
+    security_months = number_field(label=_("Security, months"), most=MOST_SECURITY_MONTHS,
+        help_text=_("With months ahead, usually 1; in arrears, usually none"))  # fmt: skip
+    advance_months = number_field(label=_("Paid ahead, months"), most=MOST_ADVANCE_MONTHS,
+        help_text=_("Only with months ahead, usually 3"))  # fmt: skip
+    net_days = number_field(label=_("Paid after the month, days"), most=MOST_NET_DAYS,
+        help_text=_("Only in arrears, usually 30"))  # fmt: skip
+    pro_rata = forms.ChoiceField(
+        label=_("A part of a month"), choices=PriceVersion.ProRata.choices, required=False,
+        help_text=_("Only by node and month"),
+    )  # fmt: skip
+    grace_days = number_field(label=_("Grace, days"), most=MOST_GRACE_DAYS,
+        help_text=_("From due to overdue, usually 5"))  # fmt: skip
+    notice_days = number_field(label=_("Notice, days"), most=MOST_GRACE_DAYS,
+        help_text=_("From overdue until access is shut, usually 5"))  # fmt: skip
+    suspension_days = number_field(label=_("Suspension, days"), most=MOST_SUSPENSION_DAYS, least=1,
+        help_text=_("Shut so long, the lease is ended; usually 15"))  # fmt: skip
     hours_off = TiersField(
         kind=discounts.HOURS, label=_("Discount for length, hours: percent"),
         help_text=_("Such as 720: 5, 2160: 10. The deepest tier reached counts"),
@@ -67,6 +105,7 @@ class PriceForm(ConsoleForm):
             schedule=data["schedule"],
             deposit_bps=3000 if deposit is None else deposit * 100,
             discounts=(*data["hours_off"], *data["cards_off"]),
+            **{name: data[name] for name in PARAMETERS if data.get(name) not in (None, "")},
         )
 
 
@@ -84,6 +123,7 @@ class RepriceForm(PriceForm):
             "amount": money_text.format_price(newest.amount_micro),
             "schedule": newest.schedule,
             "deposit_percent": newest.deposit_bps // 100,
+            **_parameters(newest),
             "hours_off": tiers_text(newest.discounts, discounts.HOURS),
             "cards_off": tiers_text(newest.discounts, discounts.CARDS),
             "version": newest.version,
@@ -108,6 +148,15 @@ class RepriceForm(PriceForm):
         return False
 
 
+def _parameters(price: PriceVersion) -> dict[str, Any]:
+    """As they stand; those of another schedule are left to what is usual for it."""
+    alien = ("security_months", "advance_months", "net_days")
+    scheduled = price.schedule in (PriceVersion.Schedule.ADVANCE, PriceVersion.Schedule.ARREARS)
+    return {
+        name: getattr(price, name) if scheduled or name not in alien else "" for name in PARAMETERS
+    }
+
+
 class ListingForm(PriceForm, TermsForm):
     """Idle units of a pool, for a time, at a price, by rules."""
 
@@ -124,14 +173,19 @@ class ListingForm(PriceForm, TermsForm):
             (Listing.Mode.APPROVAL, _("after your approval")),
         ],
     )  # fmt: skip
+    selling = forms.ChoiceField(
+        label=_("Way of selling"), required=False, choices=Listing.Selling.choices,
+    )  # fmt: skip
     field_order = [
         "pool", "unit_count", "start", "end", "basis", "amount", "schedule", "deposit_percent",
-        "minimum_hours", "minimum_units", "cancellation", "mode",
+        "security_months", "advance_months", "net_days", "minimum_hours",
+        "minimum_units", "cancellation", "mode", "selling",
     ]  # fmt: skip
     MORE = (
         "decide_hours", "leaving", "withdrawal", "hours_off", "cards_off", "hour_step",
         "maximum_hours", "unit_step", "maximum_units", "trial_units", "trial_hours",
-        "trial_amount", "trial_convertible",
+        "trial_amount", "trial_convertible", "pro_rata", "grace_days", "notice_days",
+        "suspension_days",
     )  # fmt: skip
 
     def __init__(self, *args: Any, pools: QuerySet[Pool], **kwargs: Any) -> None:

@@ -75,6 +75,7 @@ def _publish(form: ListingForm, request: ConsoleRequest) -> Listing:
         price=form.price(),
         terms=form.terms(),
         mode=form.cleaned_data["mode"] or Listing.Mode.INSTANT,
+        selling=form.cleaned_data["selling"] or Listing.Selling.AGENCY,
         at=request.visit.at,
         actor=request.visit.actor,
     )
@@ -162,6 +163,7 @@ def _review(form: ListingForm, look: Any) -> dict[str, Any]:
         "cancellation": CANCELLATIONS[data["cancellation"]][0],
         "by_approval": data["mode"] == Listing.Mode.APPROVAL,
         "mode": dict(form.fields["mode"].choices)[data["mode"] or "instant"],  # type: ignore[attr-defined]
+        "selling": Listing.Selling(data["selling"] or Listing.Selling.AGENCY).label,
         "terms": form.terms(),
         "discounts": form.price().discounts,
         "values": values,

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
 import pytest
+from pytest_django import Settings
 
 from inventory import chips
 from marketplace.http.limits import buckets
 from tests.api.market import Market
+from tests.billing import online
+
+
+@pytest.fixture(autouse=True)
+def _stripe(settings: Settings) -> None:
+    online.switch_on(settings)
 
 
 @pytest.fixture

@@ -17,13 +17,21 @@ from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
 from tests.api.test_other_organisations import (
     OBJECTS,
+    account_body,
+    approved_refund,
+    checked_refund,
     external_body,
+    file_body,
     lived_in_june,
     outage_body,
     quota_body,
+    refund_body,
+    sent_refund,
     settle_body,
     trial_terms,
+    verified_account,
 )
+from tests.billing import online
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,12 @@ def _waiting(market: Market) -> str:
     market.listing(mode="approval")
     market.fund()
     return str(market.reservation()["id"])
+
+
+def _sold_directly(market: Market) -> str:
+    market.listing(selling="direct")
+    market.fund()
+    return str(market.reservation(start=24 * 10)["id"])
 
 
 def _handed_over(market: Market) -> str:
@@ -204,6 +218,11 @@ GOOD: dict[str, Good] = {
     "/reservations/{public_id}/approve": Good(
         "as_provider", lambda m: {"document_number": "HT-2026-17"}, _waiting
     ),
+    "/reservations/{public_id}/received": Good(
+        "as_provider",
+        lambda m: {"reference": "D-1", "received_date": "2026-01-01"},
+        _sold_directly,
+    ),
     "/reservations/{public_id}/reject": Good("as_provider", _reason, _waiting),
     "/leases/{public_id}/credentials/reveal": Good("as_tenant", _no_body, _handed_over),
     "/leases/{public_id}/quotes": Good("as_tenant", lambda m: {"kind": "cancel"}),
@@ -216,6 +235,27 @@ GOOD: dict[str, Good] = {
     "/amendments/{public_id}/withdraw": Good("as_tenant", _reason),
     "/bank-receipts": Good("as_operator", lambda m: m.receipt_body()),
     "/bank-receipts/{public_id}/approve": Good("as_second_operator", _no_body),
+    "/bank-receipts/{public_id}/attribute": Good(
+        "as_operator", lambda m: {"tenant": m.tenant.public_id, "reason": "a letter"}
+    ),
+    "/bank-receipts/{public_id}/send-back": Good(
+        "as_operator",
+        lambda m: {"payee_bank": "Bank 5", "payee_account": "555501", "reason": "nobody's"},
+    ),
+    "/bank-accounts": Good("as_tenant", lambda m: account_body()),
+    "/bank-accounts/{public_id}/decide": Good("as_operator", lambda m: {"verified": True}),
+    "/bank-accounts/{public_id}/close": Good("as_tenant", _no_body, verified_account),
+    "/refunds": Good("as_tenant", refund_body),
+    "/refunds/{public_id}/withdraw": Good("as_tenant", _no_body),
+    "/refunds/{public_id}/check": Good("as_operator", _no_body),
+    "/refunds/{public_id}/approve": Good("as_second_operator", _no_body, checked_refund),
+    "/refunds/{public_id}/refuse": Good("as_operator", _reason),
+    "/refunds/{public_id}/send": Good(
+        "as_operator", lambda m: {"bank_reference": "X1"}, approved_refund
+    ),
+    "/refunds/{public_id}/complete": Good("as_operator", _no_body, sent_refund),
+    "/refunds/{public_id}/fail": Good("as_operator", _reason, sent_refund),
+    "/payment-files": Good("as_operator", file_body),
     "/bank-receipts/{public_id}/reject": Good("as_second_operator", lambda m: {"reason": "no"}),
     "/wallet/credit-limit": Good(
         "as_operator",
@@ -226,9 +266,19 @@ GOOD: dict[str, Good] = {
         },
     ),
     "/settlements": Good("as_operator", _settle),
+    "/topups": Good("as_tenant", lambda m: {"amount_minor": 10_000, "currency": "CNY"}),
+    "/topups/{public_id}/cancel": Good("as_tenant", _no_body),
+    "/topup-refunds": Good(
+        "as_tenant", lambda m: {"topup": online.paid().public_id, "amount_minor": 1_000}
+    ),
+    "/payout-accounts": Good("as_provider", lambda m: {"country": "HK"}),
+    "/payout-accounts/{public_id}/onboarding-link": Good(
+        "as_provider",
+        lambda m: {"refresh_url": "https://a.example", "return_url": "https://a.example"},
+    ),
 }
 # Their bodies are files.
-FILES = {"/pools/{public_id}/nodes/import"}
+FILES = {"/pools/{public_id}/nodes/import", "/bank-statements"}
 
 
 def prepared(market: Market, path: str) -> tuple[Api, str, Any]:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from billing.models import Dispute
 from inventory.models import Node
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
 from tests.api.routes import Route, routes
-from tests.billing import books
+from tests.billing import books, online, paying
 from tests.marketplace import scene
 
 Maker = Callable[[Market], str]
@@ -26,6 +27,79 @@ def _centre(market: Market) -> str:
 
 def _receipt(market: Market) -> str:
     return str(market.as_operator.do("/bank-receipts", market.receipt_body())["id"])
+
+
+def account_body(number: str = "7777701", name: str = "Borealis") -> dict[str, Any]:
+    return {"currency": "CNY", "holder_name": name, "bank_name": "Bank 1", "number": number}
+
+
+def proposed_account(market: Market) -> str:
+    return str(market.as_tenant.do("/bank-accounts", account_body())["id"])
+
+
+def verified_account(market: Market) -> str:
+    public_id = proposed_account(market)
+    market.as_operator.do(f"/bank-accounts/{public_id}/decide", {"verified": True})
+    return public_id
+
+
+def operators_account(market: Market) -> str:
+    body = account_body("0200001", "Delta")
+    public_id = str(market.as_operator.do("/bank-accounts", body)["id"])
+    market.as_second_operator.do(f"/bank-accounts/{public_id}/decide", {"verified": True})
+    return public_id
+
+
+STATEMENT = b"date,amount,reference,name,account,text\n2026-11-20,12.00,S1,Stray,555501,?\n"
+
+
+def import_statement(market: Market) -> dict[str, Any]:
+    path = f"/bank-statements?account={operators_account(market)}&apply=true"
+    reason = "&reason=late"
+    reply = market.as_operator.send("POST", path + reason, raw=STATEMENT, content_type="text/csv")
+    assert reply.status == 200, reply
+    return dict(reply.json)
+
+
+def _line(market: Market) -> str:
+    import_statement(market)
+    return str(market.as_operator.get("/bank-lines").data[0]["id"])
+
+
+def refund_body(market: Market) -> dict[str, Any]:
+    market.fund()
+    account = verified_account(market)
+    return {"account": account, "amount_minor": 500, "currency": "CNY", "reason": "unused"}
+
+
+def asked_refund(market: Market) -> str:
+    return str(market.as_tenant.do("/refunds", refund_body(market))["id"])
+
+
+def checked_refund(market: Market) -> str:
+    public_id = asked_refund(market)
+    market.as_operator.do(f"/refunds/{public_id}/check")
+    return public_id
+
+
+def approved_refund(market: Market) -> str:
+    public_id = checked_refund(market)
+    market.as_second_operator.do(f"/refunds/{public_id}/approve")
+    return public_id
+
+
+def sent_refund(market: Market) -> str:
+    public_id = approved_refund(market)
+    market.as_operator.do(f"/refunds/{public_id}/send", {"bank_reference": "X1"})
+    return public_id
+
+
+def file_body(market: Market) -> dict[str, Any]:
+    return {"account": operators_account(market), "refunds": [approved_refund(market)]}
+
+
+def _file(market: Market) -> str:
+    return str(market.as_operator.do("/payment-files", file_body(market))["id"])
 
 
 def _reservation(market: Market) -> str:
@@ -83,9 +157,32 @@ def lived_in_june(market: Market) -> None:
     books.live(books.lease(scene.listing()))
 
 
+def _topup(_market: Market) -> str:
+    return online.start().public_id
+
+
+def _refund(_market: Market) -> str:
+    return online.refund(online.paid(), 10_000).public_id
+
+
+def _dispute(_market: Market) -> str:
+    online.hands.dispute(str(online.paid().intent_id))
+    online.deliver()
+    return Dispute.objects.get().public_id
+
+
+def _payout_account(_market: Market) -> str:
+    return online.account().public_id
+
+
 def _settlement(market: Market) -> str:
     lived_in_june(market)
     return str(market.as_operator.do("/settlements", settle_body(market))["id"])
+
+
+def _instalment(market: Market) -> str:
+    _lease(market)
+    return str(market.as_tenant.get("/instalments").data[0]["id"])
 
 
 def settle_body(market: Market) -> dict[str, Any]:
@@ -94,6 +191,71 @@ def settle_body(market: Market) -> dict[str, Any]:
         "month": "2026-06",
         "currency": "CNY",
     }
+
+
+def payee_body(_market: Market) -> dict[str, Any]:
+    return {"currency": "CNY", "bank_name": "ICBC", "account_number": "6222020200011223344"}
+
+
+def fapiao_body(_market: Market) -> dict[str, Any]:
+    return {
+        "number": "12345678",
+        "issued_date": "2026-06-30",
+        "currency": "CNY",
+        "amount_minor": 10_600,
+        "vat_minor": 600,
+        "file_name": "f.pdf",
+        "file_base64": "JVBERi0xLjc=",
+    }
+
+
+def terms_body(market: Market) -> dict[str, Any]:
+    return {
+        "provider": market.provider.public_id,
+        "currency": "CNY",
+        "settle_after_days": 7,
+        "minimum_minor": 0,
+        "reserve_bps": 0,
+        "reserve_days": 0,
+        "needs_fapiao": False,
+        "method": "bank",
+        "reason": "agreed",
+    }
+
+
+def _payee(market: Market) -> str:
+    return str(market.as_provider.do("/payee-accounts", payee_body(market))["id"])
+
+
+def _fapiao(market: Market) -> str:
+    return str(market.as_provider.do("/input-fapiaos", fapiao_body(market))["id"])
+
+
+def _terms(market: Market) -> str:
+    return str(market.as_operator.do("/payout-terms", terms_body(market))["id"])
+
+
+def payout_body(market: Market) -> dict[str, Any]:
+    return {"provider": market.provider.public_id, "currency": "CNY"}
+
+
+def _payout(market: Market) -> str:
+    _settlement(market)
+    paying.payee(provider=market.provider)
+    return str(market.as_operator.do("/payouts", payout_body(market))["id"])
+
+
+def _payout_file(market: Market) -> str:
+    payout = _payout(market)
+    market.as_second_operator.do(f"/payouts/{payout}/approve")
+    body = {"currency": "CNY", "layout": "plain"}
+    return str(market.as_operator.do("/payout-files", body)["id"])
+
+
+def _repayment(market: Market) -> str:
+    paying.owing(market.provider)
+    body = {**payout_body(market), "amount_minor": 1, "bank_reference": "R-1"}
+    return str(market.as_operator.do("/provider-repayments", body)["id"])
 
 
 def external_body(market: Market) -> dict[str, Any]:
@@ -168,6 +330,22 @@ OBJECTS: dict[str, Maker] = {
     "charges": _charge,
     "bank-receipts": _receipt,
     "settlements": _settlement,
+    "instalments": _instalment,
+    "bank-accounts": proposed_account,
+    "bank-statements": lambda market: str(import_statement(market)["statement"]["id"]),
+    "bank-lines": _line,
+    "refunds": asked_refund,
+    "payment-files": _file,
+    "payouts": _payout,
+    "payout-files": _payout_file,
+    "payout-terms": _terms,
+    "payee-accounts": _payee,
+    "input-fapiaos": _fapiao,
+    "provider-repayments": _repayment,
+    "topups": _topup,
+    "topup-refunds": _refund,
+    "disputes": _dispute,
+    "payout-accounts": _payout_account,
 }
 # Lists of the caller's own rows, by who sees something in them once the maker has run.
 OWN_LISTS: dict[str, tuple[Maker, str]] = {
@@ -191,6 +369,18 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/charges": (_charge, "as_tenant"),
     "/bank-receipts": (_receipt, "as_tenant"),
     "/settlements": (_settlement, "as_provider"),
+    "/instalments": (_instalment, "as_tenant"),
+    "/bank-accounts": (proposed_account, "as_tenant"),
+    "/refunds": (asked_refund, "as_tenant"),
+    "/payouts": (_payout, "as_provider"),
+    "/payout-terms": (_terms, "as_provider"),
+    "/payee-accounts": (_payee, "as_provider"),
+    "/input-fapiaos": (_fapiao, "as_provider"),
+    "/provider-repayments": (_repayment, "as_provider"),
+    "/topups": (_topup, "as_tenant"),
+    "/topup-refunds": (_refund, "as_tenant"),
+    "/disputes": (_dispute, "as_tenant"),
+    "/payout-accounts": (_payout_account, "as_provider"),
 }
 # Bodies that name another's row.
 FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
@@ -213,9 +403,11 @@ FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
     "/external-allocations": external_body,
     "/outages": outage_body,
     "/listings": lambda market: market.listing_body(),
+    "/refunds": refund_body,
     "/reservations": lambda market: _foreign_project(market),
     "/trials": _unknown_listing,
     "/baskets": lambda market: _in_basket(_foreign_project(market)),
+    "/topup-refunds": lambda market: {"topup": online.paid().public_id, "amount_minor": 1_000},
 }
 # Routes that name no row of anybody's: what they show is tested elsewhere.
 NAMELESS = {
@@ -225,6 +417,7 @@ NAMELESS = {
     "GET /journal",
     "GET /wallet",
     "GET /wallet/transactions",
+    "GET /wallet/runway",
     "POST /organisations",
     "POST /projects",
     "POST /centres",
@@ -232,7 +425,23 @@ NAMELESS = {
     "POST /offers/calendar",
     "POST /bank-receipts",
     "POST /settlements",
+    "GET /wallet/transfer",
+    "GET /bank-statements",
+    "GET /bank-lines",
+    "GET /payment-files",
+    "POST /bank-accounts",
+    "POST /bank-statements",
+    "POST /payment-files",
+    "POST /payouts",
+    "GET /payout-files",
+    "POST /payout-files",
+    "POST /payout-terms",
+    "POST /payee-accounts",
+    "POST /input-fapiaos",
+    "POST /provider-repayments",
     "POST /wallet/credit-limit",
+    "POST /topups",
+    "POST /payout-accounts",
     "GET /approval-rules",
     "POST /approval-rules",
     "GET /audit/funnel",
@@ -296,14 +505,20 @@ BODIES: dict[str, Any] = {
     "state": {"state": "draining"},
     "reprice": {"basis": "card_hour", "amount_micro": 1_000_000},
     "verify": {"verified": True},
+    "decide": {"verified": True},
+    "refuse": {"reason": "no"},
     "reject": {"reason": "no"},
     "quotes": {"kind": "cancel"},
+    "write-off": {"reason": "gone"},
     "amendments": {"end_at": text(next_hour(9))},
     "approve": {"document_number": "HT-2026-17"},
     "resize": {"unit_count": 1},
     "fail": {"reason": "no", "expected_back_at": text(next_hour(10))},
     **{verb: {"reason": "no"} for verb in ("retire", "replace", "retry-release", "mark-clean")},
     "convert": {"hours": 24},
+    "paid": {"reference": "R-1"},
+    **{verb: {"reason": "no"} for verb in ("cancel", "failed", "returned")},
+    "onboarding-link": {"refresh_url": "https://a.example", "return_url": "https://a.example"},
     "floors": {
         "power_micro": 1,
         "depreciation_micro": 1,

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from billing import baskets, checkout, closing, ledger, payments, rating, settlement, verification
+from billing import baskets, checkout, closing, ledger, rating, receipts, settlement, verification
 from billing.models import Settlement
 from inventory.actors import Actor
 from inventory.models import Allocation, MeteringCursor, Organisation, User
@@ -34,7 +34,7 @@ def top_up(tenant: Organisation, amount_minor: int, reference: str = "B-1") -> N
     """Through the bank rail, by two persons."""
     first, second = people()
     operator = world.actor(world.operator())
-    receipt = payments.record_receipt(
+    receipt = receipts.record(
         tenant_id=tenant.pk,
         bank_reference=reference,
         payer_name=tenant.name,
@@ -45,9 +45,7 @@ def top_up(tenant: Organisation, amount_minor: int, reference: str = "B-1") -> N
         actor=operator,
         user=first,
     )
-    payments.approve_receipt(
-        receipt_public_id=receipt.public_id, at=T0, actor=operator, user=second
-    )
+    receipts.approve(receipt_public_id=receipt.public_id, at=T0, actor=operator, user=second)
 
 
 def hold(
@@ -136,7 +134,7 @@ def settle(months_later: int = 0) -> Settlement | None:
         provider_id=world.provider().pk,
         period=month,
         currency="CNY",
-        at=month.end + timedelta(days=3),
+        at=month.end + timedelta(days=7),
         actor=SYSTEM,
     )
 

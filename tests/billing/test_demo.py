@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from billing import demo, settlement
+from billing import demo, earnings
 from billing.demo import catalogue, history, places
 from billing.models import BankReceipt, Charge
 from inventory.models import Node, Organisation, UsageHour
@@ -135,9 +135,7 @@ def test_each_log_in_finds_something_to_look_at() -> None:
     charged = {lease.charges.count() for lease in own if lease.state in ("ended", "active")}
     assert charged == {3 * 24, 2 * 24 + 7}
     provider = Organisation.objects.get(name=catalogue.PROVIDER)
-    found = settlement.earnings(
-        provider_id=provider.pk, period=Period(NOW - timedelta(days=90), NOW)
-    )
+    found = earnings.earnings(provider_id=provider.pk, period=Period(NOW - timedelta(days=90), NOW))
     assert sum(month.net_minor for month in found.months) > 0
     assert Organisation.objects.filter(state="unverified").count() == 1
     assert BankReceipt.objects.filter(state="recorded").count() == 1

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from billing import chart, ledger, payments
+from billing import chart, ledger, payments, receipts
 from billing.models import BankReceipt
 from inventory.errors import DomainError, Invalid, NotFound
 from inventory.models import JournalEntry, User
@@ -31,13 +31,11 @@ def record(user: User, **changes: Any) -> BankReceipt:
         "received_date": T0.date(),
         **changes,
     }
-    return payments.record_receipt(at=T0, actor=SYSTEM, user=user, **given)
+    return receipts.record(at=T0, actor=SYSTEM, user=user, **given)
 
 
 def approve(receipt: BankReceipt, user: User) -> BankReceipt:
-    return payments.approve_receipt(
-        receipt_public_id=receipt.public_id, at=T0, actor=SYSTEM, user=user
-    )
+    return receipts.approve(receipt_public_id=receipt.public_id, at=T0, actor=SYSTEM, user=user)
 
 
 def test_money_reaches_the_wallet_when_a_second_person_approves() -> None:
@@ -66,7 +64,7 @@ def test_the_recorder_does_not_decide() -> None:
     with refused(payments.SamePerson):
         approve(receipt, first)
     with refused(payments.SamePerson):
-        payments.reject_receipt(
+        receipts.reject(
             receipt_public_id=receipt.public_id, at=T0, actor=SYSTEM, user=first, reason="no"
         )
     with pytest.raises(IntegrityError, match="two_persons"), transaction.atomic():
@@ -79,7 +77,7 @@ def test_a_rejected_receipt_is_booked_back() -> None:
     first, second = books.people()
     receipt = record(first)
 
-    receipt = payments.reject_receipt(
+    receipt = receipts.reject(
         receipt_public_id=receipt.public_id, at=T0, actor=SYSTEM, user=second, reason="not ours"
     )
 
@@ -94,7 +92,7 @@ def test_a_line_of_the_statement_counts_once() -> None:
     first, second = books.people()
     receipt = record(first)
 
-    with refused(payments.DuplicateReceipt):
+    with refused(receipts.DuplicateReceipt):
         record(second, amount_minor=5)
     approve(receipt, second)
     with refused(IllegalTransition):
@@ -158,4 +156,4 @@ def test_a_receipt_nobody_knows_is_not_found() -> None:
 
     for unknown in ("rcp_00000000000000000000000000000000", "x", "lse_" + "0" * 32):
         with refused(NotFound):
-            payments.approve_receipt(receipt_public_id=unknown, at=T0, actor=SYSTEM, user=second)
+            receipts.approve(receipt_public_id=unknown, at=T0, actor=SYSTEM, user=second)

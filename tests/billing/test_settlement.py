@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from billing import chart, ledger, rating, settlement
+from billing import chart, earnings, ledger, rating, settlement
 from billing.models import Charge, SettlementLine
 from inventory.models import JournalEntry
 from inventory.periods import Period
@@ -81,16 +81,16 @@ def test_the_month_is_settled_once_it_is_over_and_earnings_show_it() -> None:
     provider = world.provider()
     june_end = datetime(2026, 6, 30, 16, tzinfo=UTC)
 
-    before = settlement.earnings(provider_id=provider.pk, period=Period(T0, T0 + hours(1000)))
-    assert settlement.settle_month(at=june_end + timedelta(days=2)) == 0
-    assert settlement.settle_month(at=june_end + timedelta(days=4)) == 1
-    assert settlement.settle_month(at=june_end + timedelta(days=5)) == 0
+    before = earnings.earnings(provider_id=provider.pk, period=Period(T0, T0 + hours(1000)))
+    assert settlement.settle_month(at=june_end + timedelta(days=6)) == 0
+    assert settlement.settle_month(at=june_end + timedelta(days=7)) == 1
+    assert settlement.settle_month(at=june_end + timedelta(days=8)) == 0
 
     assert [(m.gross_minor, m.card_seconds) for m in before.months] == [(GROSS, 80 * 3600)]
     month = before.months[0]
     assert month.month.end == june_end
     assert month.gross_minor == month.fee_minor + month.vat_minor + month.net_minor
-    after = settlement.earnings(provider_id=provider.pk, period=Period(T0, T0 + hours(1000)))
+    after = earnings.earnings(provider_id=provider.pk, period=Period(T0, T0 + hours(1000)))
     assert [(p.accrued_minor, p.settling_minor) for p in before.payable] == [(month.net_minor, 0)]
     assert [(p.accrued_minor, p.settling_minor) for p in after.payable] == [(0, month.net_minor)]
     assert not books.differences()
@@ -106,7 +106,7 @@ def test_only_a_month_that_is_over_is_settled() -> None:
         )
 
     with pytest.raises(settlement.MonthNotOver):
-        settle(month, month.end - timedelta(microseconds=1))
+        settle(month, month.end + timedelta(days=7, microseconds=-1))
     with pytest.raises(settlement.NotAMonth):
         settle(Period(month.start, month.end - timedelta(hours=1)), month.end)
 

@@ -88,7 +88,7 @@ def _good(market: Market, operation: Any) -> tuple[Api, str | None, Any]:
     """Who may send it, the id in its path, its body."""
     path = operation.path.removeprefix("/api/v1")
     collection = path.split("/")[1]
-    if operation.method == "post" and not path.endswith("/nodes/import"):
+    if operation.method == "post" and not path.endswith(("/nodes/import", "/bank-statements")):
         api, address, body = prepared(market, path)
         row = address.split("/")[2] if "{public_id}" in path else None
         return api, row, body

@@ -19,26 +19,78 @@ READ_ONLY = {
 DELETED = {
     *("django_session", "marketplace_cache", "marketplace_idempotencyrecord"),
     *("inventory_fakemachine", "inventory_membership", "marketplace_quota"),
-    "marketplace_commitment",
+    *("marketplace_commitment", "billing_runwaywarning"),
 }
 # … these are no records of anything, so that every column changes …
 ALL_COLUMNS = {"django_session", "marketplace_cache", "inventory_fakemachine", "inventory_chip"}
 # … and of the others these columns alone.
 CHANGED = {
     "billing_accountingperiod": "closed_at closed_by_id closing_at closing_by_id state",
-    "billing_bankreceipt": "approved_at decided_by_id rejected_at state",
-    "billing_leasetally": "deposit_left_minor gross_minor rated_until",
+    "billing_dunning": "ended_at ends_at settled_at state suspended_at",
+    "billing_instalment": "amount_minor cleared_minor collected_at deposit_minor"
+    " ledger_transaction_id overdue_at receivable_minor security_minor state unpaid_at used_minor"
+    " waived_at written_off_at",
+    "billing_leasetally": "arrears_minor deposit_left_minor gross_minor paid_minor rated_until"
+    " security_minor",
+    "billing_bankaccount": "closed_at decided_by_id rejected_at state verified_at",
+    "billing_bankdeal": "again_basket_id again_reservation_id confirmed_at missed_at next_try_at"
+    " state waits_for withdrawn_at",
+    "billing_bankreceipt": "approved_at attributed_at attributed_by_id basket_id candidate_id"
+    " decided_by_id doubt line_id matched_by rejected_at reservation_id returned_at state"
+    " tenant_id",
+    "billing_refund": "approved_at approved_by_id bank_reference came_back_at checked_at"
+    " checked_by_id done_at failed_at file_id line_id refused_at sent_at state withdrawn_at",
+    "billing_psprequest": "attempt_count claim_token claimed_until error_code error_text failed_at"
+    " first_sent_at next_attempt_at object_id state succeeded_at",
+    "billing_pspcustomer": "customer_id",
+    "billing_gatewayevent": "attempt_count decided_at error_text next_attempt_at state",
+    "billing_pspbalancetransaction": "available_on payout",
+    "billing_topup": "cancelled_at card_fingerprint charge_id client_secret decline_code"
+    " exchange_rate failed_at fee_minor intent_id method settled_currency"
+    " settled_minor state succeeded_at",
+    "billing_walletrefund": "failed_at failure_reason refund_id state succeeded_at",
+    "billing_dispute": "amount_minor answer_by borne_at currency held_minor lost_at reason"
+    " reinstated_at state withdrawn_at won_at",
+    "billing_payoutaccount": "account_id closed_at disabled_reason enabled_at payout_failure state"
+    " wanted",
+    "billing_transfer": "failed_at failure_reason reversed_minor sent_at state transfer_id",
+    "billing_transferreversal": "failed_at failure_reason reversal_id state succeeded_at",
+    "billing_bankwithdrawal": "arrival_at failed_at failure_reason paid_at state",
+    "billing_fakestripeobject": "data",
     "billing_pricetally": "card_seconds exact_denominator exact_numerator fee_minor gross_minor"
     " vat_minor",
     "billing_quote": "accepted_at amendment_id",
-    "billing_settlement": "paid_at state",
+    "billing_writeoff": "amount_minor decided_at decided_by_id",
+    "billing_carriednet": "net_minor settlement_id until",
+    "billing_inputfapiao": "accepted_at decided_by_id rejected_at state",
+    "billing_billedcursor": "charge_id",
+    "billing_billingdetails": "address bank_account bank_name phone tax_number title updated_at",
+    "billing_contest": "credit_note_id decided_by_id dismissed_at operator_note provider_note"
+    " state upheld_at",
+    "billing_fapiao": "adapter_reference issued_at issued_date number reason red_date red_number"
+    " reversed_at state withdrawn_at",
+    "billing_invoice": "buyer card_seconds decided_by_id discarded_at due_at finalised_at label"
+    " net_minor number paid_at payment_status seller state total_minor"
+    " unpaid_minor vat_minor",
+    "billing_invoiceline": "card_seconds corrects_id from_at gross_minor invoice_id net_minor"
+    " until_at vat_minor",
+    "billing_invoiceseries": "last_number",
+    "billing_statement": "accepted_at accepted_by_id deemed_at state",
+    "billing_payeeaccount": "checked_at checked_by_id decided_by_id rejected_at replaced_at state"
+    " usable_from verified_at",
+    "billing_payout": "approved_at approved_by_id attempt_count cancelled_at failed_at file_id"
+    " last_error ledger_transaction_id next_step_at paid_at rail_reference returned_at sending_at"
+    " sent_at state",
+    "billing_payoutline": "is_live",
+    "billing_repayment": "approved_at decided_by_id ledger_transaction_id rejected_at state",
+    "billing_settlement": "paid_at paid_back_at reserve_released_at state",
     "inventory_allocation": "active_at claim_token claimed_until ended_at failed_at failure_code"
-    " next_step_at state",
+    " next_step_at state suspended_at",
     "inventory_apikey": "last_used_at revoked_at",
     "inventory_credential": "ciphertext revealed_at revoked_at",
     "inventory_fabric": "proved_node_count proved_on_date",
     "inventory_instance": "active_at attempt_count claim_token claimed_until deadline_at"
-    " engine_reference last_error next_step_at released_at releasing_at state",
+    " engine_reference last_error next_step_at released_at releasing_at shut_at state",
     "inventory_meteringcursor": "corrected_since metered_until",
     "inventory_node": "card_uuids driver_version firmware_version framework_version"
     " hostname leaf rack runtime_version",

@@ -39,6 +39,7 @@ def listing(
     at: datetime = T0,
     terms: TermsInput | None = None,
     mode: str = "instant",
+    selling: str = "agency",
     **price: Any,
 ) -> Listing:
     """A pool's units on sale for its first 2,000 hours from T0."""
@@ -51,6 +52,7 @@ def listing(
         price=PriceInput(**asked),
         terms=terms or TermsInput(),
         mode=mode,
+        selling=selling,
         at=at,
         actor=world.actor(pool.provider),
     )

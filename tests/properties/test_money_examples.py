@@ -26,7 +26,7 @@ def utc(*parts: int) -> datetime:
 
 
 def quote(asked: money.Price, start: datetime, end: datetime, **shape: int) -> money.Quote:
-    facts = {"unit_cards": 8, "cards_per_node": 8, "unit_count": 1, **shape}
+    facts: dict[str, Any] = {"unit_cards": 8, "cards_per_node": 8, "unit_count": 1, **shape}
     return money.quote(price=asked, period=Period(start, end), **facts)
 
 

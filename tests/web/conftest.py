@@ -12,7 +12,7 @@ from django.conf import LazySettings
 from django.core.cache import cache
 from django.test import Client
 
-from billing import checkout, payments
+from billing import checkout, receipts
 from billing.models import BankReceipt
 from inventory import provisioning
 from inventory.models import Organisation, Pool, User
@@ -22,6 +22,7 @@ from marketplace.asking import PriceInput, TermsInput
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.offers import Offer, OfferRequest
 from tests import world
+from tests.billing import online
 from tests.delivery import scene as delivery
 
 Post = Callable[..., Any]
@@ -35,6 +36,7 @@ def _plain_static_files(settings: LazySettings) -> None:
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
+    online.switch_on(settings)  # type: ignore[arg-type]
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
@@ -78,13 +80,14 @@ class Market:
 
     def receipt(self, amount_minor: int = 10_000_000) -> BankReceipt:
         """A transfer to the tenant's wallet that waits for a second person."""
-        return payments.record_receipt(
+        return receipts.record(
             tenant_id=self.tenant.pk,
             bank_reference=f"ref-{next(_KEYS)}",
             payer_name="Borealis",
             amount_minor=amount_minor,
             currency="CNY",
             received_date=date(2026, 1, 1),
+            late_reason="found late",
             at=self.at,
             actor=world.actor(self.operator),
             user=world.member(self.operator),
@@ -92,7 +95,7 @@ class Market:
 
     def fund(self, amount_minor: int = 10_000_000) -> None:
         """The tenant has money, seen by two people."""
-        payments.approve_receipt(
+        receipts.approve(
             receipt_public_id=self.receipt(amount_minor).public_id,
             at=self.at,
             actor=world.actor(self.operator),

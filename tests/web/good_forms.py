@@ -17,6 +17,7 @@ from marketplace import quotas
 from marketplace.asking import TermsInput
 from marketplace.models import Lease
 from tests import world
+from tests.billing import online
 from tests.web.conftest import Market
 from tests.web.test_changes import SHANGHAI, listing_fields
 from tests.web.test_settlements import last_month
@@ -133,6 +134,7 @@ def good_forms(market: Market) -> dict[str, Good]:
         actor=world.actor(market.tenant),
     ).public_id
     cap = {"subject": "", "kind": "spend month", "currency": "CNY", "limit": "5", "reason": "r"}
+    paid, unpaid = online.paid(), online.start()
     return {
         "sign_in": Good(
             "provider", reverse("sign_in"), {"username": "a@b.example", "password": "x"}
@@ -295,15 +297,46 @@ def good_forms(market: Market) -> dict[str, Good]:
         "reservation_cancel": Good(
             "tenant", reverse("reservation_cancel", args=[held.public_id]), {"reason": "r"}
         ),
+        "overdue_write_off": Good(
+            "operator",
+            reverse("overdue_write_off", args=[lease.instalments.get().public_id]),
+            {"reason": "r"},
+        ),
+        "overdue_approve": Good(
+            "operator", reverse("overdue_approve", args=[lease.instalments.get().public_id])
+        ),
+        "topups": Good("tenant", reverse("topups"), {"amount": "1000"}),
+        "topup_cancel": Good("tenant", reverse("topup_cancel", args=[unpaid.public_id])),
+        "topup_pretend": Good(
+            "tenant", reverse("topup_pretend", args=[unpaid.public_id]), {"deed": "card"}
+        ),
+        "topup_refund": Good(
+            "tenant", reverse("topup_refund", args=[paid.public_id]), {"amount": "10"}
+        ),
+        "payout_account": Good("provider", reverse("payout_account"), {"country": "HK"}),
+        "payout_account_link": Good("provider", reverse("payout_account_link")),
+        "online_payments_retry": Good(
+            "operator", reverse("online_payments_retry"), {"event": "evt_1"}
+        ),
         "receipts": Good(
             "operator", reverse("receipts"),
             {"tenant": market.tenant.public_id, "amount": "10", "received_date": "2026-01-02",
-             "bank_reference": "R", "payer_name": "P", "payer_account": "1"},
+             "bank_reference": "R", "payer_name": "P", "payer_account": "1",
+             "text": "", "late_reason": "found late"},
         ),
         "settlements": Good(
             "operator", reverse("settlements"),
             {"provider": market.provider.public_id, "month": last_month(market),
              "currency": "CNY"},
+        ),
+        "receipt_attribute": Good(
+            "operator", reverse("receipt_attribute", args=[market.receipt().public_id]),
+            {"tenant": market.tenant.public_id, "reason": "a letter"},
+        ),
+        "statements": Good("operator", reverse("statements"), {"account": "x", "file": "a"}),
+        "statement_import": Good(
+            "operator", reverse("statement_import"),
+            {"account": "bnk_0", "content": "AAAA", "file_name": "a", "late_reason": ""},
         ),
         "receipt": Good(
             "operator", reverse("receipt", args=[market.receipt().public_id]),

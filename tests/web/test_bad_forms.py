@@ -68,7 +68,8 @@ def test_every_form_is_here(market: Market) -> None:
         "search", "journal", "journal_csv",
         "organisations", "organisations_csv", "organisation",
         "audit", "audit_csv", "wallet", "wallet_csv", "earnings", "earnings_csv",
-        "settlements_csv", "settlement", "settlement_csv", "approvals",
+        "settlements_csv", "settlement", "settlement_csv", "settlement_pdf", "approvals",
+        "online_payments", "online_payments_csv", "stripe_webhook", "topup",
     }  # fmt: skip
 
     assert takes_forms - only_read == set(good_forms(market))

@@ -15,14 +15,23 @@ from tests.web.conftest import Market
 PROVIDER_PAGES = [
     "overview", "centres", "centre_create", "pools", "pools_csv", "pool_create", "node_template",
     "listings", "listing_create", "approvals", "approval_rule", "deals", "earnings", "earnings_csv",
+    "payout_account",
 ]  # fmt: skip
-TENANT_PAGES = ["search", "rented", "wallet", "wallet_csv", "quotas"]
+TENANT_PAGES = ["search", "rented", "wallet", "wallet_csv", "quotas", "topups"]
 OPERATOR_PAGES = [
     "audit", "audit_csv", "organisations", "organisations_csv", "all_leases",
     "all_leases_csv", "receipts", "receipts_csv", "settlements", "settlements_csv",
+    "online_payments", "online_payments_csv",
 ]  # fmt: skip
 ANYBODYS_PAGES = ["members", "keys", "journal", "journal_csv", "password_change"]
-AT_THE_DOOR = {"sign_in", "sign_out", "set_language", "password_ask", "password_set"}
+AT_THE_DOOR = {
+    "sign_in",
+    "sign_out",
+    "set_language",
+    "password_ask",
+    "password_set",
+    "stripe_webhook",
+}
 WRITING = {"centre_create", "pool_create", "listing_create", "approval_rule"}
 
 
@@ -53,7 +62,10 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "quota_id": "quo_" + "0" * 32,
         "basket_id": "bsk_" + "0" * 32,
         "receipt_id": "rcp_" + "0" * 32,
+        "instalment_id": "ist_" + "0" * 32,
         "settlement_id": "stl_" + "0" * 32,
+        "topup_id": "top_" + "0" * 32,
+        "endpoint": "platform",
         "quote_id": "cqt_" + "0" * 32,
         "amendment_id": "amd_" + "0" * 32,
         "kind": "extend",

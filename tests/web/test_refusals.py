@@ -9,7 +9,7 @@ import pytest
 from django.utils import translation
 
 import marketplace.urls  # noqa: F401 (so that every refusal is known)
-from billing import ledger, payments
+from billing import ledger, receipts
 from billing.payments import DebtOpen
 from inventory import capacity, keys, node_import, organisations, pools
 from inventory.errors import Busy, DomainError, Forbidden, Invalid
@@ -108,7 +108,7 @@ REFUSALS = [
         "钱包可用余额为 ¥1.00，需要 ¥12,345.00，请先充值。",
     ),
     (DebtOpen(owed_minor=5, currency="CNY"), "此前已用时长尚欠 ¥0.05，请先为钱包充值。"),
-    (payments.DuplicateReceipt(bank_reference="R-1"), "银行流水号 R-1 已登记过。"),
+    (receipts.DuplicateReceipt(bank_reference="R-1"), "银行流水号 R-1 已登记过。"),
     (node_import.Unreadable("x", reason="separator", separator="\t"),
      "各列以制表符分隔，而不是英文逗号。请另存为以英文逗号分隔的 CSV。"),
     (node_import.Unreadable("x", reason="serial_column", columns=["名称", "机柜"]),

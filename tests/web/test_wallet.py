@@ -2,46 +2,35 @@
 
 from __future__ import annotations
 
-import pytest
-from django.conf import LazySettings
 from django.urls import reverse
 
-from billing import ledger
+from billing import bank_accounts, ledger, references
 from tests import world
+from tests.billing.test_bank_rail import account
 from tests.web.conftest import Market
 from tests.web.test_leases import plain
+from tests.world import T0
 
 
-@pytest.fixture
-def _account(settings: LazySettings) -> None:
-    settings.OPERATOR_ACCOUNT_NAME = "Delta Operations"
-    settings.OPERATOR_BANK_NAME = "Example Bank, Branch 7"
-    settings.OPERATOR_ACCOUNT_NUMBER = "0000 1111"
-
-
-@pytest.mark.usefixtures("_account")
 def test_it_says_where_to_transfer_and_what_to_write(market: Market) -> None:
+    row = account(world.operator())
+    bank_accounts.assign_virtual_accounts(at=T0, limit=100)
+    number = row.virtual_accounts.get(tenant=market.tenant).number
+
     reply = market.client(market.tenant).get(reverse("wallet"))
 
     text = plain(reply)
-    for fact in ("Delta Operations", "Example Bank, Branch 7", "0000 1111"):
+    for fact in (row.holder_name, row.bank_name, row.number, number):
         assert fact in text
-    own = f'<span class="copyable">{market.tenant.public_id}</span>'
+    own = f'<span class="copyable">{references.of(market.tenant.public_id)}</span>'
     assert own in reply.content.decode()
 
 
-@pytest.mark.usefixtures("_account")
-@pytest.mark.parametrize(
-    "missing", ["OPERATOR_ACCOUNT_NAME", "OPERATOR_BANK_NAME", "OPERATOR_ACCOUNT_NUMBER"]
-)
-def test_half_an_account_is_none(market: Market, settings: LazySettings, missing: str) -> None:
-    setattr(settings, missing, "")
-
+def test_an_account_that_nobody_checked_is_none(market: Market) -> None:
     text = plain(market.client(market.tenant).get(reverse("wallet")))
 
     assert "Ask the operator for its bank account" in text
-    assert market.tenant.public_id in text
-    assert "0000 1111" not in text
+    assert references.of(market.tenant.public_id) in text
 
 
 def test_a_transfer_is_shown_until_it_is_decided(market: Market) -> None:

@@ -1,0 +1,85 @@
+"""Which charges a settlement takes, what they come to, and that each is taken once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import connection
+
+from billing.models import Settlement
+from inventory.errors import Busy
+from inventory.periods import Period
+
+# Charges no settlement has consumed; the caller holds the providers' organisations. One that
+# the tenant has not paid in full waits while the tenant owes anything: what did not come in
+# cannot be passed on. So does one that its tenant contests, until that is decided.
+_UNCONSUMED = """
+    c.hour < %(until)s
+      AND NOT EXISTS (SELECT FROM billing_settlementline d WHERE d.charge_id = c.id)
+      AND NOT (c.receivable_minor > 0 AND EXISTS (
+          SELECT FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+          WHERE a.owner_id = c.tenant_id AND a.purpose = 'tenant_receivable'
+            AND a.currency = c.currency AND b.posted > 0))
+      -- Used on credit: until it is due nothing came in.
+      AND NOT (c.arrears_minor > 0 AND EXISTS (
+          SELECT FROM billing_ledgeraccount a JOIN billing_ledgerbalance b ON b.account_id = a.id
+          WHERE a.owner_id = c.tenant_id AND a.purpose = 'tenant_arrears'
+            AND a.currency = c.currency AND b.posted > 0))
+      AND NOT EXISTS (
+          SELECT FROM billing_billedcharge l JOIN billing_contest t ON t.line_id = l.line_id
+          WHERE l.charge_id = c.id AND t.state = 'open')
+"""
+
+
+def sums_of(provider_ids: Sequence[int], currency: str, period: Period) -> dict[int, Settlement]:
+    """By provider, what its open charges up to the month's end come to: unsaved settlements.
+
+    A provider without an open charge has none. One statement.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.provider_id, count(*), sum(c.card_seconds), sum(c.gross_minor),"
+            " sum(c.vat_minor), sum(c.fee_minor), sum(c.accrued_minor) FROM billing_charge c"
+            " WHERE c.provider_id = ANY(%(providers)s) AND c.currency = %(currency)s"
+            f" AND {_UNCONSUMED} GROUP BY c.provider_id",
+            {"providers": list(provider_ids), "currency": currency, "until": period.end},
+        )
+        found = [tuple(map(int, row)) for row in cursor.fetchall()]
+    return {
+        provider_id: Settlement(
+            provider_id=provider_id,
+            period=period.range,
+            currency=currency,
+            line_count=count,
+            card_seconds=card_seconds,
+            gross_minor=gross,
+            vat_minor=vat,
+            fee_minor=fee,
+            direct_minor=gross - vat - fee - net,
+            net_minor=net,
+        )
+        for provider_id, count, card_seconds, gross, vat, fee, net in found
+    }
+
+
+def consume(rows: Sequence[Settlement], period: Period) -> None:
+    """The charges that were added up are lines of these saved settlements now.
+
+    A tenant may have paid, or contested a line, since they were added up: then nothing stands,
+    and the caller comes again. Raises Busy.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH made AS ("
+            " INSERT INTO billing_settlementline (settlement_id, charge_id)"
+            " SELECT s.id, c.id FROM billing_settlement s JOIN billing_charge c"
+            " ON c.provider_id = s.provider_id AND c.currency = s.currency"
+            f" WHERE s.id = ANY(%(settlements)s) AND {_UNCONSUMED}"
+            " RETURNING settlement_id, charge_id)"
+            " SELECT m.settlement_id, count(*), sum(c.gross_minor), sum(c.accrued_minor)"
+            " FROM made m JOIN billing_charge c ON c.id = m.charge_id GROUP BY 1",
+            {"settlements": [row.pk for row in rows], "until": period.end},
+        )
+        taken = {key: tuple(map(int, sums)) for key, *sums in cursor.fetchall()}
+    if taken != {row.pk: (row.line_count, row.gross_minor, row.net_minor) for row in rows}:
+        raise Busy()
