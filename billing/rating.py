@@ -256,7 +256,7 @@ def _price(
 ) -> NewCharge:
     """A charge is what the hour adds to the rounded total of its price."""
     total = totals.at(fact.lease_id, fact.hour)
-    fee_before = total.row.fee_minor
+    fee_before = total.fee_minor
     amounts = total.add(lease, fact.hour, fact.card_seconds)
     fee_vat_minor = selling.fee_vat_minor(
         lease, before_minor=fee_before, after_minor=fee_before + amounts.fee_minor

@@ -37,6 +37,11 @@ class Total:
             tally.gross_minor, tally.vat_minor, tally.fee_minor, net_minor - tally.fee_minor
         )
 
+    @property
+    def fee_minor(self) -> int:
+        """The fee charged so far, without its tax."""
+        return self._charged.fee_minor
+
     def add(self, lease: Lease, hour: datetime, card_seconds: int) -> Amounts:
         """What these card-seconds add to the rounded total."""
         month = money.month_of(hour, self.price.billing_zone).start if self._by_month else None

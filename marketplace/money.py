@@ -40,9 +40,9 @@ EXPONENTS = {
     **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG"), 0),
     **dict.fromkeys(("RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
     **dict.fromkeys(("AED", "AUD", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "EGP", "EUR"), 2),
-    **dict.fromkeys(("GBP", "HKD", "HUF", "IDR", "ILS", "INR", "KZT", "MOP", "MXN", "MYR", "NOK"), 2),
-    **dict.fromkeys(("NZD", "PHP", "PLN", "QAR", "RUB", "SAR", "SEK", "SGD", "THB", "TRY"), 2),
-    **dict.fromkeys(("TWD", "USD", "ZAR"), 2),
+    **dict.fromkeys(("GBP", "HKD", "HUF", "IDR", "ILS", "INR", "KZT", "MOP", "MXN", "MYR"), 2),
+    **dict.fromkeys(("NOK", "NZD", "PHP", "PLN", "QAR", "RUB", "SAR", "SEK", "SGD", "THB"), 2),
+    **dict.fromkeys(("TRY", "TWD", "USD", "ZAR"), 2),
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
 }
 

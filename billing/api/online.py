@@ -68,17 +68,17 @@ class Refunds(ReadOnlyResource):
         "create": "wallet:write",
     }
     idempotent = frozenset({"create"})
-    serializer_class = shapes.RefundOut
+    serializer_class = shapes.TopUpRefundOut
     filter_shape = shapes.RefundQuery
 
     def rows(self) -> QuerySet[WalletRefund]:
         rows = WalletRefund.objects.visible_to(actor_of(self.request))
         return rows.select_related("tenant", "top_up")
 
-    @extend_schema(request=shapes.RefundIn, responses={201: shapes.RefundOut})
+    @extend_schema(request=shapes.TopUpRefundIn, responses={201: shapes.TopUpRefundOut})
     def create(self, request: Request) -> Response:
         """Keeps the amount aside in the wallet and asks for it to be given back."""
-        given = body(request, shapes.RefundIn)
+        given = body(request, shapes.TopUpRefundIn)
         actor = actor_of(request)
         own = TopUp.objects.visible_to(actor)
         row = refunds.ask(

@@ -45,12 +45,12 @@ class TopUpQuery(StrictSerializer):
     state = Choice(TopUp.State.choices, required=False)
 
 
-class RefundIn(StrictSerializer):
+class TopUpRefundIn(StrictSerializer):
     topup = PublicId("top")
     amount_minor = Integer(min_value=1, max_value=currencies.LARGEST)
 
 
-class RefundOut(Shape):
+class TopUpRefundOut(Shape):
     id = PublicId("tur", source="public_id")
     tenant = PublicId("org", source="tenant.public_id")
     topup = PublicId("top", source="top_up.public_id")
