@@ -180,7 +180,7 @@ def test_a_good_request_succeeds_as_documented(market: Market, operation: Any) -
     response = _call(case, _headers(good.api, operation, "good"), CHECKS)
 
     assert 200 <= response.status_code < 300, response.text
-    if operation.method == "get" and "application/json" in response.headers["Content-Type"][0]:
+    if operation.method == "get" and "application/json" in response.headers["content-type"][0]:
         data = response.json()
         rows = data.get("data") if isinstance(data, dict) else data
         assert rows != [], "nothing to read"
