@@ -19,6 +19,7 @@ from tests.api.test_other_organisations import (
     OBJECTS,
     account_body,
     approved_refund,
+    checked_account,
     checked_refund,
     external_body,
     file_body,
@@ -243,7 +244,10 @@ GOOD: dict[str, Good] = {
         lambda m: {"payee_bank": "Bank 5", "payee_account": "555501", "reason": "nobody's"},
     ),
     "/bank-accounts": Good("as_tenant", lambda m: account_body()),
-    "/bank-accounts/{public_id}/decide": Good("as_operator", lambda m: {"verified": True}),
+    "/bank-accounts/{public_id}/check": Good("as_operator", _no_body),
+    "/bank-accounts/{public_id}/decide": Good(
+        "as_operator", lambda m: {"verified": True}, checked_account
+    ),
     "/bank-accounts/{public_id}/close": Good("as_tenant", _no_body, verified_account),
     "/refunds": Good("as_tenant", refund_body),
     "/refunds/{public_id}/withdraw": Good("as_tenant", _no_body),

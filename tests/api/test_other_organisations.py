@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from billing.models import Dispute
+from billing.models import BankAccount, Dispute
 from inventory.models import Node
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
 from tests.api.routes import Route, routes
 from tests.billing import books, online, paying
 from tests.marketplace import scene
+from tests.world import T0
 
 Maker = Callable[[Market], str]
 
@@ -37,9 +38,17 @@ def proposed_account(market: Market) -> str:
     return str(market.as_tenant.do("/bank-accounts", account_body())["id"])
 
 
-def verified_account(market: Market) -> str:
+def checked_account(market: Market) -> str:
     public_id = proposed_account(market)
+    market.as_second_operator.do(f"/bank-accounts/{public_id}/check")
+    return public_id
+
+
+def verified_account(market: Market) -> str:
+    """Long enough ago to be paid to."""
+    public_id = checked_account(market)
     market.as_operator.do(f"/bank-accounts/{public_id}/decide", {"verified": True})
+    BankAccount.objects.update(usable_from=T0)
     return public_id
 
 
@@ -193,10 +202,6 @@ def settle_body(market: Market) -> dict[str, Any]:
     }
 
 
-def payee_body(_market: Market) -> dict[str, Any]:
-    return {"currency": "CNY", "bank_name": "ICBC", "account_number": "6222020200011223344"}
-
-
 def fapiao_body(_market: Market) -> dict[str, Any]:
     return {
         "number": "12345678",
@@ -221,10 +226,6 @@ def terms_body(market: Market) -> dict[str, Any]:
         "method": "bank",
         "reason": "agreed",
     }
-
-
-def _payee(market: Market) -> str:
-    return str(market.as_provider.do("/payee-accounts", payee_body(market))["id"])
 
 
 def _fapiao(market: Market) -> str:
@@ -339,7 +340,6 @@ OBJECTS: dict[str, Maker] = {
     "payouts": _payout,
     "payout-files": _payout_file,
     "payout-terms": _terms,
-    "payee-accounts": _payee,
     "input-fapiaos": _fapiao,
     "provider-repayments": _repayment,
     "topups": _topup,
@@ -374,7 +374,6 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/refunds": (asked_refund, "as_tenant"),
     "/payouts": (_payout, "as_provider"),
     "/payout-terms": (_terms, "as_provider"),
-    "/payee-accounts": (_payee, "as_provider"),
     "/input-fapiaos": (_fapiao, "as_provider"),
     "/provider-repayments": (_repayment, "as_provider"),
     "/topups": (_topup, "as_tenant"),
@@ -436,7 +435,6 @@ NAMELESS = {
     "GET /payout-files",
     "POST /payout-files",
     "POST /payout-terms",
-    "POST /payee-accounts",
     "POST /input-fapiaos",
     "POST /provider-repayments",
     "POST /wallet/credit-limit",
