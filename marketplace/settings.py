@@ -476,7 +476,8 @@ PAYOUT_RESERVE_BPS = env_int("PAYOUT_RESERVE_BPS", 0)  # kept back of each net â
 PAYOUT_RESERVE_DAYS = env_int("PAYOUT_RESERVE_DAYS", 90)  # â€¦ for so long
 PAYOUT_NEEDS_FAPIAO = env_bool("PAYOUT_NEEDS_FAPIAO", False)  # input fapiaos before a payout
 PAYOUT_METHOD = env_str("PAYOUT_METHOD", "bank")
-PAYEE_COOLING_HOURS = env_int("PAYEE_COOLING_HOURS", 72)  # before a new account is paid to
+# Before a new account is paid to.
+BANK_ACCOUNT_COOLING_HOURS = env_int("BANK_ACCOUNT_COOLING_HOURS", 72)
 NET_CARRIED_DAYS = env_int("NET_CARRIED_DAYS", 60)  # a negative net, before it is demanded
 DEMAND_DUE_DAYS = env_int("DEMAND_DUE_DAYS", 30)  # a provider's time to pay a demand
 # Rails that send payouts themselves, by method; the bank has files instead.

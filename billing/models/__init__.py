@@ -23,7 +23,7 @@ from billing.models.ledger import (
     LedgerHold,
     LedgerTransaction,
 )
-from billing.models.payee import InputFapiao, PayeeAccount, PayoutTerms
+from billing.models.payee import InputFapiao, PayoutTerms
 from billing.models.payment import BankDeal, BankReceipt
 from billing.models.payout import Payout, PayoutFile, PayoutLine
 from billing.models.payout_account import (
@@ -83,7 +83,6 @@ __all__ = [
     "LedgerExchange",
     "LedgerHold",
     "LedgerTransaction",
-    "PayeeAccount",
     "PaymentFile",
     "Payout",
     "PayoutAccount",

@@ -30,7 +30,10 @@ BANK: dict[str, Good] = {
         lambda m: {"payee_bank": "Bank 5", "payee_account": "555501", "reason": "nobody's"},
     ),
     "/bank-accounts": Good("as_tenant", lambda m: rail.account_body()),
-    "/bank-accounts/{public_id}/decide": Good("as_operator", lambda m: {"verified": True}),
+    "/bank-accounts/{public_id}/check": Good("as_operator", no_body),
+    "/bank-accounts/{public_id}/decide": Good(
+        "as_operator", lambda m: {"verified": True}, rail.checked_account
+    ),
     "/bank-accounts/{public_id}/close": Good("as_tenant", no_body, rail.verified_account),
     "/refunds": Good("as_tenant", rail.refund_body),
     "/refunds/{public_id}/withdraw": Good("as_tenant", no_body),
@@ -88,12 +91,6 @@ EARNINGS: dict[str, Good] = {
     "/payouts/{public_id}/returned": Good("as_operator", reason, earnings.paid_payout),
     "/payout-files": Good("as_operator", earnings.file_body),
     "/payout-terms": Good("as_operator", earnings.terms_body),
-    "/payee-accounts": Good("as_provider", earnings.payee_body),
-    "/payee-accounts/{public_id}/check": Good("as_operator", no_body),
-    "/payee-accounts/{public_id}/verify": Good(
-        "as_second_operator", no_body, earnings.checked_payee
-    ),
-    "/payee-accounts/{public_id}/reject": Good("as_operator", reason),
     "/input-fapiaos": Good("as_provider", earnings.input_fapiao_body),
     "/input-fapiaos/{public_id}/accept": Good("as_operator", no_body),
     "/input-fapiaos/{public_id}/reject": Good("as_operator", reason),

@@ -58,7 +58,7 @@ def test_a_transfer_with_its_reference_reaches_its_wallet(market: Market) -> Non
 
 def test_what_nobody_sent_is_attributed_or_goes_back(market: Market) -> None:
     account = rail.operators_account(market)
-    raw = _statement("12.00,S1,Stray,5555,?", "34.00,S2,Nobody,6666,?")
+    raw = _statement("12.00,S1,Stray,5555,?", "34.00,S2,Nobody,66666,?")
     _bring_in(market, account, raw)
     rows = {r["amount_minor"]: r["id"] for r in market.as_operator.get("/bank-receipts").data}
     assert market.as_second_operator.post(f"/bank-receipts/{rows[1200]}/approve").code == (
@@ -74,7 +74,7 @@ def test_what_nobody_sent_is_attributed_or_goes_back(market: Market) -> None:
     back = {"payee_bank": "Bank 5", "reason": "nobody's"}
     refund = market.as_operator.do(f"/bank-receipts/{rows[3400]}/send-back", back)
     assert (refund["receipt"], refund["amount_minor"]) == (rows[3400], 3_400)
-    assert (refund["payee_name"], refund["payee_account"]) == ("Nobody", "6666")
+    assert (refund["payee_name"], refund["payee_account"]) == ("Nobody", "66666")
 
 
 def test_a_refund_goes_by_file_and_is_done_when_the_statement_shows_it(market: Market) -> None:

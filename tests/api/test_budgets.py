@@ -138,7 +138,7 @@ MONEY = (
     "/charges", "/settlements", "/bank-receipts", "/bank-accounts", "/bank-statements",
     "/bank-lines", "/refunds", "/payment-files", "/instalments", "/invoices", "/credit-notes",
     "/statements", "/contests", "/fapiaos", "/payouts", "/payout-files", "/payout-terms",
-    "/payee-accounts", "/input-fapiaos", "/provider-repayments", "/topups", "/topup-refunds",
+    "/input-fapiaos", "/provider-repayments", "/topups", "/topup-refunds",
     "/disputes", "/payout-accounts",
 )  # fmt: skip
 

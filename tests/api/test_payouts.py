@@ -97,24 +97,25 @@ def test_a_provider_reads_its_payouts_and_moves_none(market: Market) -> None:
     assert market.as_tenant.get("/payouts").data == []
 
 
-def test_an_account_to_pay_to_is_checked_by_two_persons(market: Market) -> None:
-    row = market.as_provider.do("/payee-accounts", earnings.payee_body(market))
-    path = f"/payee-accounts/{row['id']}"
+def test_an_account_to_pay_to_is_checked_by_two_persons_and_cools(market: Market) -> None:
+    row = market.as_provider.do("/bank-accounts", rail.account_body(name="Aurora"))
+    path, verdict = f"/bank-accounts/{row['id']}", {"verified": True}
     assert (row["state"], row["holder_name"]) == ("proposed", "Aurora")
-    another = market.as_provider.post("/payee-accounts", earnings.payee_body(market))
-    assert another.code == "account_in_question"
-    assert market.as_second_operator.post(f"{path}/verify").code == "invalid_state"
+    foreign = market.as_provider.post("/bank-accounts", rail.account_body(name="Borealis"))
+    assert (foreign.status, foreign.code) == (422, "validation_failed")
+    assert market.as_second_operator.post(f"{path}/decide", verdict).code == "invalid_state"
 
     market.as_operator.do(f"{path}/check")
-    own = market.as_operator.post(f"{path}/verify")
+    own = market.as_operator.post(f"{path}/decide", verdict)
     assert (own.status, own.code) == (403, "same_person")
-    done = market.as_second_operator.do(f"{path}/verify")
+    done = market.as_second_operator.do(f"{path}/decide", verdict)
 
     assert (done["state"], done["usable_from"] > done["verified_at"]) == ("verified", True)
     earnings.settlement(market)
     body = {"provider": market.provider.public_id, "currency": "CNY"}
     cooling = market.as_operator.post("/payouts", body)
-    assert (cooling.status, cooling.code) == (409, "no_payee")
+    assert (cooling.status, cooling.code) == (409, "no_bank_account")
+    assert cooling.json["params"]["usable_from"] == done["usable_from"]
 
 
 def test_terms_of_payout_are_versions(market: Market) -> None:

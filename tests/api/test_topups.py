@@ -69,7 +69,8 @@ def test_a_payment_is_given_up(market: Market) -> None:
         (499, "CNY", "amount_not_payable"),
         (100_000_000, "CNY", "validation_failed"),
         (10**18, "CNY", "validation_failed"),
-        (10_000, "KWD", "amount_not_payable"),
+        (49, "USD", "amount_not_payable"),
+        (10_000, "KWD", "validation_failed"),
     ],
 )
 def test_what_stripe_would_not_take_is_not_begun(

@@ -45,7 +45,6 @@ OBJECTS: dict[str, Maker] = {
     "payouts": earnings.payout,
     "payout-files": earnings.file,
     "payout-terms": earnings.terms,
-    "payee-accounts": earnings.payee,
     "input-fapiaos": earnings.input_fapiao,
     "provider-repayments": earnings.repayment,
     "topups": online.top_up,

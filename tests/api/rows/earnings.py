@@ -29,20 +29,6 @@ def settlement(market: Market) -> str:
     return str(market.as_operator.do("/settlements", settle_body(market))["id"])
 
 
-def payee_body(_market: Market) -> dict[str, Any]:
-    return {"currency": "CNY", "bank_name": "ICBC", "account_number": "6222020200011223344"}
-
-
-def payee(market: Market) -> str:
-    return str(market.as_provider.do("/payee-accounts", payee_body(market))["id"])
-
-
-def checked_payee(market: Market) -> str:
-    public_id = payee(market)
-    market.as_operator.do(f"/payee-accounts/{public_id}/check")
-    return public_id
-
-
 def input_fapiao_body(_market: Market) -> dict[str, Any]:
     return {
         "number": "12345678",

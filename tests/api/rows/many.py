@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from billing import invoices, statements
-from billing.models import InvoiceLine
+from billing.models import BankAccount, InvoiceLine
 from inventory.models import Organisation
 from tests import world
 from tests.api.client import Api
@@ -95,7 +95,9 @@ class Many:
         for number, api in enumerate(self.as_tenant):
             name = self.tenants[number].name
             account = api.do("/bank-accounts", rail.account_body(f"77777{number}", name))["id"]
-            operator.do(f"/bank-accounts/{account}/decide", {"verified": True})
+            operator.do(f"/bank-accounts/{account}/check")
+            second.do(f"/bank-accounts/{account}/decide", {"verified": True})
+            BankAccount.objects.update(usable_from=world.T0)  # it has cooled
             asked = {"account": account, "amount_minor": 500, "currency": "CNY", "reason": "unused"}
             refund = api.do("/refunds", asked)["id"]
             operator.do(f"/refunds/{refund}/check")

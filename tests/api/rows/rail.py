@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from billing.models import BankAccount
 from tests.api.market import Market
+from tests.world import T0
 
 STATEMENT = b"date,amount,reference,name,account,text\n2026-11-20,12.00,S1,Stray,555501,?\n"
 
@@ -21,9 +23,17 @@ def proposed_account(market: Market) -> str:
     return str(market.as_tenant.do("/bank-accounts", account_body())["id"])
 
 
-def verified_account(market: Market) -> str:
+def checked_account(market: Market) -> str:
     public_id = proposed_account(market)
+    market.as_second_operator.do(f"/bank-accounts/{public_id}/check")
+    return public_id
+
+
+def verified_account(market: Market) -> str:
+    """Long enough ago to be paid to."""
+    public_id = checked_account(market)
     market.as_operator.do(f"/bank-accounts/{public_id}/decide", {"verified": True})
+    BankAccount.objects.update(usable_from=T0)
     return public_id
 
 
