@@ -417,7 +417,6 @@ SPECTACULAR_SETTINGS = {
         "PayoutStateEnum": "billing.models.Payout.State",
         "PayoutMethodEnum": "billing.models.PayoutTerms.Method",
         "PayoutPartEnum": "billing.models.PayoutLine.Part",
-        "PayeeAccountStateEnum": "billing.models.PayeeAccount.State",
         "InputFapiaoStateEnum": "billing.models.InputFapiao.State",
         "QuotaAuthorityEnum": "marketplace.models.Quota.Authority",
         "QuotaMeasureEnum": "marketplace.models.Quota.Measure",
