@@ -42,7 +42,13 @@ from billing.models.psp import (
 )
 from billing.models.quote import Quote
 from billing.models.refund import PaymentFile, Refund
-from billing.models.settlement import CarriedNet, Repayment, Settlement, SettlementLine
+from billing.models.settlement import (
+    CarriedNet,
+    Repayment,
+    SettledMark,
+    Settlement,
+    SettlementLine,
+)
 from billing.models.statement import Contest, Statement
 from billing.models.topup import Dispute, TopUp, WalletRefund
 
@@ -97,6 +103,7 @@ __all__ = [
     "Refund",
     "Repayment",
     "RunwayWarning",
+    "SettledMark",
     "Settlement",
     "SettlementLine",
     "Statement",

@@ -703,6 +703,13 @@ LEFT JOIN billing_charge c ON c.provider_id = a.owner_id AND c.currency = a.curr
 WHERE a.purpose = 'provider_accrued'
 GROUP BY a.code, b.posted HAVING b.posted <> coalesce(sum(c.accrued_minor), 0);
 
+-- check: what lies before a provider's mark is settled, but for what came late
+SELECT m.provider_id, m.hour, c.id
+FROM billing_settledmark m
+JOIN billing_charge c ON c.provider_id = m.provider_id AND c.currency = m.currency
+WHERE c.hour < m.hour AND c.created_at - c.hour <= interval '1 day'
+  AND NOT EXISTS (SELECT FROM billing_settlementline s WHERE s.charge_id = c.id);
+
 -- check: what is committed under quotas is what the reservations commit
 SELECT tenant_id, project_id, api_key, currency, month, sum(minor), sum(card_seconds) FROM (
     SELECT tenant_id, project_id, api_key, currency, month, minor, card_seconds

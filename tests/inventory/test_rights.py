@@ -82,6 +82,7 @@ CHANGED = {
     " sent_at state",
     "billing_payoutline": "is_live",
     "billing_repayment": "approved_at decided_by_id ledger_transaction_id rejected_at state",
+    "billing_settledmark": "hour",
     "billing_settlement": "paid_at paid_back_at reserve_released_at state",
     "inventory_allocation": "active_at claim_token claimed_until ended_at failed_at failure_code"
     " next_step_at state suspended_at",
