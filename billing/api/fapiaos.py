@@ -43,7 +43,11 @@ class Details(Resource):
     idempotent = frozenset({"create"})
     serializer_class = shapes.DetailsOut
 
-    @extend_schema(operation_id="get_billing_details", responses=shapes.DetailsOut)
+    @extend_schema(
+        operation_id="get_billing_details",
+        responses=shapes.DetailsOut,
+        extensions={"x-also-refuses": ["404"]},
+    )
     def retrieve(self, request: Request, **_: Any) -> Response:
         """What was entered last."""
         row = (

@@ -43,7 +43,12 @@ class Invoices(ReadOnlyResource):
         rows = InvoiceLine.objects.filter(invoice=self.row())
         return self.page(rows.select_related("lease", "price", "corrects"))
 
-    @extend_schema(parameters=[shapes.PaperQuery], responses=shapes.PaperOut, filters=False)
+    @extend_schema(
+        parameters=[shapes.PaperQuery],
+        responses=shapes.PaperOut,
+        filters=False,
+        extensions={"x-also-refuses": ["409"]},
+    )
     @action(detail=True, methods=["get"])
     def paper(self, request: Request, public_id: str) -> Response:
         """The final document as PDF, in Chinese or English, with its hash."""

@@ -28,13 +28,14 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from billing import invoices
 from inventory import chips
 from marketplace.http.limits import buckets
 from marketplace.models import Lease
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
 from tests.api.requests import handed_over, prepared, running_trial, waiting
-from tests.api.rows import OBJECTS, Maker, documents, rail
+from tests.api.rows import OBJECTS, Maker, documents, earnings, rail
 from tests.billing import books, online
 
 load_all_checks()
@@ -223,6 +224,45 @@ def test_a_good_request_succeeds_as_documented(market: Market, operation: Any) -
         data = response.json()
         rows = data.get("data") if isinstance(data, dict) else data
         assert rows != [], "nothing to read"
+
+
+def _draft(market: Market) -> str:
+    earnings.lived_in_june(market)
+    invoices.refresh(at=documents.FINAL, limit=100)
+    return str(market.as_tenant.get("/invoices").data[0]["id"])
+
+
+def _given_back(market: Market) -> str:
+    public_id = OBJECTS["reservations"](market)
+    market.as_tenant.do(f"/reservations/{public_id}/cancel", {"reason": "test"})
+    return public_id
+
+
+# Reads of what is there and cannot be answered: who is refused, and with what.
+REFUSED: dict[str, tuple[Maker, str, int]] = {
+    "/invoices/{public_id}/paper": (_draft, "as_tenant", 409),
+    "/credit-notes/{public_id}/paper": (documents.asked_credit, "as_operator", 409),
+    "/reservations/{public_id}/cancellation-quote": (_given_back, "as_tenant", 409),
+    "/leases/{public_id}/conversion-quote": (OBJECTS["leases"], "as_tenant", 409),
+    "/fapiaos/{public_id}/file": (documents.fapiao, "as_tenant", 404),
+    "/billing-details": (lambda market: "", "as_tenant", 404),
+}
+
+
+@pytest.mark.parametrize("path", REFUSED)
+def test_a_read_is_refused_as_documented(market: Market, path: str) -> None:
+    (operation,) = [o for o in OPERATIONS if o.label == f"GET /api/v1{path}"]
+    make, who, status = REFUSED[path]
+    row = make(market)
+    case = operation.Case(
+        method="GET",
+        path_parameters={"public_id": row} if row else {},
+        query={"hours": 24} if path.endswith("/conversion-quote") else {},
+    )
+
+    response = _call(case, _headers(getattr(market, who), operation, ""), CHECKS)
+
+    assert response.status_code == status, response.text
 
 
 @pytest.mark.slow
