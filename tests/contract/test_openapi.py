@@ -35,7 +35,7 @@ from marketplace.models import Lease
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
 from tests.api.requests import handed_over, prepared, running_trial, waiting
-from tests.api.rows import OBJECTS, Maker, documents, earnings, rail
+from tests.api.rows import OBJECTS, Maker, accounting, documents, earnings, rail
 from tests.billing import books, online
 
 load_all_checks()
@@ -93,7 +93,10 @@ OWNERS = dict.fromkeys(
     ),
     "as_tenant",
 ) | dict.fromkeys(
-    ("bank-receipts", "bank-statements", "bank-lines", "payment-files", "payout-files", "audit"),
+    (
+        "bank-receipts", "bank-statements", "bank-lines", "payment-files", "payout-files",
+        "audit", "vouchers", "accounting-periods", "reconciliation-matches",
+    ),
     "as_operator",
 )  # fmt: skip
 
@@ -105,6 +108,11 @@ def _set_details(market: Market) -> str:
 def _on_sale(market: Market) -> str:
     market.listing()
     return str(market.pool.public_id)
+
+
+def _in_the_books(market: Market) -> str:
+    accounting.long_ago(market)
+    return ""
 
 
 def _moved(market: Market) -> str:
@@ -140,6 +148,13 @@ def _approved(market: Market) -> str:
     return public_id
 
 
+# What is asked of reads of the books.
+BOOKS: dict[str, dict[str, Any]] = {
+    "/audit/trial-balance": {"month": "2026-06", "accounts": "true"},
+    "/audit/voucher-export": {"month": "2026-06", "layout": "yonyou_u8"},
+    "/audit/equality": {"date": "2026-06-30"},
+    "/audit/reconciliation": {},
+}
 # Where the maker of the collection does not do: what has to be there before it is read.
 STAGES: dict[str, Maker] = {
     "/leases/{public_id}/conversion-quote": running_trial,
@@ -151,6 +166,7 @@ STAGES: dict[str, Maker] = {
     "/leases/{public_id}/credentials": handed_over,
     "/leases/{public_id}/usage": _used,
     "/wallet/transactions": _moved,
+    **dict.fromkeys(BOOKS, _in_the_books),
     "/billing-details": _set_details,
     "/credit-notes": documents.credit_note,
     "/credit-notes/{public_id}": documents.credit_note,
@@ -180,6 +196,7 @@ def _good(market: Market, operation: Any) -> Sent:
     collection = path.split("/")[1]
     names = {parameter.name for parameter in operation.query}
     query: dict[str, Any] = PERIOD if "from" in names else {"hours": 24} if "hours" in names else {}
+    query = BOOKS.get(path, query)
     if operation.method == "post" and path in FILES:
         api, body = FILES[path](market)
         if path == "/bank-statements":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.api.market import Market
-from tests.api.rows import deals, documents, earnings, machines, online, rail
+from tests.api.rows import accounting, deals, documents, earnings, machines, online, rail
 
 Maker = Callable[[Market], str]
 
@@ -51,4 +51,7 @@ OBJECTS: dict[str, Maker] = {
     "topup-refunds": online.refund,
     "disputes": online.dispute,
     "payout-accounts": online.payout_account,
+    "vouchers": accounting.voucher,
+    "accounting-periods": accounting.closing_month,
+    "reconciliation-matches": accounting.match,
 }

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from billing import invoices, statements
+from billing import invoices, reconciliation, statements
 from billing.models import BankAccount, InvoiceLine
 from inventory.models import Organisation
 from tests import world
 from tests.api.client import Api
 from tests.api.market import Market, key
-from tests.api.rows import documents, earnings, rail
+from tests.api.rows import accounting, documents, earnings, rail
 from tests.billing import books, online, paying
 from tests.marketplace import scene
 
@@ -35,6 +35,7 @@ class Many:
         self.pay_out()
         self.go_by_bank()
         self.go_online()
+        self.keep_books()
 
     def trade(self) -> None:
         """A month of use; the first tenant rents from everybody."""
@@ -119,6 +120,14 @@ class Many:
             online.hands.dispute(str(paid.intent_id))
             online.deliver()
             online.account(provider)
+
+    def keep_books(self) -> None:
+        """Lines are matched; the months close last, since nothing is posted there any more."""
+        reconciliation.match_due(at=datetime.now(UTC))
+        for month in ("2026-06", "2026-07", "2026-08"):
+            self.market.as_operator.do("/vouchers", accounting.voucher_body(self.market))
+            row = self.market.as_operator.do("/accounting-periods", {"month": month})
+            self.market.as_second_operator.do(f"/accounting-periods/{row['id']}/close")
 
     @property
     def longest_invoice(self) -> str:
