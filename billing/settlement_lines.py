@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection
 
@@ -114,7 +115,7 @@ def consume(rows: Sequence[Settlement], period: Period) -> None:
         )
 
 
-def _facts(provider_ids: Sequence[int], currency: str, period: Period) -> dict[str, object]:
+def _facts(provider_ids: Sequence[int], currency: str, period: Period) -> dict[str, Any]:
     return {
         "providers": list(provider_ids),
         "currency": currency,
