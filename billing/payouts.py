@@ -233,6 +233,12 @@ def mark_paid(*, payout_public_id: str, reference: str, at: datetime, actor: Act
         row = lock(payout_public_id)
         if row.state == State.PAID:
             return row
+        if not row.LIFECYCLE.allows(row.state, State.PAID):  # before its hold is asked for
+            raise transitions.IllegalTransition(
+                f"{row.public_id} is {row.state} and cannot become paid",
+                current=row.state,
+                wanted=str(State.PAID),
+            )
         row.rail_reference = row.rail_reference or reference[:120]
         row.ledger_transaction_id = ledger.capture_hold(
             hold_key=row.hold_key,

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from billing.input_fapiaos import LARGEST_MINOR
+from billing.input_fapiaos import LARGEST_FILE, LARGEST_MINOR
 from billing.models import InputFapiao, Payout, PayoutLine, PayoutTerms, Repayment
 from billing.payout_terms import (
     LARGEST_MINIMUM_MINOR,
@@ -27,7 +27,7 @@ from inventory.api.fields import (
 from marketplace.api.serializers import CURRENCIES
 
 Shape = serializers.Serializer[Any]
-FILE_LETTERS = 240 * 1024  # a body has at most 256 KiB; larger files go by the console
+FILE_LETTERS = (LARGEST_FILE + 2) // 3 * 4  # in base64
 
 
 class PayoutLineOut(Shape):

@@ -6,6 +6,7 @@ import base64
 import binascii
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -192,6 +193,7 @@ class InputFapiaos(ReadOnlyResource):
         "reject": "settlements:write",
     }
     idempotent = frozenset({"create", "accept", "reject"})
+    body_limit = shapes.FILE_LETTERS + settings.API_BODY_LIMIT
     serializer_class = shapes.InputFapiaoOut
     filter_shape = shapes.OfProviderQuery
 

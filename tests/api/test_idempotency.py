@@ -98,6 +98,17 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
         *(f"POST /input-fapiaos/{{public_id}}/{verb}" for verb in ("accept", "reject")),
         "POST /provider-repayments",
         *(f"POST /provider-repayments/{{public_id}}/{verb}" for verb in ("approve", "reject")),
+        "POST /billing-details",
+        "POST /credit-notes",
+        *(f"POST /credit-notes/{{public_id}}/{verb}" for verb in ("approve", "reject")),
+        "POST /statements/{public_id}/accept",
+        "POST /contests",
+        *(f"POST /contests/{{public_id}}/{verb}" for verb in ("answer", "dismiss", "uphold")),
+        "POST /fapiaos",
+        *(
+            f"POST /fapiaos/{{public_id}}/{verb}"
+            for verb in ("withdraw", "issue", "refuse", "reverse")
+        ),
         "POST /trials",
         "POST /wallet/credit-limit",
     }
