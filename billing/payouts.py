@@ -250,6 +250,7 @@ def mark_paid(*, payout_public_id: str, reference: str, at: datetime, actor: Act
             ],
             at=at,
             actor=actor,
+            external_reference=row.rail_reference,
         )
         row.next_step_at = None
         transitions.advance(
@@ -292,10 +293,13 @@ def mark_failed(*, payout_public_id: str, reason: str, at: datetime, actor: Acto
     return row
 
 
-def mark_returned(*, payout_public_id: str, reason: str, at: datetime, actor: Actor) -> Payout:
+def mark_returned(
+    *, payout_public_id: str, reason: str, at: datetime, actor: Actor, reference: str = ""
+) -> Payout:
     """It had left and came back: bank or Stripe → provider settling; to be paid anew.
 
-    Locks as `mark_paid`. Idempotent. Raises Invalid, IllegalTransition, NotFound.
+    `reference` is what the bank or Stripe calls the coming back, where it is not the payout's
+    own. Locks as `mark_paid`. Idempotent. Raises Invalid, IllegalTransition, NotFound.
     """
     if not reason.strip():
         raise Invalid("Say why the payout came back")
@@ -323,7 +327,7 @@ def mark_returned(*, payout_public_id: str, reason: str, at: datetime, actor: Ac
             at=at,
             actor=actor,
             reason=reason[:500],
-            external_reference=row.rail_reference,
+            external_reference=reference or row.rail_reference,
         )
         settlements = list(_settlements(row))
         _free(row, at=at, is_held=False)

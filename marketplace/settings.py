@@ -464,7 +464,9 @@ STRIPE_METHODS = env_list("STRIPE_METHODS", "card,alipay,wechat_pay")
 STRIPE_PAYOUT_COUNTRIES = env_list("STRIPE_PAYOUT_COUNTRIES", "HK,SG,JP")
 STRIPE_API_BASE = env_str("STRIPE_API_BASE", "")  # another server that speaks as Stripe does
 # Rails that send payouts themselves, by method; the bank has files instead.
-PAYOUT_RAILS: dict[str, str] = {"stripe": "billing.psp.rail.StripeRail"}
+PAYOUT_RAILS: dict[str, str] = (
+    {"stripe": "billing.psp.rail.StripeRail"} if STRIPE_API_KEY or STRIPE_FAKE else {}
+)
 STRIPE_TIMEOUT_SECONDS = env_int("STRIPE_TIMEOUT_SECONDS", 30)
 DEFAULT_CURRENCY = "CNY"
 BILLING_ZONE = "Asia/Shanghai"
