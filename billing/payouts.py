@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from billing import chart, input_fapiaos, ledger, payees, payout_terms, rails
+from billing import chart, input_fapiaos, ledger, payees, payout_terms, rails, references
 from billing.ledger import Kind
 from billing.models import (
     LedgerAccount,
@@ -229,6 +229,7 @@ def mark_paid(*, payout_public_id: str, reference: str, at: datetime, actor: Act
             ],
             at=at,
             actor=actor,
+            external_reference=_named_outside(row),
         )
         row.next_step_at = None
         transitions.advance(
@@ -302,7 +303,7 @@ def mark_returned(*, payout_public_id: str, reason: str, at: datetime, actor: Ac
             at=at,
             actor=actor,
             reason=reason[:500],
-            external_reference=row.rail_reference,
+            external_reference=_named_outside(row),
         )
         settlements = list(_settlements(row))
         _free(row, at=at, is_held=False)
@@ -413,6 +414,13 @@ def _source(row: Payout) -> str:
     if row.method == PayoutTerms.Method.STRIPE:
         return chart.stripe(row.currency)
     return chart.bank(row.currency)
+
+
+def _named_outside(row: Payout) -> str:
+    """What stands on the bank's statement beside it, or in Stripe's own books."""
+    if row.method == PayoutTerms.Method.STRIPE:
+        return row.rail_reference
+    return references.of(row.public_id)
 
 
 def _data(row: Payout) -> dict[str, object]:
