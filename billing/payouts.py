@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from billing import bank_accounts, chart, input_fapiaos, ledger, payout_terms, rails
+from billing import bank_accounts, chart, input_fapiaos, ledger, payout_terms, rails, references
 from billing.ledger import Kind
 from billing.models import (
     BankAccount,
@@ -250,7 +250,7 @@ def mark_paid(*, payout_public_id: str, reference: str, at: datetime, actor: Act
             ],
             at=at,
             actor=actor,
-            external_reference=row.rail_reference,
+            external_reference=_named_outside(row),
         )
         row.next_step_at = None
         transitions.advance(
@@ -327,7 +327,7 @@ def mark_returned(
             at=at,
             actor=actor,
             reason=reason[:500],
-            external_reference=reference or row.rail_reference,
+            external_reference=reference or _named_outside(row),
         )
         settlements = list(_settlements(row))
         _free(row, at=at, is_held=False)
@@ -436,6 +436,13 @@ def _source(row: Payout) -> str:
     if row.method == PayoutTerms.Method.STRIPE:
         return chart.stripe(row.currency)
     return chart.bank(row.currency)
+
+
+def _named_outside(row: Payout) -> str:
+    """What stands on the bank's statement beside it, or in Stripe's own books."""
+    if row.method == PayoutTerms.Method.STRIPE:
+        return row.rail_reference
+    return references.of(row.public_id)
 
 
 def _data(row: Payout) -> dict[str, object]:

@@ -41,6 +41,7 @@ from billing.models.psp import (
     PspRequest,
 )
 from billing.models.quote import Quote
+from billing.models.reconciliation import PspBalance, ReconciliationMatch, ReconciliationReversal
 from billing.models.refund import PaymentFile, Refund
 from billing.models.settlement import (
     CarriedNet,
@@ -96,10 +97,13 @@ __all__ = [
     "PayoutLine",
     "PayoutTerms",
     "PriceTally",
+    "PspBalance",
     "PspBalanceTransaction",
     "PspCustomer",
     "PspRequest",
     "Quote",
+    "ReconciliationMatch",
+    "ReconciliationReversal",
     "Refund",
     "Repayment",
     "RunwayWarning",
