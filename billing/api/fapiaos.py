@@ -117,12 +117,12 @@ class Fapiaos(ReadOnlyResource):
         if found is None:
             raise NotFound("No such file")
         return Response(
-            {
-                "media_type": found.media_type,
-                "sha256": found.sha256,
-                "content": base64.b64encode(bytes(found.content)).decode(),
-                "created_at": found.created_at,
-            }
+            shapes.file_of(
+                bytes(found.content),
+                media_type=found.media_type,
+                sha256=found.sha256,
+                created_at=found.created_at,
+            )
         )
 
     @extend_schema(request=None, responses=shapes.FapiaoOut)

@@ -17,6 +17,7 @@ from django.core import signals
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections, transaction
 from hypothesis import HealthCheck, Phase
+from pytest_django import Settings
 from schemathesis import GenerationMode
 from schemathesis.checks import load_all_checks, not_a_server_error
 from schemathesis.core.result import Err
@@ -29,10 +30,12 @@ from schemathesis.specs.openapi.checks import (
 
 from inventory import chips
 from marketplace.http.limits import buckets
+from marketplace.models import Lease
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
-from tests.api.requests import prepared, running_trial
+from tests.api.requests import handed_over, prepared, running_trial, waiting
 from tests.api.rows import OBJECTS, Maker, documents, rail
+from tests.billing import books, online
 
 load_all_checks()
 CHECKS: list[Any] = [
@@ -63,8 +66,9 @@ PERIOD = {"from": text(next_hour(-24)), "to": text(next_hour(24))}
 
 
 @pytest.fixture
-def market(db: None) -> Market:
+def market(db: None, settings: Settings) -> Market:
     buckets.clear()
+    online.switch_on(settings)
     chips.load_catalogue()
     return Market()
 
@@ -106,10 +110,45 @@ def _moved(market: Market) -> str:
     return str(market.fund()["id"])
 
 
+def _ruled(market: Market) -> str:
+    return str(market.as_provider.do("/approval-rules", {"thresholds": []})["version"])
+
+
+def _floored(market: Market) -> str:
+    api, address, body = prepared(market, "/pools/{public_id}/floors")
+    api.do(address, body)
+    return address.split("/")[2]
+
+
+def _rented_out(market: Market) -> str:
+    market.listing()
+    market.fund()
+    return str(market.lease()["listing"])
+
+
+def _used(market: Market) -> str:
+    public_id = OBJECTS["leases"](market)
+    books.meter(Lease.objects.get(public_id=public_id), until=next_hour(3))
+    return public_id
+
+
+def _approved(market: Market) -> str:
+    public_id = waiting(market)
+    body = {"document_number": "HT-2026-17"}
+    market.as_provider.do(f"/reservations/{public_id}/approve", body)
+    return public_id
+
+
 # Where the maker of the collection does not do: what has to be there before it is read.
 STAGES: dict[str, Maker] = {
     "/leases/{public_id}/conversion-quote": running_trial,
     "/pools/{public_id}/on-sale": _on_sale,
+    "/pools/{public_id}/floors": _floored,
+    "/approval-rules": _ruled,
+    "/listings/{public_id}/touched-deals": _rented_out,
+    "/reservations/{public_id}/approvals": _approved,
+    "/leases/{public_id}/credentials": handed_over,
+    "/leases/{public_id}/usage": _used,
     "/wallet/transactions": _moved,
     "/billing-details": _set_details,
     "/credit-notes": documents.credit_note,
@@ -140,16 +179,16 @@ def _good(market: Market, operation: Any) -> Sent:
     collection = path.split("/")[1]
     names = {parameter.name for parameter in operation.query}
     query: dict[str, Any] = PERIOD if "from" in names else {"hours": 24} if "hours" in names else {}
-    if operation.method == "post" and path not in FILES:
-        api, address, body = prepared(market, path)
-        row = address.split("/")[2] if "{public_id}" in path else None
-        return Sent(api, row, body, query)
-    make = STAGES.get(path) or OBJECTS.get(collection)
-    if path in FILES:
+    if operation.method == "post" and path in FILES:
         api, body = FILES[path](market)
         if path == "/bank-statements":
             return Sent(api, None, body, {"account": rail.operators_account(market)})
         return Sent(api, OBJECTS[collection](market), body, query)
+    if operation.method == "post":
+        api, address, body = prepared(market, path)
+        row = address.split("/")[2] if "{public_id}" in path else None
+        return Sent(api, row, body, query)
+    make = STAGES.get(path) or OBJECTS.get(collection)
     row = make(market) if make else None
     owner = "as_provider" if path.endswith("/approvals") else OWNERS.get(collection, "as_provider")
     return Sent(getattr(market, owner), row if "{public_id}" in path else None, None, query)
