@@ -46,6 +46,7 @@ from billing.models.refund import PaymentFile, Refund
 from billing.models.settlement import CarriedNet, Repayment, Settlement, SettlementLine
 from billing.models.statement import Contest, Statement
 from billing.models.topup import Dispute, TopUp, WalletRefund
+from billing.models.voucher import Voucher, VoucherEntry
 
 __all__ = [
     "AccountingPeriod",
@@ -109,6 +110,8 @@ __all__ = [
     "Transfer",
     "TransferReversal",
     "VirtualAccount",
+    "Voucher",
+    "VoucherEntry",
     "WalletRefund",
     "WriteOff",
 ]
