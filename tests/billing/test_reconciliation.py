@@ -17,9 +17,11 @@ from billing import (
     receipts,
     reconciliation,
     reconciliation_report,
+    reconciliation_sides,
     references,
     refunds,
 )
+from billing.fakestripe import store
 from billing.models import (
     BankAccount,
     BankLine,
@@ -294,12 +296,12 @@ def test_stripes_payout_that_arrives_at_the_bank_is_no_receipt(settings: Setting
     )
     online.send()
     online.deliver()
-    made = hands.store.each("payout")
+    made = store.each("payout")
     hands.arrive(next(iter(made))["id"], ok=True)
     online.deliver()
     sweeping.look_around(at=online.now())
     sweeping.import_lines(at=online.now())
-    day = online.now().astimezone(reconciliation_report.zone()).date()
+    day = online.now().astimezone(reconciliation_sides.zone()).date()
     bring_in(
         own,
         {**line("PAYOUT", "3000.00", "STRIPE PAYMENTS HK"), "date": day.isoformat()},
@@ -331,7 +333,7 @@ def test_a_line_that_nobody_booked_waits_until_a_posting_names_it() -> None:
 def test_an_exception_is_an_alarm_when_it_is_too_old() -> None:
     bring_in(account(), out("fee", "3.00"), line("?", name="x"))
     BankReceipt.objects.get()
-    start = reconciliation_report.start_of(DAY)
+    start = reconciliation_sides.start_of(DAY)
     match()
 
     (young,) = reconciliation_report.findings(at=start + timedelta(days=3)).exceptions

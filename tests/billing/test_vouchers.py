@@ -147,7 +147,8 @@ def test_an_account_that_documents_answer_for_or_that_is_none_is_refused_by_name
     with refused(vouchers.AccountNotByHand) as refusal:
         propose([(code, 300), (BANK, -300)])
 
-    assert refusal.value.fields["account"] == code  # type: ignore[attr-defined]
+    assert isinstance(refusal.value, vouchers.AccountNotByHand)
+    assert refusal.value.fields() == {"account": code}
     assert not Voucher.objects.exists()
 
 
