@@ -520,6 +520,7 @@ RECEIPT_OLD_DAYS = env_int("RECEIPT_OLD_DAYS", 30)  # an older transfer is recor
 UNMATCHED_ALARM_DAYS = env_int("UNMATCHED_ALARM_DAYS", 5)  # money in nobody's wallet is aged
 BANK_FILE_LAYOUTS = env_str("BANK_FILE_LAYOUTS", "")  # a folder of further layouts of payment files
 BANK_STATEMENT_LAYOUTS = env_str("BANK_STATEMENT_LAYOUTS", "")  # and of statements
+VOUCHER_EXPORT_LAYOUTS = env_str("VOUCHER_EXPORT_LAYOUTS", "")  # and of voucher exports
 HOLD_CARD_HOURS_LIMIT = env_int("HOLD_CARD_HOURS_LIMIT", 20_000_000)  # held at once by one tenant
 CLOCK_TOLERANCE_SECONDS = 5  # an instant further ahead of the database's clock is refused
 

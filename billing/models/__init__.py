@@ -52,6 +52,7 @@ from billing.models.settlement import (
 )
 from billing.models.statement import Contest, Statement
 from billing.models.topup import Dispute, TopUp, WalletRefund
+from billing.models.voucher import Voucher, VoucherEntry
 
 __all__ = [
     "AccountingPeriod",
@@ -115,6 +116,8 @@ __all__ = [
     "Transfer",
     "TransferReversal",
     "VirtualAccount",
+    "Voucher",
+    "VoucherEntry",
     "WalletRefund",
     "WriteOff",
 ]
