@@ -7,6 +7,7 @@ import binascii
 from io import BytesIO
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
@@ -84,6 +85,7 @@ class Fapiaos(ReadOnlyResource):
         "reverse": "settlements:write",
     }
     idempotent = frozenset({"create", "withdraw", "issue", "refuse", "reverse"})
+    body_limit = shapes.FILE_LETTERS + settings.API_BODY_LIMIT
     serializer_class = shapes.FapiaoOut
     filter_shape = shapes.FapiaoQuery
 

@@ -22,6 +22,7 @@ from marketplace.api.serializers import CURRENCIES
 
 Shape = serializers.Serializer[Any]
 LANGUAGES = [("zh", "zh"), ("en", "en")]
+FILE_LETTERS = 7_000_000  # five MiB in base64
 
 
 class PartyOut(Shape):
@@ -246,7 +247,9 @@ class IssueIn(StrictSerializer):
     number = Text(max_length=40)
     issued_date = Day()
     content = Text(
-        max_length=8_000_000, required=False, help_text="PDF, OFD or XML in base64 (RFC 4648 §4)."
+        max_length=FILE_LETTERS,
+        required=False,
+        help_text="PDF, OFD or XML in base64 (RFC 4648 §4).",
     )
 
 
@@ -254,4 +257,4 @@ class ReverseIn(StrictSerializer):
     number = Text(max_length=40)
     red_date = Day()
     reason = Text(max_length=200)
-    content = Text(max_length=8_000_000, required=False)
+    content = Text(max_length=FILE_LETTERS, required=False)

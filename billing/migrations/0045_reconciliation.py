@@ -11,7 +11,7 @@ import inventory.identifiers
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0040_selling_modes'),
+        ('billing', '0041_settled_mark'),
     ]
 
     operations = [

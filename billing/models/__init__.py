@@ -23,7 +23,7 @@ from billing.models.ledger import (
     LedgerHold,
     LedgerTransaction,
 )
-from billing.models.payee import InputFapiao, PayeeAccount, PayoutTerms
+from billing.models.payee import InputFapiao, PayoutTerms
 from billing.models.payment import BankDeal, BankReceipt
 from billing.models.payout import Payout, PayoutFile, PayoutLine
 from billing.models.payout_account import (
@@ -43,7 +43,13 @@ from billing.models.psp import (
 from billing.models.quote import Quote
 from billing.models.reconciliation import PspBalance, ReconciliationMatch, ReconciliationReversal
 from billing.models.refund import PaymentFile, Refund
-from billing.models.settlement import CarriedNet, Repayment, Settlement, SettlementLine
+from billing.models.settlement import (
+    CarriedNet,
+    Repayment,
+    SettledMark,
+    Settlement,
+    SettlementLine,
+)
 from billing.models.statement import Contest, Statement
 from billing.models.topup import Dispute, TopUp, WalletRefund
 from billing.models.voucher import Voucher, VoucherEntry
@@ -85,7 +91,6 @@ __all__ = [
     "LedgerExchange",
     "LedgerHold",
     "LedgerTransaction",
-    "PayeeAccount",
     "PaymentFile",
     "Payout",
     "PayoutAccount",
@@ -103,6 +108,7 @@ __all__ = [
     "Refund",
     "Repayment",
     "RunwayWarning",
+    "SettledMark",
     "Settlement",
     "SettlementLine",
     "Statement",

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection
 
 from tests.api.client import Reply
+from tests.api.good import no_body
 from tests.api.market import Market
 from tests.api.requests import FILES, GOOD, prepared
 from tests.api.routes import routes
@@ -21,7 +22,7 @@ SCHEMA = yaml.safe_load(
     (Path(settings.BASE_DIR) / "marketplace/api/openapi.yaml").read_text(encoding="utf-8")
 )
 POSTS = sorted({route.path for route in routes() if route.method == "POST"} - FILES)
-WITH_BODY = [path for path in POSTS if path in GOOD and GOOD[path].body.__name__ != "_no_body"]
+WITH_BODY = [path for path in POSTS if path in GOOD and GOOD[path].body is not no_body]
 
 NOT_DOCUMENTS = {
     "empty": b"",
