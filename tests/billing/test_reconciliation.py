@@ -17,7 +17,6 @@ from billing import (
     receipts,
     reconciliation,
     reconciliation_report,
-    reconciliation_sides,
     references,
     refunds,
 )
@@ -34,6 +33,7 @@ from billing.models import (
 )
 from billing.psp import sweeping, transfers, withdrawals
 from billing.reconciliation_report import Equality
+from billing.reconciliation_sides import start_of, zone
 from inventory.errors import Invalid
 from inventory.models import JournalEntry
 from tests import world
@@ -301,7 +301,7 @@ def test_stripes_payout_that_arrives_at_the_bank_is_no_receipt(settings: Setting
     online.deliver()
     sweeping.look_around(at=online.now())
     sweeping.import_lines(at=online.now())
-    day = online.now().astimezone(reconciliation_sides.zone()).date()
+    day = online.now().astimezone(zone()).date()
     bring_in(
         own,
         {**line("PAYOUT", "3000.00", "STRIPE PAYMENTS HK"), "date": day.isoformat()},
@@ -333,7 +333,7 @@ def test_a_line_that_nobody_booked_waits_until_a_posting_names_it() -> None:
 def test_an_exception_is_an_alarm_when_it_is_too_old() -> None:
     bring_in(account(), out("fee", "3.00"), line("?", name="x"))
     BankReceipt.objects.get()
-    start = reconciliation_sides.start_of(DAY)
+    start = start_of(DAY)
     match()
 
     (young,) = reconciliation_report.findings(at=start + timedelta(days=3)).exceptions
