@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from billing import bank_accounts, chart, input_fapiaos, ledger, payout_terms, rails
+from billing import bank_accounts, chart, input_fapiaos, ledger, payout_terms, rails, references
 from billing.ledger import Kind
 from billing.models import (
     BankAccount,
@@ -250,6 +250,7 @@ def mark_paid(*, payout_public_id: str, reference: str, at: datetime, actor: Act
             ],
             at=at,
             actor=actor,
+            external_reference=_named_outside(row),
         )
         row.next_step_at = None
         transitions.advance(
@@ -292,10 +293,13 @@ def mark_failed(*, payout_public_id: str, reason: str, at: datetime, actor: Acto
     return row
 
 
-def mark_returned(*, payout_public_id: str, reason: str, at: datetime, actor: Actor) -> Payout:
+def mark_returned(
+    *, payout_public_id: str, reason: str, at: datetime, actor: Actor, reference: str = ""
+) -> Payout:
     """It had left and came back: bank or Stripe → provider settling; to be paid anew.
 
-    Locks as `mark_paid`. Idempotent. Raises Invalid, IllegalTransition, NotFound.
+    `reference` is what the bank or Stripe calls the coming back, where it is not the payout's
+    own. Locks as `mark_paid`. Idempotent. Raises Invalid, IllegalTransition, NotFound.
     """
     if not reason.strip():
         raise Invalid("Say why the payout came back")
@@ -323,7 +327,7 @@ def mark_returned(*, payout_public_id: str, reason: str, at: datetime, actor: Ac
             at=at,
             actor=actor,
             reason=reason[:500],
-            external_reference=row.rail_reference,
+            external_reference=reference or _named_outside(row),
         )
         settlements = list(_settlements(row))
         _free(row, at=at, is_held=False)
@@ -432,6 +436,13 @@ def _source(row: Payout) -> str:
     if row.method == PayoutTerms.Method.STRIPE:
         return chart.stripe(row.currency)
     return chart.bank(row.currency)
+
+
+def _named_outside(row: Payout) -> str:
+    """What stands on the bank's statement beside it, or in Stripe's own books."""
+    if row.method == PayoutTerms.Method.STRIPE:
+        return row.rail_reference
+    return references.of(row.public_id)
 
 
 def _data(row: Payout) -> dict[str, object]:

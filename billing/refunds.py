@@ -334,6 +334,7 @@ def complete(
                 ],
                 at=at,
                 actor=actor,
+                external_reference=row.reference,
             )
         else:
             _receipt_to(row, BankReceipt.State.RETURNED, at=at, actor=actor, reason=row.reason)

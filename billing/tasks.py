@@ -22,6 +22,7 @@ from billing import (
     payout_sending,
     rating,
     receipts,
+    receivables,
     reserves,
     runway,
     settlement,
@@ -125,7 +126,9 @@ def release_reserves(**_: object) -> int:
 
 @shared_task(name="billing.step_payouts")
 def step_payouts(**_: object) -> int:
-    return payout_sending.step_due(at=clock.now(), limit=50)
+    at = clock.now()
+    moved = payout_sending.return_due(at=at) + payout_sending.step_due(at=at, limit=50)
+    return moved + receivables.follow_claw_backs(at=at, actor=settlement.ACTOR)
 
 
 @shared_task(name="billing.refresh_invoices")

@@ -41,6 +41,7 @@ from billing.models.psp import (
     PspRequest,
 )
 from billing.models.quote import Quote
+from billing.models.reconciliation import PspBalance, ReconciliationMatch, ReconciliationReversal
 from billing.models.refund import PaymentFile, Refund
 from billing.models.settlement import (
     CarriedNet,
@@ -51,6 +52,7 @@ from billing.models.settlement import (
 )
 from billing.models.statement import Contest, Statement
 from billing.models.topup import Dispute, TopUp, WalletRefund
+from billing.models.voucher import Voucher, VoucherEntry
 
 __all__ = [
     "AccountingPeriod",
@@ -96,10 +98,13 @@ __all__ = [
     "PayoutLine",
     "PayoutTerms",
     "PriceTally",
+    "PspBalance",
     "PspBalanceTransaction",
     "PspCustomer",
     "PspRequest",
     "Quote",
+    "ReconciliationMatch",
+    "ReconciliationReversal",
     "Refund",
     "Repayment",
     "RunwayWarning",
@@ -111,6 +116,8 @@ __all__ = [
     "Transfer",
     "TransferReversal",
     "VirtualAccount",
+    "Voucher",
+    "VoucherEntry",
     "WalletRefund",
     "WriteOff",
 ]

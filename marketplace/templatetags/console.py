@@ -99,13 +99,17 @@ _TONES = {
     # What serves or is fine; what waits; what went wrong; what is over.
     "green": {
         "active", "published", "open", "serviceable", "verified", "confirmed", "approved", "paid",
-        "signed",
+        "signed", "done", "accepted", "issued", "finalised",
     },
     "yellow": {
         "held", "pending", "paused", "draining", "delivering", "releasing", "ending",
-        "recorded", "settled", "proposed", "planned", "scheduled", "unverified",
+        "recorded", "settled", "proposed", "planned", "scheduled", "unverified", "checked",
+        "asked", "handed_in", "requested", "sending", "sent", "waiting", "returning", "draft",
     },
-    "red": {"failed", "broken", "rejected", "release_failed", "provision_failed", "revoked"},
+    "red": {
+        "failed", "broken", "rejected", "release_failed", "provision_failed", "revoked",
+        "returned", "came_back", "refused", "missed", "demanded", "overdue",
+    },
 }  # fmt: skip
 
 

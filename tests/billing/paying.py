@@ -23,6 +23,7 @@ from marketplace import money
 from marketplace.models import Lease
 from tests import world
 from tests.billing import books
+from tests.billing.test_bank_rail import account
 from tests.marketplace import scene
 from tests.world import SYSTEM, T0, hours
 
@@ -115,6 +116,8 @@ def approve(row: Payout, *, at: datetime = SETTLED_AT) -> Payout:
 
 def send(*, at: datetime = SETTLED_AT) -> None:
     first, _second = books.people()
+    if not bank_accounts.of_operator("CNY"):
+        account()
     payout_files.make(currency="CNY", layout="plain", at=at, actor=SYSTEM, user=first)
 
 
