@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from billing.api import (
     bank,
     baskets,
+    books,
     changes,
     deals,
     fapiaos,
@@ -15,6 +16,7 @@ from billing.api import (
     invoices,
     online,
     payouts,
+    reconciliation,
     refunds,
     settlements,
     trials,
@@ -51,8 +53,27 @@ router.register("payout-files", payouts.PayoutFiles, basename="payout-file")
 router.register("payout-terms", payouts.TermsOfPayout, basename="payout-terms")
 router.register("input-fapiaos", payouts.InputFapiaos, basename="input-fapiao")
 router.register("provider-repayments", payouts.Repayments, basename="provider-repayment")
+router.register("vouchers", books.Vouchers, basename="voucher")
+router.register("accounting-periods", books.AccountingPeriods, basename="accounting-period")
+router.register("reconciliation-matches", reconciliation.Matches, basename="reconciliation-match")
 
 urlpatterns = [
+    path(
+        "audit/trial-balance",
+        books.TrialBalances.as_view({"get": "retrieve"}),
+        name="trial-balance",
+    ),
+    path(
+        "audit/voucher-export",
+        books.VoucherExports.as_view({"get": "retrieve"}),
+        name="voucher-export",
+    ),
+    path(
+        "audit/reconciliation",
+        reconciliation.Reconciliation.as_view({"get": "retrieve"}),
+        name="audit-reconciliation",
+    ),
+    path("audit/equality", reconciliation.Equality.as_view({"get": "list"}), name="audit-equality"),
     path("trials", trials.Trials.as_view({"post": "create"}), name="trial-list"),
     path(
         "leases/<str:public_id>/convert",

@@ -215,6 +215,7 @@ BODIES: dict[str, Any] = {
     "paid": {"reference": "R-1"},
     **{verb: {"reason": "no"} for verb in ("cancel", "failed", "returned")},
     "onboarding-link": {"refresh_url": "https://a.example", "return_url": "https://a.example"},
+    "/topups/{public_id}/cancel": {},
     "floors": {
         "power_micro": 1,
         "depreciation_micro": 1,
@@ -227,7 +228,8 @@ BODIES: dict[str, Any] = {
 @pytest.mark.parametrize("route", [r for r in ROUTES if _is_detail(r)], ids=str)
 def test_another_organisations_row_does_not_exist(market: Market, route: Route) -> None:
     public_id = OBJECTS[route.path.split("/")[1]](market)
-    body = BODIES.get(route.path.split("/")[-1], {}) if route.method == "POST" else None
+    last = route.path.split("/")[-1]
+    body = BODIES.get(route.path, BODIES.get(last, {})) if route.method == "POST" else None
 
     foreign = _strange(market, route, route.path.replace("{public_id}", public_id), body)
     absent_id = public_id[:-12] + "0" * 12
