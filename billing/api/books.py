@@ -15,7 +15,14 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import accounting_periods, trial_balance, voucher_export, vouchers
+from billing import (
+    accounting_periods,
+    closing_checklist,
+    closing_months,
+    trial_balance,
+    voucher_export,
+    vouchers,
+)
 from billing.api import books_shapes as shapes
 from billing.api.invoice_shapes import PaperOut, file_of
 from billing.api.serializers import RejectIn
@@ -138,8 +145,8 @@ class AccountingPeriods(ReadOnlyResource):
 
     @extend_schema(request=shapes.AccountingPeriodIn, responses={201: shapes.AccountingPeriodOut})
     def create(self, request: Request) -> Response:
-        """One person asks to close a month that is over."""
-        row = accounting_periods.begin_closing(
+        """One person asks to close a month; refused while its checklist has something open."""
+        row = closing_months.ask(
             month=body(request, shapes.AccountingPeriodIn)["month"].date(),
             at=instant_of(request),
             actor=actor_of(request),
@@ -150,10 +157,10 @@ class AccountingPeriods(ReadOnlyResource):
     @extend_schema(request=None, responses=shapes.AccountingPeriodOut)
     @action(detail=True, methods=["post"])
     def close(self, request: Request, public_id: str) -> Response:
-        """Another person closes it: nothing is posted there any more."""
+        """Another person closes it, if it is ready still: nothing is posted there any more."""
         nothing(request)
-        row = accounting_periods.close_period(
-            period_public_id=self.row().public_id,
+        row = closing_months.close(
+            period=self.row(),
             at=instant_of(request),
             actor=actor_of(request),
             user=person_of(request),
@@ -171,6 +178,28 @@ class AccountingPeriods(ReadOnlyResource):
             actor=actor_of(request),
         )
         return self.render(row)
+
+
+class Checklist(Resource):
+    """What has to be so before a month of the books may close."""
+
+    required_scopes: ClassVar[dict[str, str | None]] = {"list": "audit:read"}
+    serializer_class = shapes.ChecklistItemOut
+    pagination_class = None
+
+    @extend_schema(
+        operation_id="list_closing_checklist",
+        parameters=[shapes.MonthQuery],
+        responses=shapes.ChecklistItemOut(many=True),
+    )
+    def list(self, request: Request, **_: Any) -> Response:
+        """Each question, whether it is settled, and the figures it was decided by."""
+        found = closing_checklist.items(
+            month=query(request, shapes.MonthQuery)["month"].date(),
+            at=instant_of(request),
+            verify=False,  # the nightly look at the books counts
+        )
+        return Response(shapes.ChecklistItemOut(list(found), many=True).data)
 
 
 class TrialBalances(Resource):

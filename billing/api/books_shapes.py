@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from billing import closing_checklist
 from billing.models import AccountingPeriod, Voucher
 from billing.vouchers import LARGEST_FILE, MOST_ENTRIES
 from inventory.api.fields import (
@@ -101,6 +102,17 @@ class AccountingPeriodQuery(StrictSerializer):
 
 class AccountingPeriodIn(StrictSerializer):
     month = Month(help_text="A month that is over, in the billing zone.")
+
+
+class MonthQuery(StrictSerializer):
+    month = Month()
+
+
+class ChecklistItemOut(Shape):
+    name = serializers.ChoiceField([(name, name) for name in closing_checklist.names()])
+    is_done = serializers.BooleanField()
+    count = serializers.IntegerField(help_text="Of what is missing.")
+    facts = serializers.DictField(help_text="What it was decided by; other for each.")
 
 
 class SumsOut(Shape):

@@ -69,6 +69,11 @@ urlpatterns = [
         name="voucher-export",
     ),
     path(
+        "audit/closing-checklist",
+        books.Checklist.as_view({"get": "list"}),
+        name="closing-checklist",
+    ),
+    path(
         "audit/reconciliation",
         reconciliation.Reconciliation.as_view({"get": "retrieve"}),
         name="audit-reconciliation",

@@ -82,30 +82,38 @@ def test_what_is_no_voucher_is_refused(
     assert market.as_operator.get("/vouchers").data == []
 
 
+def _missing(market: Market) -> list[str]:
+    rows = market.as_operator.get("/audit/closing-checklist?month=2026-06").json
+    return [row["name"] for row in rows if not row["is_done"]]
+
+
 def test_a_month_closes_by_two_persons_and_nothing_is_posted_there(market: Market) -> None:
-    public_id = accounting.closing_month(market)
-    path = f"/accounting-periods/{public_id}"
     voucher = {**accounting.voucher_body(market), "effective_date": "2026-06-30"}
     waiting = market.as_operator.do("/vouchers", voucher)["id"]
+    june = accounting.june(market)
+    assert _missing(market) == ["vouchers_decided"]
+    early = market.as_operator.post("/accounting-periods", june)
+    assert (early.status, early.code) == (409, "month_not_ready")
+    assert early.json["params"]["missing"] == ["vouchers_decided"]
+    market.as_second_operator.do(f"/vouchers/{waiting}/reject", {"reason": "of July"})
+    assert _missing(market) == []
+    path = f"/accounting-periods/{market.as_operator.do('/accounting-periods', june)['id']}"
 
     own = market.as_operator.post(f"{path}/close")
     assert (own.status, own.code) == (403, "same_person")
     assert market.as_operator.do(f"{path}/put-off", {"reason": "one more"})["state"] == "open"
-    market.as_operator.do("/accounting-periods", accounting.june(market))
+    market.as_operator.do("/accounting-periods", june)
     row = market.as_second_operator.do(f"{path}/close")
 
     assert (row["state"], row["month"], row["closed_at"] is not None) == ("closed", "2026-06", True)
-    for reply in (
-        market.as_operator.post("/vouchers", voucher),
-        market.as_second_operator.post(f"/vouchers/{waiting}/approve"),
-    ):
-        assert (reply.status, reply.code) == (409, "period_closed")
-    again = market.as_operator.post("/accounting-periods", accounting.june(market))
+    late = market.as_operator.post("/vouchers", voucher)
+    assert (late.status, late.code) == (409, "period_closed")
+    again = market.as_operator.post("/accounting-periods", june)
     assert (again.status, again.code) == (409, "period_already_closed")
     gap = market.as_operator.post("/accounting-periods", {"month": "2026-08"})
     assert (gap.status, gap.code) == (409, "earlier_month_open")
     present = {"month": f"{datetime.now(UTC):%Y-%m}"}
-    assert market.as_operator.post("/accounting-periods", present).code == "month_not_over"
+    assert market.as_operator.post("/accounting-periods", present).code == "month_not_ready"
 
 
 def test_the_trial_balance_of_a_month_is_balanced(market: Market) -> None:

@@ -132,6 +132,7 @@ NAMELESS = {
     "GET /audit/voucher-export",
     "GET /audit/reconciliation",
     "GET /audit/equality",
+    "GET /audit/closing-checklist",
     "POST /credit-notes",
     "GET /billing-details",
     "POST /billing-details",

@@ -152,6 +152,7 @@ def _approved(market: Market) -> str:
 BOOKS: dict[str, dict[str, Any]] = {
     "/audit/trial-balance": {"month": "2026-06", "accounts": "true"},
     "/audit/voucher-export": {"month": "2026-06", "layout": "yonyou_u8"},
+    "/audit/closing-checklist": {"month": "2026-06"},
     "/audit/equality": {"date": "2026-06-30"},
     "/audit/reconciliation": {},
 }
