@@ -9,7 +9,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from billing import changes, chart, closing, credit, instalments, ledger, payments
+from billing import changes, chart, closing, credit, instalments, ledger, payments, security
 from billing import selling as modes
 from billing.ledger import Kind
 from billing.models import Charge, LeaseTally
@@ -350,7 +350,7 @@ def fund(
 ) -> None:
     """Wallet → deposit and, of what is due, → security, for the reservation or basket of that
     id. Raises InsufficientFunds."""
-    instalments.take_security(
+    security.take(
         public_id,
         wallet=chart.wallet(tenant, currency),
         security=chart.security(tenant, currency),
@@ -462,7 +462,7 @@ def _settle_cancelled(
             actor=actor,
             external_reference=lease.public_id,
         )
-    instalments.return_security(lease=lease, tally=tally, debt_minor=0, at=at, actor=actor)
+    security.give_back(lease=lease, tally=tally, debt_minor=0, at=at, actor=actor)
     if quote.refund_minor and not direct:
         payments.clear_receivable(
             tenant,
