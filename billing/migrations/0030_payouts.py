@@ -60,7 +60,7 @@ class Migration(migrations.Migration):
                 ('bank_name', models.CharField(max_length=200)),
                 ('bank_code', models.CharField(blank=True, max_length=14)),
                 ('account_number', models.CharField(max_length=34)),
-                ('state', models.CharField(choices=[('proposed', 'proposed'), ('checked', 'checked by one'), ('verified', 'verified'), ('rejected', 'rejected'), ('replaced', 'replaced')], default='proposed', max_length=10)),
+                ('state', models.CharField(choices=[('proposed', 'to be checked'), ('checked', 'checked by one'), ('verified', 'verified'), ('rejected', 'rejected'), ('replaced', 'replaced')], default='proposed', max_length=10)),
                 ('usable_from', models.DateTimeField(blank=True, null=True)),
                 ('created_at', models.DateTimeField()),
                 ('checked_at', models.DateTimeField(blank=True, null=True)),

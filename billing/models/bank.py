@@ -36,7 +36,7 @@ class BankAccount(models.Model):
     """
 
     class State(models.TextChoices):
-        PROPOSED = "proposed", _("proposed")
+        PROPOSED = "proposed", _("to be checked")
         """Entered; the operator checks it."""
         VERIFIED = "verified", _("verified")
         """Checked; money comes from it and goes to it. Its owner or the operator closes it."""

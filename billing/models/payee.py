@@ -86,7 +86,7 @@ class PayeeAccount(models.Model):
     """
 
     class State(models.TextChoices):
-        PROPOSED = "proposed", _("proposed")
+        PROPOSED = "proposed", _("to be checked")
         """The provider named it; a first person of the operator checks it."""
         CHECKED = "checked", _("checked by one")
         """A second person decides."""
