@@ -16,7 +16,6 @@ from billing.models import (
     BankReceipt,
     Fapiao,
     InputFapiao,
-    PayeeAccount,
     Payout,
     Refund,
 )
@@ -84,21 +83,6 @@ def _money_out(visit: Visit) -> list[Thing]:
             ),
         ),
         (
-            PayeeAccount.objects.filter(
-                Q(state=PayeeAccount.State.PROPOSED)
-                | Q(state=PayeeAccount.State.CHECKED) & ~Q(checked_by=own)
-            ).count(),
-            "payees",
-            settles,
-            ngettext_lazy(
-                "%(n)s payee account waits to be checked: until then its provider is not paid"
-                " there.",
-                "%(n)s payee accounts wait to be checked: until then their providers are not paid"
-                " there.",
-                "n",
-            ),
-        ),
-        (
             InputFapiao.objects.filter(state=InputFapiao.State.HANDED_IN).count(),
             "input_fapiaos",
             settles,
@@ -121,14 +105,17 @@ def _money_out(visit: Visit) -> list[Thing]:
             ),
         ),
         (
-            BankAccount.objects.filter(state=BankAccount.State.PROPOSED)
+            BankAccount.objects.filter(
+                Q(state=BankAccount.State.PROPOSED)
+                | Q(state=BankAccount.State.CHECKED) & ~Q(checked_by=own)
+            )
             .exclude(proposed_by=own)
             .count(),
             "bank_accounts",
             approves,
             ngettext_lazy(
-                "%(n)s bank account waits to be checked.",
-                "%(n)s bank accounts wait to be checked.",
+                "%(n)s bank account waits for a person: until then nothing is paid there.",
+                "%(n)s bank accounts wait for a person: until then nothing is paid there.",
                 "n",
             ),
         ),

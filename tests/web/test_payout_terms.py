@@ -1,4 +1,4 @@
-"""Where a provider is paid, checked by two; by which terms; against which fapiaos."""
+"""Where a provider is paid, seen by two; by which terms; against which fapiaos."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from django.urls import reverse
 
-from billing.models import InputFapiao, PayeeAccount, PayoutTerms
+from billing.models import BankAccount, InputFapiao, PayoutTerms
 from tests.web import money
 from tests.web.conftest import Market, keyed
 from tests.web.test_leases import plain
@@ -16,35 +16,37 @@ ACCOUNT = {
     "currency": "CNY",
     "bank_name": "中国工商银行兰州新区支行",
     "bank_code": "102821000015",
-    "account_number": "6222 0202 0001 1223 344",
+    "number": "6222 0202 0001 1223 344",
 }
 
 
-def test_a_provider_names_an_account_and_two_persons_check_it(market: Market) -> None:
+def test_a_provider_enters_an_account_and_two_persons_see_it(market: Market) -> None:
     own = market.client(market.provider)
     first, second = market.client(market.operator), market.client(market.operator, "finance")
+    index = reverse("bank_accounts")
 
-    assert own.post(reverse("payees"), keyed(**ACCOUNT)).status_code == 302
-    again = own.post(reverse("payees"), keyed(**ACCOUNT))
-    assert (again.status_code, "Another account waits" in plain(again)) == (422, True)
-    row = PayeeAccount.objects.get()
-    assert (row.account_number, row.holder_name) == ("6222020200011223344", market.provider.name)
-    address = reverse("payee", args=[row.public_id])
+    fields = {**ACCOUNT, "holder_name": market.provider.name}
+    assert own.post(index, keyed(**fields)).status_code == 302
+    other = own.post(index, keyed(**{**fields, "holder_name": "Somebody Else"}))
+    assert (other.status_code, "own name" in plain(other)) == (422, True)
+    row = BankAccount.objects.get(owner=market.provider)
+    assert (row.number, row.state) == ("6222020200011223344", "proposed")
+    address = reverse("bank_account", args=[row.public_id])
     assert first.post(address, keyed(verdict="check")).status_code == 302
-    assert "You checked this account" in plain(first.get(address))
+    assert "You have seen this account" in plain(first.get(address))
     assert first.post(address, keyed(verdict="verify")).status_code == 422
     assert second.post(address, keyed(verdict="verify")).status_code == 302
 
     row.refresh_from_db()
     assert row.state == "verified"
-    assert "paid to from" in plain(own.get(reverse("payees")))
-    assert own.get(address).status_code == 404
+    assert "Paid to from" in plain(own.get(address))
+    assert market.client(market.stranger).get(address).status_code == 404
 
 
 def test_a_rejected_account_needs_a_reason(market: Market) -> None:
-    row = money.proposed_payee(market)
+    row = money.proposed_account(market, market.provider)
     client = market.client(market.operator)
-    address = reverse("payee", args=[row.public_id])
+    address = reverse("bank_account", args=[row.public_id])
 
     bare = client.post(address, keyed(verdict="reject"))
     assert (bare.status_code, "Needed here." in plain(bare)) == (422, True)
@@ -75,7 +77,7 @@ def test_terms_are_versions_that_the_provider_reads(market: Market) -> None:
     row = PayoutTerms.objects.get()
     assert (row.minimum_minor, row.reserve_bps, row.needs_fapiao) == (10_000, 500, True)
     assert (wrong.status_code, "at least a day" in plain(wrong)) == (422, True)
-    seen = plain(market.client(market.provider).get(reverse("payees")))
+    seen = plain(market.client(market.provider).get(reverse("payout_terms")))
     assert "10 days after its end" in seen
     assert "5% of each net, kept for 30 days" in seen
     assert "¥100.00" in seen
@@ -84,7 +86,7 @@ def test_terms_are_versions_that_the_provider_reads(market: Market) -> None:
 def test_a_reserve_is_shown_with_its_end(market: Market) -> None:
     row = money.settled(market, 100_000, reserve_bps=1000)
 
-    page = market.client(market.provider).get(reverse("payees"))
+    page = market.client(market.provider).get(reverse("payout_terms"))
 
     assert list(page.context["reserves"]) == [row]
     assert "¥100.00" in plain(page)
