@@ -53,6 +53,9 @@ class PlanForm(ConsoleForm):
             ],
         )
         self._offer("currency", [(code, code) for code in codes])
+        if len(codes) == 1:  # nothing to choose
+            self.fields["currency"].widget = forms.HiddenInput()
+            self.fields["currency"].initial = codes[0]
 
     def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
         field = self.fields[name]

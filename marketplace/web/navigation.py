@@ -62,7 +62,7 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
         ],
     ),
     (
-        _("Payment"),
+        _("Payments"),
         [
             (_("Wallet"), "wallet", "tenant", "wallet:read"),
             (_("Pay online"), "topups", "tenant", "wallet:read"),
