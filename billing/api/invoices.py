@@ -37,7 +37,7 @@ class Invoices(ReadOnlyResource):
         return rows.select_related("issuer", "party")
 
     @extend_schema(responses=shapes.InvoiceLineOut(many=True), filters=False)
-    @action(detail=True, methods=["get"], serializer_class=shapes.InvoiceLineOut)
+    @action(detail=True, methods=["get"], serializer_class=shapes.InvoiceLineOut, filter_shape=None)
     def lines(self, request: Request, public_id: str) -> Response:
         """Lease by lease and price by price, newest first."""
         rows = InvoiceLine.objects.filter(invoice=self.row())

@@ -65,7 +65,7 @@ class Settlements(ReadOnlyResource):
         return self.render(row, status=201)
 
     @extend_schema(responses=shapes.ChargeOut(many=True), filters=False)
-    @action(detail=True, methods=["get"], serializer_class=shapes.ChargeOut)
+    @action(detail=True, methods=["get"], serializer_class=shapes.ChargeOut, filter_shape=None)
     def lines(self, request: Request, public_id: str) -> Response:
         """Its charges, each in no other settlement, newest first."""
         rows = Charge.objects.filter(settlement_line__settlement=self.row())
