@@ -424,6 +424,8 @@ SPECTACULAR_SETTINGS = {
         "QuotaWindowEnum": "marketplace.models.Quota.Window",
         "PayByEnum": "marketplace.models.Reservation.PayBy",
         "ChargeKindEnum": "billing.models.Charge.Kind",
+        "GatewayEventStateEnum": "billing.models.GatewayEvent.State",
+        "GatewayRequestStateEnum": "billing.models.PspRequest.State",
         "VoucherStateEnum": "billing.models.Voucher.State",
         "AccountingPeriodStateEnum": "billing.models.AccountingPeriod.State",
         "ReconciliationKindEnum": [

@@ -102,6 +102,7 @@ ONLINE: dict[str, Good] = {
     "/topups": Good("as_tenant", lambda m: {"amount_minor": 10_000, "currency": "CNY"}),
     "/topups/{public_id}/cancel": Good("as_tenant", no_body),
     "/topup-refunds": Good("as_tenant", online.refund_body),
+    "/gateway-events/{public_id}/retry": Good("as_operator", no_body, online.parked_event),
     "/payout-accounts": Good("as_provider", lambda m: {"country": "HK"}),
     "/payout-accounts/{public_id}/onboarding-link": Good("as_provider", online.link_body),
 }

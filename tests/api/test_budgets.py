@@ -139,8 +139,8 @@ MONEY = (
     "/bank-lines", "/refunds", "/payment-files", "/instalments", "/invoices", "/credit-notes",
     "/statements", "/contests", "/fapiaos", "/payouts", "/payout-files", "/payout-terms",
     "/input-fapiaos", "/provider-repayments", "/topups", "/topup-refunds",
-    "/disputes", "/payout-accounts", "/vouchers", "/accounting-periods",
-    "/reconciliation-matches",
+    "/disputes", "/payout-accounts", "/gateway-events", "/gateway-requests", "/vouchers",
+    "/accounting-periods", "/reconciliation-matches",
 )  # fmt: skip
 
 

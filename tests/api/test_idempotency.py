@@ -98,6 +98,7 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
         *(f"POST /input-fapiaos/{{public_id}}/{verb}" for verb in ("accept", "reject")),
         "POST /provider-repayments",
         *(f"POST /provider-repayments/{{public_id}}/{verb}" for verb in ("approve", "reject")),
+        "POST /gateway-events/{public_id}/retry",
         "POST /vouchers",
         *(f"POST /vouchers/{{public_id}}/{verb}" for verb in ("approve", "reject")),
         "POST /accounting-periods",

@@ -121,6 +121,8 @@ NAMELESS = {
     "POST /payout-terms",
     "POST /input-fapiaos",
     "POST /provider-repayments",
+    "GET /gateway-events",
+    "GET /gateway-requests",
     "GET /vouchers",
     "POST /vouchers",
     "GET /accounting-periods",

@@ -163,6 +163,23 @@ def test_a_provider_opens_an_account_that_stripe_can_pay(market: Market) -> None
     assert (row["state"], row["wanted"]) == ("enabled", [])
 
 
+def test_what_stripe_told_and_nobody_could_follow_is_tried_again(market: Market) -> None:
+    public_id = rows.parked_event(market)
+    (parked,) = market.as_operator.get("/gateway-events?state=parked").data
+    assert (parked["id"], parked["attempt_count"], parked["error"]) == (public_id, 12, "no answer")
+
+    retried = market.as_operator.do(f"/gateway-events/{public_id}/retry")
+    assert (retried["state"], retried["attempt_count"]) == ("received", 0)
+    online.apply()
+
+    assert market.as_operator.get(f"/gateway-events/{public_id}").json["state"] == "applied"
+    assert market.as_tenant.get("/wallet").json["posted_minor"] == 100_000
+    asked = market.as_operator.get("/gateway-requests?state=succeeded").data
+    assert [row["operation"] for row in asked] == ["payment_intent.create", "customer.create"]
+    for path in ("/gateway-events", "/gateway-requests"):
+        assert market.as_tenant.get(path).code == "scope_missing"
+
+
 @pytest.mark.parametrize(
     "wrong", [{"refresh_url": "http://a.example"}, {"return_url": "javascript:alert(1)"}], ids=str
 )

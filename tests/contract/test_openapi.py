@@ -95,7 +95,8 @@ OWNERS = dict.fromkeys(
 ) | dict.fromkeys(
     (
         "bank-receipts", "bank-statements", "bank-lines", "payment-files", "payout-files",
-        "audit", "vouchers", "accounting-periods", "reconciliation-matches",
+        "audit", "gateway-events", "gateway-requests", "vouchers", "accounting-periods",
+        "reconciliation-matches",
     ),
     "as_operator",
 )  # fmt: skip

@@ -51,6 +51,8 @@ OBJECTS: dict[str, Maker] = {
     "topup-refunds": online.refund,
     "disputes": online.dispute,
     "payout-accounts": online.payout_account,
+    "gateway-events": online.event,
+    "gateway-requests": online.request,
     "vouchers": accounting.voucher,
     "accounting-periods": accounting.closing_month,
     "reconciliation-matches": accounting.match,
