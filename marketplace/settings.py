@@ -409,6 +409,8 @@ SPECTACULAR_SETTINGS = {
         "DealKindEnum": "marketplace.models.Reservation.Kind",
         "ReservationStateEnum": "marketplace.models.Reservation.State",
         "LeaseStateEnum": "marketplace.models.Lease.State",
+        "DisagreementEnum": "billing.reconciliation_report.Disagreement",
+        "MovementKindEnum": "billing.models.LedgerTransaction.Kind",
         "ReceiptStateEnum": "billing.models.BankReceipt.State",
         "SideEnum": "marketplace.api.offer_shapes.SIDES",
         "BankAccountStateEnum": "billing.models.BankAccount.State",

@@ -87,6 +87,10 @@ _PREFIX = {
     "topup-refunds": "tur",
     "payment-files": "pfl",
     "settlements": "stl",
+    "reconciliation-matches": "rcm",
+    "vouchers": "vch",
+    "accounting-periods": "acp",
+    "ledger-transactions": "ltx",
 }
 
 

@@ -130,6 +130,19 @@ NAMELESS = {
     "GET /approval-rules",
     "POST /approval-rules",
     "GET /audit/funnel",
+    "GET /reconciliation",
+    "GET /reconciliation-exceptions",
+    "GET /reconciliation-matches",
+    "POST /reconciliation-matches",
+    "GET /vouchers",
+    "POST /vouchers",
+    "GET /trial-balance",
+    "GET /ledger-entries",
+    "GET /voucher-exports",
+    "GET /voucher-exports/layouts",
+    "GET /closing-checklist",
+    "GET /accounting-periods",
+    "POST /accounting-periods",
 }
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from billing import invoices, statements
+from billing import invoices, reconciliation, statements
 from billing.models import BankAccount, InvoiceLine
 from inventory.models import Organisation
 from tests import world
 from tests.api.client import Api
 from tests.api.market import Market, key
+from tests.api.rows import books as books_rows
 from tests.api.rows import documents, earnings, rail
 from tests.billing import books, online, paying
 from tests.marketplace import scene
@@ -35,6 +36,7 @@ class Many:
         self.pay_out()
         self.go_by_bank()
         self.go_online()
+        self.keep_books()
 
     def trade(self) -> None:
         """A month of use; the first tenant rents from everybody."""
@@ -119,6 +121,12 @@ class Many:
             online.hands.dispute(str(paid.intent_id))
             online.deliver()
             online.account(provider)
+
+    def keep_books(self) -> None:
+        """The statements' lines are matched; an accountant proposes."""
+        reconciliation.match_due(at=datetime.now(UTC))
+        for _ in range(COUNT):
+            books_rows.voucher(self.market)
 
     @property
     def longest_invoice(self) -> str:
