@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -29,7 +28,7 @@ from billing.api.views import person_of
 from billing.models import AccountingPeriod, LedgerEntry, LedgerTransaction
 from inventory.api.requests import actor_of, body, instant_of, nothing, query
 from inventory.api.resources import ReadOnlyResource, Resource
-from inventory.errors import Invalid, NotFound
+from inventory.errors import NotFound
 from marketplace import money
 
 
@@ -138,9 +137,11 @@ class VoucherExports(Resource):
             month=day_of(given["month"]),
             currency=given["currency"],
             layout=given["layout"],
-            rate=rate_of(given.get("rate", "")),
+            rate=voucher_export.rate_of(given.get("rate", "")),
         )
-        return download(made)
+        reply = HttpResponse(made.content, content_type=made.content_type)
+        reply["Content-Disposition"] = f'attachment; filename="{made.file_name}"'
+        return reply
 
     @extend_schema(operation_id="list_voucher_export_layouts", responses=shapes.LayoutsOut)
     def layouts(self, request: Request, **_: Any) -> Response:
@@ -148,27 +149,6 @@ class VoucherExports(Resource):
         require_operator(request)
         reply = {"data": [{"name": name} for name in voucher_export.layouts()]}
         return Response(shapes.LayoutsOut(reply).data)
-
-
-def rate_of(text: str) -> Decimal | None:
-    """A rate as people write it. Raises Invalid."""
-    if not text:
-        return None
-    try:
-        rate = Decimal(text)
-    except InvalidOperation as error:
-        raise Invalid("A rate is a positive number") from error
-    if not rate.is_finite() or not Decimal("1e-12") <= rate < 10**9:
-        raise Invalid("A rate is a positive number")
-    return rate
-
-
-def download(made: voucher_export.Export) -> HttpResponse:
-    """The export's bytes under its name."""
-    kind = f"text/plain; charset={made.encoding.removesuffix('-sig')}"
-    reply = HttpResponse(made.content, content_type=kind)
-    reply["Content-Disposition"] = f'attachment; filename="{made.file_name}"'
-    return reply
 
 
 class AccountingPeriods(ReadOnlyResource):

@@ -66,6 +66,10 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("Invoices"), "invoices", "operator", "invoices:read"),
             (_("Fapiaos"), "fapiaos", "operator", "invoices:read"),
             (_("Online payments"), "online_payments", "operator", "audit:read"),
+            (_("Reconciliation"), "reconciliation", "operator", "audit:read"),
+            (_("Vouchers"), "vouchers", "operator", "audit:read"),
+            (_("Trial balance"), "trial_balance", "operator", "audit:read"),
+            (_("Closing"), "closing", "operator", "audit:read"),
         ],
     ),
     (

@@ -70,6 +70,8 @@ def test_every_form_is_here(market: Market) -> None:
         "audit", "audit_csv", "wallet", "wallet_csv", "earnings", "earnings_csv",
         "settlements_csv", "settlement", "settlement_csv", "settlement_pdf", "approvals",
         "online_payments", "online_payments_csv", "stripe_webhook", "topup",
+        "reconciliation_csv", "voucher_file", "voucher_export", "trial_balance",
+        "trial_balance_csv", "ledger_account", "ledger_transaction", "closing",
     }  # fmt: skip
 
     assert takes_forms - only_read == set(good_forms(market))

@@ -21,7 +21,8 @@ TENANT_PAGES = ["search", "rented", "wallet", "wallet_csv", "quotas", "topups"]
 OPERATOR_PAGES = [
     "audit", "audit_csv", "organisations", "organisations_csv", "all_leases",
     "all_leases_csv", "receipts", "receipts_csv", "settlements", "settlements_csv",
-    "online_payments", "online_payments_csv",
+    "online_payments", "online_payments_csv", "reconciliation", "reconciliation_csv", "vouchers",
+    "trial_balance", "trial_balance_csv", "closing",
 ]  # fmt: skip
 ANYBODYS_PAGES = ["members", "keys", "journal", "journal_csv", "password_change"]
 AT_THE_DOOR = {
@@ -70,6 +71,10 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "amendment_id": "amd_" + "0" * 32,
         "kind": "extend",
         "verb": "pause",
+        "match_id": "rcm_" + "0" * 32,
+        "voucher_id": "vch_" + "0" * 32,
+        "period_id": "acp_" + "0" * 32,
+        "code": "asset:bank:CNY",
         "by": "centre",
         "key": market.pool.fabric.centre.public_id,
         "uidb64": "usr_" + "0" * 32,
