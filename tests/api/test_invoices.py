@@ -53,6 +53,8 @@ def test_invoices_are_narrowed_down(market: Market) -> None:
         rows = market.as_operator.get(f"/invoices?{given}").data
         assert [row["id"] for row in rows] == expected, given
     assert market.as_tenant.get("/invoices?state=paid").status == 422
+    # Lines are narrowed down by nothing, least of all by what their documents are.
+    assert market.as_tenant.get(f"/invoices/{public_id}/lines?currency=CNY").status == 422
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
