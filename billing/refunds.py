@@ -98,7 +98,7 @@ def send_back(
     """A transfer that is nobody's goes back to the account it came from; another approves.
 
     Locks the receipt. Raises NotFound, IllegalTransition, RefundOpen, Invalid where the
-    statement did not say from which account it came and nobody says it now.
+    statement did not say in full from which account it came and nobody says it now.
     """
     with transaction.atomic():
         rows = BankReceipt.objects.select_for_update(of=("self",), no_key=True)
@@ -106,7 +106,10 @@ def send_back(
         transitions.advance(
             receipt, to=BankReceipt.State.RETURNING, at=at, actor=actor, reason=reason
         )
-        number = bank_accounts.number_of(receipt.payer_account or payee_account)
+        try:
+            number = bank_accounts.number_of(receipt.payer_account)
+        except Invalid:  # the statement does not say it, or masks it
+            number = bank_accounts.number_of(payee_account)
         if Refund.objects.filter(receipt=receipt, state__in=[*Refund.OPEN, State.DONE]).exists():
             raise RefundOpen
         return _make(

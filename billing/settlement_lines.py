@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.db import connection
+from django.db.models import Case, Count, F, QuerySet, Sum, When
 
-from billing.models import Settlement
+from billing.models import Charge, Settlement
 from inventory.errors import Busy
 from inventory.periods import Period
 
@@ -47,6 +49,82 @@ _UNCONSUMED = """
           SELECT FROM billing_billedcharge l JOIN billing_contest t ON t.line_id = l.line_id
           WHERE l.charge_id = c.id AND t.state = 'open')
 """
+
+# Of the VAT in a price that a tenant paid the centre itself, nothing is booked here: what is, is
+# the VAT on the fee.
+_VAT_BOOKED = "CASE c.selling WHEN 'direct' THEN c.fee_vat_minor ELSE c.vat_minor END"
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What charges come to: gross = direct + vat + fee + net, in minor units.
+
+    `direct_minor` is what tenants paid the provider itself. Of such a charge only the fee and
+    the VAT on it are in our books, so that its net is negative.
+    """
+
+    line_count: int = 0
+    card_seconds: int = 0
+    gross_minor: int = 0
+    direct_minor: int = 0
+    vat_minor: int = 0
+    fee_minor: int = 0
+    net_minor: int = 0
+
+    @property
+    def card_hours(self) -> float:
+        return self.card_seconds / 3600
+
+
+def by_lease(row: Settlement) -> list[tuple[int, Sums]]:
+    """What the charges of a settlement come to, by lease. One statement."""
+    found = _added_up(Charge.objects.filter(settlement_line__settlement=row), "lease_id")
+    return [(key, sums) for key, sums in found.items()]
+
+
+def totals(rows: Sequence[Settlement]) -> dict[int, Sums]:
+    """What each of these settlements comes to, in the parts of `Sums`. One statement, or none
+    where no tenant has paid its provider itself."""
+    mixed = [row.pk for row in rows if row.direct_minor]
+    charges = Charge.objects.filter(settlement_line__settlement__in=mixed)
+    found = _added_up(charges, "settlement_line__settlement_id") if mixed else {}
+    return {row.pk: found.get(row.pk) or _as_it_stands(row) for row in rows}
+
+
+def open_sums(provider_id: int, currency: str, period: Period) -> Sums:
+    """What `sums_of` adds up for a provider, in the parts of `Sums`. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), coalesce(sum(c.card_seconds), 0), coalesce(sum(c.gross_minor), 0),"
+            f" coalesce(sum(c.direct_minor), 0), coalesce(sum({_VAT_BOOKED}), 0),"
+            " coalesce(sum(c.fee_minor), 0), coalesce(sum(c.accrued_minor), 0)"
+            f" FROM {_CHARGES} WHERE {_UNCONSUMED}",
+            _facts([provider_id], currency, period),
+        )
+        return Sums(*map(int, cursor.fetchone()))
+
+
+def _added_up(charges: QuerySet[Charge], key: str) -> dict[int, Sums]:
+    vat_booked = Case(When(selling="direct", then=F("fee_vat_minor")), default=F("vat_minor"))
+    parts = {
+        "lines": Count("pk"),
+        "seconds": Sum("card_seconds"),
+        "gross": Sum("gross_minor"),
+        "direct": Sum("direct_minor"),
+        "vat": Sum(vat_booked),
+        "fee": Sum("fee_minor"),
+        "net": Sum("accrued_minor"),
+    }
+    rows = charges.values(key).annotate(**parts).order_by(key).values_list(key, *parts)
+    return {number: Sums(*rest) for number, *rest in rows}
+
+
+def _as_it_stands(row: Settlement) -> Sums:
+    """Of a settlement without a charge that was paid directly: its columns are the parts."""
+    return Sums(
+        row.line_count, row.card_seconds, row.gross_minor, 0, row.vat_minor, row.fee_minor,
+        row.net_minor,
+    )  # fmt: skip
 
 
 def sums_of(provider_ids: Sequence[int], currency: str, period: Period) -> dict[int, Settlement]:

@@ -195,7 +195,9 @@ class AttributeIn(StrictSerializer):
 
 class SendBackIn(StrictSerializer):
     payee_bank = Text(max_length=200)
-    payee_account = Text(max_length=60, required=False, help_text="Where none is known.")
+    payee_account = Text(
+        max_length=60, required=False, help_text="Where the statement does not say it in full."
+    )
     reason = Text(max_length=200)
 
 

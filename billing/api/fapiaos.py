@@ -43,7 +43,11 @@ class Details(Resource):
     idempotent = frozenset({"create"})
     serializer_class = shapes.DetailsOut
 
-    @extend_schema(operation_id="get_billing_details", responses=shapes.DetailsOut)
+    @extend_schema(
+        operation_id="get_billing_details",
+        responses=shapes.DetailsOut,
+        extensions={"x-also-refuses": ["404"]},
+    )
     def retrieve(self, request: Request, **_: Any) -> Response:
         """What was entered last."""
         row = (
@@ -117,12 +121,12 @@ class Fapiaos(ReadOnlyResource):
         if found is None:
             raise NotFound("No such file")
         return Response(
-            {
-                "media_type": found.media_type,
-                "sha256": found.sha256,
-                "content": base64.b64encode(bytes(found.content)).decode(),
-                "created_at": found.created_at,
-            }
+            shapes.file_of(
+                bytes(found.content),
+                media_type=found.media_type,
+                sha256=found.sha256,
+                created_at=found.created_at,
+            )
         )
 
     @extend_schema(request=None, responses=shapes.FapiaoOut)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
@@ -101,6 +103,18 @@ class PaperOut(Shape):
     sha256 = serializers.CharField()
     content = serializers.CharField(help_text="Base64 (RFC 4648 §4).")
     created_at = Instant()
+
+
+def file_of(content: bytes, *, media_type: str, sha256: str, created_at: datetime) -> Any:
+    """A file as it travels in a document."""
+    return PaperOut(
+        {
+            "media_type": media_type,
+            "sha256": sha256,
+            "content": base64.b64encode(content).decode(),
+            "created_at": created_at,
+        }
+    ).data
 
 
 class CreditIn(StrictSerializer):

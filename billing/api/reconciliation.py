@@ -1,4 +1,4 @@
-"""The books beside the bank and Stripe: both figures, exceptions, matches."""
+"""What the bank and Stripe say against what the books say. Nothing is corrected here."""
 
 from __future__ import annotations
 
@@ -10,87 +10,68 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import reconciliation, reconciliation_report, reconciliation_sides
-from billing.api import book_shapes as shapes
-from billing.api.payouts import stamp
-from billing.models import (
-    BankLine,
-    BankStatement,
-    PspBalanceTransaction,
-    ReconciliationMatch,
-)
+from billing import reconciliation, reconciliation_report
+from billing.api import reconciliation_shapes as shapes
+from billing.api.serializers import RejectIn
+from billing.models import BankLine, BankStatement, PspBalanceTransaction, ReconciliationMatch
+from inventory.actors import Actor
 from inventory.api.requests import actor_of, body, find, instant_of, query
 from inventory.api.resources import ReadOnlyResource, Resource
-from inventory.errors import Forbidden, Invalid, NotFound
+from inventory.errors import NotFound
 
-
-def require_operator(request: Request) -> None:
-    """The books are the operator's alone. Raises Forbidden."""
-    if not actor_of(request).sees_everything:
-        raise Forbidden("Only the operator looks into the books")
+SHOWN = 500
 
 
 class Reconciliation(Resource):
-    """The books and what is outside, at the end of a day. Operator only."""
+    """What is open: lines without a movement, movements without a line."""
 
     required_scopes: ClassVar[dict[str, str | None]] = {"retrieve": "audit:read"}
     serializer_class = shapes.ReconciliationOut
 
-    @extend_schema(
-        operation_id="get_reconciliation",
-        parameters=[shapes.ReconciliationQuery],
-        responses=shapes.ReconciliationOut,
-    )
+    @extend_schema(operation_id="get_reconciliation", responses=shapes.ReconciliationOut)
     def retrieve(self, request: Request, **_: Any) -> Response:
-        """Each account of money outside: both figures, and the difference by its causes."""
-        require_operator(request)
-        given = query(request, shapes.ReconciliationQuery)
-        today = instant_of(request).astimezone(reconciliation_sides.zone()).date()
-        day = given.get("day", today)
-        reply = {"day": day, "accounts": reconciliation_report.equality(day=day)}
+        """The oldest exceptions, and what is only on its way."""
+        found = reconciliation_report.findings(at=instant_of(request))
+        reply = {
+            "exceptions": found.exceptions[:SHOWN],
+            "exception_count": len(found.exceptions),
+            "late_count": sum(each.is_late for each in found.exceptions),
+            "in_flight": found.in_flight[:SHOWN],
+            "in_flight_count": len(found.in_flight),
+        }
         return Response(shapes.ReconciliationOut(reply).data)
 
 
-class ReconciliationExceptions(Resource):
-    """What bank, Stripe and books do not agree on. Operator only."""
+class Equality(Resource):
+    """The books and what is outside, at a cut."""
 
-    required_scopes: ClassVar[dict[str, str | None]] = {"retrieve": "audit:read"}
-    serializer_class = shapes.ExceptionsOut
+    required_scopes: ClassVar[dict[str, str | None]] = {"list": "audit:read"}
+    serializer_class = shapes.EqualityOut
+    pagination_class = None
 
     @extend_schema(
-        operation_id="list_reconciliation_exceptions",
-        parameters=[shapes.ExceptionQuery],
-        responses=shapes.ExceptionsOut,
+        operation_id="list_equality",
+        parameters=[shapes.EqualityQuery],
+        responses=shapes.EqualityOut(many=True),
     )
-    def retrieve(self, request: Request, **_: Any) -> Response:
-        """The oldest first, a thousand at most; `count` is of all."""
-        require_operator(request)
-        given = query(request, shapes.ExceptionQuery)
-        found = reconciliation_report.findings(at=instant_of(request))
-        rows = [
-            each
-            for each in found.exceptions
-            if given.get("kind", each.kind) == each.kind
-            and given.get("account", each.code) == each.code
-        ]
-        reply = {
-            "data": rows[:1000],
-            "count": len(rows),
-            "in_flight_count": len(found.in_flight),
-        }
-        return Response(shapes.ExceptionsOut(reply).data)
+    def list(self, request: Request, **_: Any) -> Response:
+        """Each account of money outside at the end of a day, the difference by its causes."""
+        day = query(request, shapes.EqualityQuery)["date"]
+        found = reconciliation_report.equality(day=day)
+        return Response(shapes.EqualityOut(found, many=True).data)
 
 
 class Matches(ReadOnlyResource):
-    """Lines of the bank's and of Stripe's, and the movement of the books each of them is."""
+    """Which line is which movement of the books; undone where it was a mistake."""
 
     required_scopes: ClassVar[dict[str, str | None]] = {
         "list": "audit:read",
         "retrieve": "audit:read",
-        "create": "receipts:approve",
-        "undo": "receipts:approve",
+        "create": "settlements:write",
+        "offset": "settlements:write",
+        "undo": "settlements:write",
     }
-    idempotent = frozenset({"create", "undo"})
+    idempotent = frozenset({"create", "offset", "undo"})
     serializer_class = shapes.MatchOut
     filter_shape = shapes.MatchQuery
 
@@ -100,52 +81,53 @@ class Matches(ReadOnlyResource):
 
     @extend_schema(request=shapes.MatchIn, responses={201: shapes.MatchOut})
     def create(self, request: Request) -> Response:
-        """Says that a line and a transaction are one; their amounts have to be the same."""
-        require_operator(request)
+        """A person says that a line is this transaction; the amounts have to be the same."""
         given = body(request, shapes.MatchIn)
-        if ("line" in given) == ("offset" in given):
-            raise Invalid("Name a line, or the movement that this one cancels")
-        number = _number(given["transaction"])
-        if "line" in given:
-            row = reconciliation.match_by_hand(
-                transaction_id=number,
-                line=_line(given["line"]),
-                reason=given["reason"],
-                **stamp(request),
-            )
-        else:
-            row = reconciliation.offset_by_hand(
-                transaction_ids=(number, _number(given["offset"])),
-                account_code=given.get("account", ""),
-                reason=given["reason"],
-                **stamp(request),
-            )
-        return self.render(find(self.rows(), row.public_id), status=201)
+        actor = actor_of(request)
+        row = reconciliation.match_by_hand(
+            transaction_id=given["transaction"],
+            line=_line(given["line"], actor),
+            reason=given["reason"],
+            at=instant_of(request),
+            actor=actor,
+        )
+        return self.render(self.rows().get(pk=row.pk), status=201)
 
-    @extend_schema(request=shapes.WhyUndoneIn, responses=shapes.MatchOut)
+    @extend_schema(request=shapes.OffsetIn, responses={201: shapes.MatchOut})
+    @action(detail=False, methods=["post"])
+    def offset(self, request: Request) -> Response:
+        """A person says that two movements cancel each other, and the bank knows of neither."""
+        given = body(request, shapes.OffsetIn)
+        first, second = given["transactions"]
+        row = reconciliation.offset_by_hand(
+            transaction_ids=(first, second),
+            account_code=given["account"],
+            reason=given["reason"],
+            at=instant_of(request),
+            actor=actor_of(request),
+        )
+        return self.render(self.rows().get(pk=row.pk), status=201)
+
+    @extend_schema(request=RejectIn, responses=shapes.MatchOut)
     @action(detail=True, methods=["post"])
     def undo(self, request: Request, public_id: str) -> Response:
         """It was a mistake: both sides are open again."""
         reconciliation.undo(
             match_public_id=self.row().public_id,
-            **body(request, shapes.WhyUndoneIn),
-            **stamp(request),
+            reason=body(request, RejectIn)["reason"],
+            at=instant_of(request),
+            actor=actor_of(request),
         )
         return self.render(self.row())
 
 
-def _number(name: str) -> int:
-    number = shapes.number_of(name)
-    assert number is not None  # its shape was looked at
-    return number
-
-
-def _line(name: str) -> BankLine | BankStatement | PspBalanceTransaction:
+def _line(name: str, actor: Actor) -> BankLine | BankStatement | PspBalanceTransaction:
+    """The line of that name, as exceptions give it. Raises NotFound."""
     if name.startswith("bln_"):
-        return find(BankLine.objects.all(), name)
+        return find(BankLine.objects.visible_to(actor), name)
     if name.startswith("bst_"):
-        return find(BankStatement.objects.select_related("account"), name)
+        return find(BankStatement.objects.visible_to(actor).select_related("account"), name)
     row = PspBalanceTransaction.objects.filter(pk=name).first()
     if row is None:
-        raise NotFound("No such line")
+        raise NotFound
     return row

@@ -8,8 +8,8 @@ from rest_framework.routers import SimpleRouter
 from billing.api import (
     bank,
     baskets,
+    books,
     changes,
-    closing,
     deals,
     fapiaos,
     instalments,
@@ -21,7 +21,6 @@ from billing.api import (
     settlements,
     trials,
     views,
-    vouchers,
 )
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
@@ -54,47 +53,32 @@ router.register("payout-files", payouts.PayoutFiles, basename="payout-file")
 router.register("payout-terms", payouts.TermsOfPayout, basename="payout-terms")
 router.register("input-fapiaos", payouts.InputFapiaos, basename="input-fapiao")
 router.register("provider-repayments", payouts.Repayments, basename="provider-repayment")
+router.register("vouchers", books.Vouchers, basename="voucher")
+router.register("accounting-periods", books.AccountingPeriods, basename="accounting-period")
 router.register("reconciliation-matches", reconciliation.Matches, basename="reconciliation-match")
-router.register("vouchers", vouchers.Vouchers, basename="voucher")
-router.register("accounting-periods", closing.AccountingPeriods, basename="accounting-period")
 
 urlpatterns = [
     path(
-        "reconciliation",
-        reconciliation.Reconciliation.as_view({"get": "retrieve"}),
-        name="reconciliation",
-    ),
-    path(
-        "reconciliation-exceptions",
-        reconciliation.ReconciliationExceptions.as_view({"get": "retrieve"}),
-        name="reconciliation-exceptions",
-    ),
-    path(
-        "trial-balance",
-        closing.TrialBalances.as_view({"get": "retrieve"}),
+        "audit/trial-balance",
+        books.TrialBalances.as_view({"get": "retrieve"}),
         name="trial-balance",
     ),
-    path("ledger-entries", closing.LedgerEntries.as_view({"get": "list"}), name="ledger-entries"),
     path(
-        "ledger-transactions/<str:public_id>",
-        closing.LedgerTransactions.as_view({"get": "retrieve"}),
-        name="ledger-transaction",
-    ),
-    path(
-        "voucher-exports",
-        closing.VoucherExports.as_view({"get": "retrieve"}),
+        "audit/voucher-export",
+        books.VoucherExports.as_view({"get": "retrieve"}),
         name="voucher-export",
     ),
     path(
-        "voucher-exports/layouts",
-        closing.VoucherExports.as_view({"get": "layouts"}),
-        name="voucher-export-layouts",
-    ),
-    path(
-        "closing-checklist",
-        closing.Checklist.as_view({"get": "retrieve"}),
+        "audit/closing-checklist",
+        books.Checklist.as_view({"get": "list"}),
         name="closing-checklist",
     ),
+    path(
+        "audit/reconciliation",
+        reconciliation.Reconciliation.as_view({"get": "retrieve"}),
+        name="audit-reconciliation",
+    ),
+    path("audit/equality", reconciliation.Equality.as_view({"get": "list"}), name="audit-equality"),
     path("trials", trials.Trials.as_view({"post": "create"}), name="trial-list"),
     path(
         "leases/<str:public_id>/convert",

@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
                 ('bank_name', models.CharField(max_length=200)),
                 ('bank_code', models.CharField(blank=True, max_length=14)),
                 ('number', models.CharField(max_length=40)),
-                ('state', models.CharField(choices=[('proposed', 'proposed'), ('checked', 'checked by one'), ('verified', 'verified'), ('rejected', 'rejected'), ('closed', 'closed')], default='proposed', max_length=10)),
+                ('state', models.CharField(choices=[('proposed', 'to be checked'), ('checked', 'checked by one'), ('verified', 'verified'), ('rejected', 'rejected'), ('closed', 'closed')], default='proposed', max_length=10)),
                 ('statement_layout', models.CharField(blank=True, max_length=40)),
                 ('file_layout', models.CharField(blank=True, max_length=40)),
                 ('virtual_prefix', models.CharField(blank=True, max_length=30)),

@@ -38,7 +38,7 @@ class BankAccount(models.Model):
     """
 
     class State(models.TextChoices):
-        PROPOSED = "proposed", _("proposed")
+        PROPOSED = "proposed", _("to be checked")
         """Entered by its owner; a first person of the operator looks at it."""
         CHECKED = "checked", _("checked by one")
         """A person of the operator has seen it or entered it; a second one decides."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.api.good import Good, no_body, reason
 from tests.api.market import Market
-from tests.api.rows import books, deals, documents, earnings, online, rail
+from tests.api.rows import accounting, deals, documents, earnings, online, rail
 
 
 def _settle(market: Market) -> Any:
@@ -106,13 +106,14 @@ ONLINE: dict[str, Good] = {
     "/payout-accounts/{public_id}/onboarding-link": Good("as_provider", online.link_body),
 }
 BOOKS: dict[str, Good] = {
-    "/reconciliation-matches": Good("as_operator", books.match_body),
-    "/reconciliation-matches/{public_id}/undo": Good("as_operator", reason),
-    "/vouchers": Good("as_operator", books.voucher_body),
+    "/vouchers": Good("as_operator", accounting.voucher_body),
     "/vouchers/{public_id}/approve": Good("as_second_operator", no_body),
     "/vouchers/{public_id}/reject": Good("as_second_operator", reason),
-    "/accounting-periods": Good("as_operator", books.month_body),
+    "/accounting-periods": Good("as_operator", accounting.june),
     "/accounting-periods/{public_id}/close": Good("as_second_operator", no_body),
-    "/accounting-periods/{public_id}/put-off": Good("as_second_operator", reason),
+    "/accounting-periods/{public_id}/put-off": Good("as_operator", reason),
+    "/reconciliation-matches": Good("as_operator", accounting.match_body),
+    "/reconciliation-matches/offset": Good("as_operator", accounting.offset_body),
+    "/reconciliation-matches/{public_id}/undo": Good("as_operator", reason),
 }
 GOOD = {**BANK, **DOCUMENTS, **EARNINGS, **ONLINE, **BOOKS}

@@ -64,7 +64,7 @@ def _paused(market: Market) -> str:
     return public_id
 
 
-def _waiting(market: Market) -> str:
+def waiting(market: Market) -> str:
     market.listing(mode="approval")
     market.fund()
     return str(market.reservation()["id"])
@@ -76,7 +76,7 @@ def _sold_directly(market: Market) -> str:
     return str(market.reservation(start=24 * 10)["id"])
 
 
-def _handed_over(market: Market) -> str:
+def handed_over(market: Market) -> str:
     public_id = OBJECTS["leases"](market)
     lease = Lease.objects.get(public_id=public_id)
     credentials.issue(
@@ -177,15 +177,15 @@ GOOD: dict[str, Good] = {
     "/baskets/{public_id}/confirm": Good("as_tenant", no_body),
     "/baskets/{public_id}/cancel": Good("as_tenant", reason),
     "/reservations/{public_id}/approve": Good(
-        "as_provider", lambda m: {"document_number": "HT-2026-17"}, _waiting
+        "as_provider", lambda m: {"document_number": "HT-2026-17"}, waiting
     ),
     "/reservations/{public_id}/received": Good(
         "as_provider",
         lambda m: {"reference": "D-1", "received_date": "2026-01-01"},
         _sold_directly,
     ),
-    "/reservations/{public_id}/reject": Good("as_provider", reason, _waiting),
-    "/leases/{public_id}/credentials/reveal": Good("as_tenant", no_body, _handed_over),
+    "/reservations/{public_id}/reject": Good("as_provider", reason, waiting),
+    "/leases/{public_id}/credentials/reveal": Good("as_tenant", no_body, handed_over),
     "/leases/{public_id}/quotes": Good("as_tenant", lambda m: {"kind": "cancel"}),
     "/leases/{public_id}/amendments": Good(
         "as_tenant", lambda m: {"end_at": text(next_hour(9)), "reason": "as agreed"}

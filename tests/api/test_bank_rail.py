@@ -77,6 +77,18 @@ def test_what_nobody_sent_is_attributed_or_goes_back(market: Market) -> None:
     assert (refund["payee_name"], refund["payee_account"]) == ("Nobody", "66666")
 
 
+def test_an_account_that_the_statement_masks_is_said_by_who_sends_back(market: Market) -> None:
+    _bring_in(market, rail.operators_account(market), _statement("5.00,S1,Stray,62****17,?"))
+    path = f"/bank-receipts/{market.as_operator.get('/bank-receipts').data[0]['id']}/send-back"
+    body = {"payee_bank": "Bank 5", "reason": "nobody's"}
+    unsaid = market.as_operator.post(path, body)
+    assert (unsaid.status, unsaid.code) == (422, "validation_failed")
+
+    refund = market.as_operator.do(path, {**body, "payee_account": "6222 0017"})
+
+    assert refund["payee_account"] == "62220017"
+
+
 def test_a_refund_goes_by_file_and_is_done_when_the_statement_shows_it(market: Market) -> None:
     body = rail.file_body(market)
     (public_id,) = body["refunds"]

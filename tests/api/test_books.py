@@ -1,259 +1,214 @@
-"""The operator's books over REST: reconciliation, vouchers, trial balance, export, closing."""
+"""The books over REST: vouchers by two persons, months that close, figures that agree."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from billing import reconciliation
-from billing.models import LedgerTransaction
 from tests.api.market import Market
-from tests.api.rows import books, rail
-
-EXPORT = f"/voucher-exports?month={books.MONTH}&currency=CNY&layout="
+from tests.api.rows import accounting, earnings
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+def _sums(market: Market, month: str, **given: str) -> dict[str, Any]:
+    asked = "&".join(f"{name}={value}" for name, value in given.items())
+    return dict(market.as_operator.get(f"/audit/trial-balance?month={month}&{asked}").json)
 
 
-def test_a_line_that_nobody_booked_is_an_exception_until_a_voucher_books_it(
-    market: Market,
-) -> None:
-    operator, second = market.as_operator, market.as_second_operator
-    account = rail.operators_account(market)
-    raw = b"date,in,out,reference,name,text\n2026-11-20,,3.00,F1,Bank 1,fee\n"
-    path = f"/bank-statements?account={account}&apply=true&reason=late"
-    assert operator.send("POST", path, raw=raw, content_type="text/csv").status == 200
-    (line,) = operator.get("/bank-lines").data
-
-    found = operator.get("/reconciliation-exceptions").json
-    (missing,) = found["data"]
-    assert (missing["kind"], missing["line"]) == ("missing_in_books", line["id"])
-    assert (missing["difference_minor"], missing["alarm_days"]) == (300, 3)
-    assert operator.get("/reconciliation-exceptions?kind=unknown_type").json["count"] == 0
-    (bank,) = operator.get("/reconciliation").json["accounts"]
-    assert (bank["books_minor"], bank["outside_minor"], bank["is_equal"]) == (0, -300, False)
-    assert bank["causes"] == [{"kind": "missing_in_books", "count": 1, "amount_minor": 300}]
-
-    body = {**books.voucher_body(market), "external_reference": line["id"]}
-    made = operator.do("/vouchers", body)
-    assert operator.post(f"/vouchers/{made['id']}/approve").code == "same_person"
-    posted = second.do(f"/vouchers/{made['id']}/approve")
-    assert (posted["state"], posted["entries"]) == ("posted", body["entries"])
-    reconciliation.match_due(at=_now())
-
-    assert operator.get("/reconciliation-exceptions").json["count"] == 0
-    (row,) = operator.get("/reconciliation-matches?account=asset:bank:CNY").data
-    assert (row["line"], row["transaction"], row["matched_by"], row["net_minor"]) == (
-        line["id"], posted["transaction"], "rule", -300,
-    )  # fmt: skip
+def _closing(found: dict[str, Any], account: str) -> int:
+    (sums,) = [each["sums"] for each in found["accounts"] if each["account"] == account]
+    return int(sums["closing_minor"])
 
 
-def test_a_match_is_undone_and_made_by_hand(market: Market) -> None:
-    operator = market.as_operator
-    body = books.match_body(market)
-    reconciliation.match_due(at=_now())
-    (row,) = operator.get("/reconciliation-matches").data
+def test_a_voucher_is_posted_by_another_person_than_proposed_it(market: Market) -> None:
+    body = accounting.voucher_body(market)
+    row = market.as_operator.do("/vouchers", body)
+    assert (row["state"], row["entries"]) == ("proposed", body["entries"])
+    month = body["effective_date"][:7]
+    assert _sums(market, month, accounts="true")["accounts"] == []
 
-    taken = operator.post("/reconciliation-matches", body)
-    assert (taken.status, taken.code) == (409, "reconciliation_already_matched")
-    undone = operator.do(f"/reconciliation-matches/{row['id']}/undo", {"reason": "mistaken"})
-    assert (undone["undone_reason"], bool(undone["undone_at"])) == ("mistaken", True)
-    again = operator.do("/reconciliation-matches", body)
-    assert (again["matched_by"], again["reason"]) == ("hand", "seen in the bank's own system")
-    assert [each["undone_at"] is None for each in operator.get("/reconciliation-matches").data] == [
-        True, False,
-    ]  # fmt: skip
+    path = f"/vouchers/{row['id']}"
+    own = market.as_operator.post(f"{path}/approve")
+    assert (own.status, own.code) == (403, "same_person")
+    done = market.as_second_operator.do(f"{path}/approve")
+
+    assert (done["state"], done["decided_by"] != done["proposed_by"]) == ("posted", True)
+    found = _sums(market, month, accounts="true")
+    assert (_closing(found, "expense:bank_fee:CNY"), found["is_balanced"]) == (1_500, True)
+    again = market.as_second_operator.post(f"{path}/reject", {"reason": "no"})
+    assert (again.status, again.code) == (409, "voucher_decided")
+    file = market.as_operator.get(f"{path}/file").json
+    assert file["sha256"] == hashlib.sha256(b"%PDF-1.7").hexdigest()
+    for api in (market.as_tenant, market.as_provider):
+        assert api.get("/vouchers").code == api.post("/vouchers", body).code == "scope_missing"
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "code"),
+    ("wrong", "status", "code"),
     [
-        ({"line": "bln_" + "0" * 32}, 404, "not_found"),
-        ({"line": "txn_nothing"}, 404, "not_found"),
-        ({"line": "bln_1"}, 404, "not_found"),
-        ({"transaction": "ltx_" + "0" * 32}, 422, "validation_failed"),
-        ({"transaction": "lse_" + "0" * 32}, 422, "validation_failed"),
-        ({"reason": " "}, 422, "validation_failed"),
-        ({"line": None}, 422, "validation_failed"),
+        ({"entries": [("asset:bank:CNY", 5), ("expense:bank_fee:CNY", -4)]}, 422, "unbalanced"),
+        ({"entries": [("asset:bank:CNY", 0), ("expense:bank_fee:CNY", 0)]}, 422, None),
+        (
+            {"entries": [("asset:bank:CNY", 9 * 10**18), ("asset:bank:CNY", -(9 * 10**18))]},
+            422,
+            None,
+        ),
+        ({"entries": [("asset:gold:CNY", 5), ("asset:bank:CNY", -5)]}, 422, "account_not_by_hand"),
+        (
+            {"entries": [("liability:deposit:CNY", 5), ("asset:bank:CNY", -5)]},
+            422,
+            "account_not_by_hand",
+        ),
+        ({"effective_date": "2099-01-01"}, 422, "validation_failed"),
+        ({"file_base64": "JVBERi0xLjc"}, 422, "validation_failed"),
+        ({"file_base64": "TVqQAAMAAAAEAAAA"}, 422, "validation_failed"),
     ],
+    ids=str,
 )
-def test_a_match_of_nothing_is_refused(
-    market: Market, change: dict[str, object], status: int, code: str
+def test_what_is_no_voucher_is_refused(
+    market: Market, wrong: dict[str, Any], status: int, code: str | None
 ) -> None:
-    body = {**books.match_body(market), **change}
+    if "entries" in wrong:
+        legs = [{"account": code, "amount_minor": minor} for code, minor in wrong["entries"]]
+        wrong = {"entries": legs}
 
-    reply = market.as_operator.post("/reconciliation-matches", body)
+    reply = market.as_operator.post("/vouchers", {**accounting.voucher_body(market), **wrong})
 
-    assert (reply.status, reply.code) == (status, code), reply.json
-
-
-def test_two_movements_that_cancel_each_other_are_matched_with_each_other(market: Market) -> None:
-    operator, second = market.as_operator, market.as_second_operator
-    ids = []
-    for sign in (1, -1):
-        body = books.voucher_body(market)
-        for entry in body["entries"]:
-            entry["amount_minor"] *= sign
-        made = operator.do("/vouchers", body)
-        ids.append(second.do(f"/vouchers/{made['id']}/approve")["transaction"])
-    body = {"transaction": ids[0], "offset": ids[1], "reason": "booked twice"}
-
-    assert operator.post("/reconciliation-matches", body).code == "reconciliation_no_match"
-    row = operator.do("/reconciliation-matches", {**body, "account": "asset:bank:CNY"})
-
-    assert (row["line"], {row["transaction"], row["offset"]}) == (None, set(ids))
-    both = operator.post("/reconciliation-matches", {**body, "line": "txn_1"})
-    assert (both.status, both.code) == (422, "validation_failed")
+    assert reply.status == status, reply
+    assert code is None or reply.code == code
+    assert market.as_operator.get("/vouchers").data == []
 
 
-def test_a_voucher_keeps_its_file_and_is_rejected_with_a_reason(market: Market) -> None:
-    content = b"%PDF-1.7 a letter"
-    body = {
-        **books.voucher_body(market),
-        "file_name": "letter.pdf",
-        "file_base64": base64.b64encode(content).decode(),
-    }
-    made = market.as_operator.do("/vouchers", body)
-
-    reply = market.as_operator.get(f"/vouchers/{made['id']}/evidence")
-    assert (reply.status, hashlib.sha256(reply.content).hexdigest()) == (
-        200, hashlib.sha256(content).hexdigest(),
-    )  # fmt: skip
-    assert reply.headers["Content-Disposition"].startswith("attachment")
-    rejected = market.as_second_operator.do(
-        f"/vouchers/{made['id']}/reject", {"reason": "of another month"}
-    )
-    assert (rejected["state"], rejected["transaction"]) == ("rejected", None)
-    late = market.as_second_operator.post(f"/vouchers/{made['id']}/approve")
-    assert (late.status, late.code) == (409, "voucher_decided")
-    assert not LedgerTransaction.objects.exists()
-    bare = market.as_operator.do("/vouchers", books.voucher_body(market))
-    assert market.as_operator.get(f"/vouchers/{bare['id']}/evidence").status == 404
+def _missing(market: Market) -> list[str]:
+    rows = market.as_operator.get("/audit/closing-checklist?month=2026-06").json
+    return [row["name"] for row in rows if not row["is_done"]]
 
 
-@pytest.mark.parametrize(
-    ("change", "status", "code"),
-    [
-        ({"entries": [{"account": "asset:bank:CNY", "amount_minor": 1}]}, 422, "validation_failed"),
-        ({"effective_date": "2999-01-01"}, 422, "validation_failed"),
-        ({"effective_date": "2199-01-01"}, 422, "validation_failed"),
-        ({"evidence": ""}, 422, "validation_failed"),
-        ({"file_base64": "%%%"}, 422, "validation_failed"),
-        ({"file_base64": "TVo="}, 422, "validation_failed"),
-    ],
-)
-def test_a_voucher_that_is_none_is_refused(
-    market: Market, change: dict[str, object], status: int, code: str
-) -> None:
-    reply = market.as_operator.post("/vouchers", {**books.voucher_body(market), **change})
+def test_a_month_closes_by_two_persons_and_nothing_is_posted_there(market: Market) -> None:
+    voucher = {**accounting.voucher_body(market), "effective_date": "2026-06-30"}
+    waiting = market.as_operator.do("/vouchers", voucher)["id"]
+    june = accounting.june(market)
+    assert _missing(market) == ["vouchers_decided"]
+    early = market.as_operator.post("/accounting-periods", june)
+    assert (early.status, early.code) == (409, "month_not_ready")
+    assert early.json["params"]["missing"] == ["vouchers_decided"]
+    market.as_second_operator.do(f"/vouchers/{waiting}/reject", {"reason": "of July"})
+    assert _missing(market) == []
+    path = f"/accounting-periods/{market.as_operator.do('/accounting-periods', june)['id']}"
 
-    assert (reply.status, reply.code) == (status, code), reply.json
+    own = market.as_operator.post(f"{path}/close")
+    assert (own.status, own.code) == (403, "same_person")
+    assert market.as_operator.do(f"{path}/put-off", {"reason": "one more"})["state"] == "open"
+    market.as_operator.do("/accounting-periods", june)
+    row = market.as_second_operator.do(f"{path}/close")
 
-
-def test_a_voucher_on_an_account_of_documents_names_it(market: Market) -> None:
-    body = books.voucher_body(market)
-    body["entries"][0]["account"] = "liability:unmatched_receipts:CNY"
-
-    reply = market.as_operator.post("/vouchers", body)
-
-    assert (reply.status, reply.code) == (422, "account_not_by_hand")
-    assert reply.json["params"] == {"account": "liability:unmatched_receipts:CNY"}
-
-
-def test_the_trial_balance_leads_down_to_every_leg(market: Market) -> None:
-    books.posted_voucher(market)
-    operator = market.as_operator
-
-    found = operator.get(f"/trial-balance?month={books.MONTH}&currency=CNY").json
-    assert (found["is_balanced"], found["total"]["debit_minor"]) == (True, 300)
-    assert [level["name"] for level in found["levels"]] == [
-        "asset", "asset:bank", "expense", "expense:bank_fee",
-    ]  # fmt: skip
-    assert found["accounts"][0]["sums"] == {
-        "opening_minor": 0, "debit_minor": 0, "credit_minor": 300, "closing_minor": -300,
-    }  # fmt: skip
-
-    path = f"/ledger-entries?account=asset:bank:CNY&month={books.MONTH}&limit=1"
-    (entry,) = operator.get(path).data
-    assert (entry["amount_minor"], entry["kind"]) == (-300, "adjusted")
-    whole = operator.get(f"/ledger-transactions/{entry['transaction']}").json
-    assert [leg["amount_minor"] for leg in whole["entries"]] == [300, -300]
-    assert operator.get(f"/trial-balance?month={books.MONTH}&currency=USD").json["accounts"] == []
-    for query in ("", "?month=2026-06", "?month=2026-13&currency=CNY", "?month=2026-06&currency=X"):
-        assert operator.get(f"/trial-balance{query}").status == 422
-    assert operator.get("/ledger-entries?account=asset:bank:CNY").status == 422
-
-
-def test_a_month_is_exported_for_each_layout(market: Market) -> None:
-    books.posted_voucher(market)
-    operator = market.as_operator
-    layouts = operator.get("/voucher-exports/layouts").json["data"]
-    assert len(layouts) == 4
-
-    for layout in layouts:
-        reply = operator.get(EXPORT + layout["name"])
-        assert reply.status == 200
-        assert b"3.00" in reply.content
-        assert layout["name"] in reply.headers["Content-Disposition"]
-    unknown = operator.get(EXPORT + "nothing")
-    assert (unknown.status, unknown.code) == (422, "unknown_export_layout")
-    bad = operator.get(EXPORT + "kingdee_k3&rate=NaN")
-    assert (bad.status, bad.code) == (422, "validation_failed")
-
-
-def test_a_month_that_is_ready_is_closed_by_two_persons(market: Market) -> None:
-    operator, second = market.as_operator, market.as_second_operator
-    body = books.month_body(market)
-    found = operator.get(f"/closing-checklist?month={books.MONTH}").json
-    assert (found["is_ready"], len(found["items"])) == (True, 10)
-
-    asked = operator.do("/accounting-periods", body)
-    assert (asked["month"], asked["state"]) == (books.MONTH, "closing")
-    assert operator.post(f"/accounting-periods/{asked['id']}/close").code == "same_person"
-    closed = second.do(f"/accounting-periods/{asked['id']}/close")
-    assert closed["state"] == "closed"
-    late = operator.post("/vouchers", books.voucher_body(market))
+    assert (row["state"], row["month"], row["closed_at"] is not None) == ("closed", "2026-06", True)
+    late = market.as_operator.post("/vouchers", voucher)
     assert (late.status, late.code) == (409, "period_closed")
+    again = market.as_operator.post("/accounting-periods", june)
+    assert (again.status, again.code) == (409, "period_already_closed")
+    gap = market.as_operator.post("/accounting-periods", {"month": "2026-08"})
+    assert (gap.status, gap.code) == (409, "earlier_month_open")
+    present = {"month": f"{datetime.now(UTC):%Y-%m}"}
+    assert market.as_operator.post("/accounting-periods", present).code == "month_not_ready"
 
 
-def test_a_month_that_is_not_ready_says_what_it_lacks(market: Market) -> None:
-    body = books.month_body(market)
-    books.voucher(market)
+def test_the_trial_balance_of_a_month_is_balanced(market: Market) -> None:
+    earnings.lived_in_june(market)
 
-    reply = market.as_operator.post("/accounting-periods", body)
+    found = _sums(market, "2026-06", accounts="true")
 
-    assert (reply.status, reply.code) == (409, "month_not_ready")
-    assert reply.json["params"] == {"month": books.MONTH, "missing": ["vouchers_decided"]}
-    assert market.as_operator.get("/accounting-periods").data == []
-
-
-def test_a_month_is_put_off_for_a_reason(market: Market) -> None:
-    public_id = books.asked_month(market)
-
-    row = market.as_second_operator.do(
-        f"/accounting-periods/{public_id}/put-off", {"reason": "a fapiao is missing"}
-    )
-
-    assert row["state"] == "open"
+    assert (found["is_balanced"], found["total"]["closing_minor"]) == (True, 0)
+    assert found["total"]["debit_minor"] == found["total"]["credit_minor"] > 0
+    assert _closing(found, "asset:bank:CNY") == 10_000_000
+    kinds = [level["name"] for level in found["levels"] if level["is_kind"]]
+    assert kinds == ["asset", "liability", "revenue"]
+    assert _sums(market, "2026-05")["levels"] == []
+    assert market.as_provider.get("/audit/trial-balance?month=2026-06").code == "scope_missing"
 
 
-def test_the_trial_balance_costs_the_same_statements_however_much_was_posted(
-    market: Market,
-) -> None:
-    path = f"/trial-balance?month={books.MONTH}&currency=CNY"
-    counts = []
-    for _ in range(2):
-        for _number in range(5):
-            books.posted_voucher(market)
-        with CaptureQueriesContext(connection) as spent:
-            assert market.as_operator.get(path).status == 200
-        counts.append(len(spent))
+def test_a_month_leaves_for_another_system(market: Market) -> None:
+    earnings.lived_in_june(market)
+    path = "/audit/voucher-export?month=2026-06&layout=yonyou_u8"
 
-    assert counts[0] == counts[1] <= 4
+    first, again = market.as_operator.get(path), market.as_operator.get(path)
+
+    assert first.status == 200, first
+    assert first.content == again.content
+    assert first.headers["X-Content-SHA256"] == hashlib.sha256(first.content).hexdigest()
+    for wrong, code in (
+        ("month=2026-06&layout=nobody", "unknown_export_layout"),
+        ("month=2026-06&layout=yonyou_u8&currency=USD", "export_rate_needed"),
+        ("month=2026-13&layout=yonyou_u8", "validation_failed"),
+        ("month=2026-06&layout=yonyou_u8&rate=NaN", "validation_failed"),
+        ("month=2026-06", "validation_failed"),
+    ):
+        reply = market.as_operator.get(f"/audit/voucher-export?{wrong}")
+        assert (reply.status, reply.code) == (422, code), wrong
+
+
+def test_what_does_not_agree_is_shown_with_its_age(market: Market) -> None:
+    accounting.long_ago(market)
+    market.fund(500)
+
+    found = market.as_operator.get("/audit/reconciliation").json
+
+    (only,) = found["exceptions"]
+    assert (only["kind"], only["books_minor"], only["outside_minor"]) == (
+        "missing_outside", 10_000, 0,
+    )  # fmt: skip
+    assert (only["is_late"], found["late_count"], only["line"]) == (True, 1, None)
+    (moving,) = found["in_flight"]
+    assert (moving["amount_minor"], moving["account"]) == (500, "asset:bank:CNY")
+    day = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    (equal,) = market.as_operator.get(f"/audit/equality?date={day}").json
+    assert (equal["account"], equal["difference_minor"], equal["unexplained_minor"]) == (
+        "asset:bank:CNY", 10_000, 0,
+    )  # fmt: skip
+    assert equal["causes"] == [{"kind": "missing_outside", "count": 1, "amount_minor": 10_000}]
+
+
+def test_a_person_matches_and_undoes(market: Market) -> None:
+    body = accounting.match_body(market)
+    row = market.as_operator.do("/reconciliation-matches", body)
+    assert (row["bank_line"], row["transaction"]) == (body["line"], body["transaction"])
+    assert (row["matched_by"], row["amount_minor"]) == ("hand", 1_200)
+    again = market.as_operator.post("/reconciliation-matches", body)
+    assert (again.status, again.code) == (409, "reconciliation_already_matched")
+
+    path = f"/reconciliation-matches/{row['id']}/undo"
+    undone = market.as_operator.do(path, {"reason": "another slip"})
+    assert undone["undone_at"] is not None
+    late = market.as_operator.post(path, {"reason": "again"})
+    assert (late.status, late.code) == (409, "reconciliation_already_undone")
+    assert reconciliation.match_due(at=datetime.now(UTC)) == 0  # a person has said that it is none
+    assert market.as_operator.do("/reconciliation-matches", body)["undone_at"] is None
+
+
+def test_only_what_is_the_same_is_matched(market: Market) -> None:
+    body = accounting.match_body(market)
+    market.fund(500)
+    other = market.as_operator.get("/audit/reconciliation").json["in_flight"][-1]["transaction"]
+
+    differs = market.as_operator.post("/reconciliation-matches", {**body, "transaction": other})
+    assert (differs.status, differs.code) == (409, "reconciliation_amounts_differ")
+    for name in ("txn_nothing", "bln_1", "bst_" + "0" * 32):
+        reply = market.as_operator.post("/reconciliation-matches", {**body, "line": name})
+        assert reply.status == 404, name
+    unknown = {**body, "transaction": "ltr_" + "0" * 32}
+    assert market.as_operator.post("/reconciliation-matches", unknown).status in (404, 422)
+
+
+def test_movements_that_the_bank_never_knew_cancel_each_other(market: Market) -> None:
+    body = accounting.offset_body(market)
+
+    row = market.as_operator.do("/reconciliation-matches/offset", body)
+
+    assert {row["transaction"], row["offset"]} == set(body["transactions"])
+    assert market.as_operator.get("/audit/reconciliation").json["in_flight"] == []
+    twice = {**body, "transactions": body["transactions"][:1] * 2}
+    refused = market.as_operator.post("/reconciliation-matches/offset", twice)
+    assert (refused.status, refused.code) == (409, "reconciliation_no_match")

@@ -139,7 +139,8 @@ MONEY = (
     "/bank-lines", "/refunds", "/payment-files", "/instalments", "/invoices", "/credit-notes",
     "/statements", "/contests", "/fapiaos", "/payouts", "/payout-files", "/payout-terms",
     "/input-fapiaos", "/provider-repayments", "/topups", "/topup-refunds",
-    "/disputes", "/payout-accounts", "/reconciliation-matches", "/vouchers",
+    "/disputes", "/payout-accounts", "/vouchers", "/accounting-periods",
+    "/reconciliation-matches",
 )  # fmt: skip
 
 

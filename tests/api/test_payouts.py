@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from typing import Any
 
@@ -9,6 +10,24 @@ import pytest
 
 from tests.api.market import Market
 from tests.api.rows import earnings, rail
+
+
+def test_a_settlement_names_its_charges_and_is_there_on_paper(market: Market) -> None:
+    path = f"/settlements/{earnings.settlement(market)}"
+    row = market.as_provider.get(path).json
+
+    charges = market.as_provider.get(f"{path}/lines").data
+    paper = market.as_provider.get(f"{path}/paper?language=zh").json
+
+    assert len(charges) == row["line_count"]
+    assert sum(each["provider_minor"] for each in charges) == row["net_minor"]
+    content = base64.b64decode(paper["content"], validate=True)
+    assert content.startswith(b"%PDF-")
+    assert (paper["media_type"], paper["sha256"]) == (
+        "application/pdf", hashlib.sha256(content).hexdigest(),
+    )  # fmt: skip
+    for part in ("lines", "paper"):
+        assert market.as_stranger.get(f"{path}/{part}").status == 404
 
 
 def test_a_payout_takes_two_persons_and_a_file(market: Market) -> None:

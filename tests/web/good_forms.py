@@ -20,8 +20,8 @@ from marketplace.models import Lease
 from tests import world
 from tests.billing import online, test_vouchers
 from tests.web.conftest import Market
+from tests.web.money import last_month
 from tests.web.test_changes import SHANGHAI, listing_fields
-from tests.web.test_settlements import last_month
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.api.market import Market
-from tests.api.rows import books, deals, documents, earnings, machines, online, rail
+from tests.api.rows import accounting, deals, documents, earnings, machines, online, rail
 
 Maker = Callable[[Market], str]
 
@@ -51,8 +51,7 @@ OBJECTS: dict[str, Maker] = {
     "topup-refunds": online.refund,
     "disputes": online.dispute,
     "payout-accounts": online.payout_account,
-    "reconciliation-matches": books.match,
-    "vouchers": books.voucher,
-    "accounting-periods": books.asked_month,
-    "ledger-transactions": books.transaction,
+    "vouchers": accounting.voucher,
+    "accounting-periods": accounting.closing_month,
+    "reconciliation-matches": accounting.match,
 }

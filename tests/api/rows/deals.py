@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from billing import chart, instalments, ledger, rating
+from billing import chart, collecting, ledger, rating
 from billing.models import Instalment
 from inventory.periods import HOUR
 from tests import world
@@ -87,7 +87,7 @@ def debt(market: Market) -> str:
         at=world.T0,
     )
     for at in (due, due + timedelta(days=5)):
-        instalments.collect_due(at=at, limit=100)
+        collecting.collect_due(at=at, limit=100)
     return Instalment.objects.get(lease=row, state="overdue").public_id
 
 
