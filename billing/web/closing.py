@@ -93,7 +93,7 @@ def _lacks(item: closing_checklist.Item) -> str:
     return "" if item.is_done else str(item.count)
 
 
-@page(scope="receipts:approve", party="operator", changes=True, posts_only=True)
+@page(scope="settlements:write", party="operator", changes=True, posts_only=True)
 def ask(request: ConsoleRequest) -> HttpResponse:
     """One person asks to close a month."""
     visit = request.visit
@@ -111,7 +111,7 @@ def ask(request: ConsoleRequest) -> HttpResponse:
     return redirect(f"{reverse('closing')}?month={month:%Y-%m}")
 
 
-@page(scope="receipts:approve", party="operator", changes=True, posts_only=True)
+@page(scope="settlements:write", party="operator", changes=True, posts_only=True)
 def close(request: ConsoleRequest, period_id: str) -> HttpResponse:
     """Another person closes it, for good."""
     visit = request.visit
@@ -125,7 +125,7 @@ def close(request: ConsoleRequest, period_id: str) -> HttpResponse:
     return redirect(f"{reverse('closing')}?month={row.month:%Y-%m}")
 
 
-@page(scope="receipts:approve", party="operator", changes=True, posts_only=True)
+@page(scope="settlements:write", party="operator", changes=True, posts_only=True)
 def put_off(request: ConsoleRequest, period_id: str) -> HttpResponse:
     """The month stays open for now."""
     visit = request.visit

@@ -91,7 +91,7 @@ def index(request: ConsoleRequest) -> HttpResponse:
     posted = request.method == "POST"
     form = MatchForm(request.POST if posted else None)
     if posted:
-        need(request, "receipts:approve")
+        need(request, "settlements:write")
         if form.is_valid() and _match(request, form) is not None:
             messages.success(request, _("Matched."))
             return redirect("reconciliation")
@@ -177,7 +177,7 @@ def _common_account(one: LedgerTransaction, other: LedgerTransaction) -> str | N
     return min(codes[0] & codes[1], default=None)
 
 
-@page(scope="receipts:approve", party="operator", changes=True, posts_only=True)
+@page(scope="settlements:write", party="operator", changes=True, posts_only=True)
 def undo(request: ConsoleRequest, match_id: str) -> HttpResponse:
     """A match was a mistake."""
     visit = request.visit

@@ -110,7 +110,7 @@ def index(request: ConsoleRequest) -> HttpResponse:
         request.POST if posted else None, request.FILES if posted else None, initial=initial
     )
     if posted:
-        need(request, "receipts:record")
+        need(request, "settlements:write")
         if form.is_valid():
             data = form.cleaned_data
             file = data["file"]
@@ -151,7 +151,7 @@ def detail(request: ConsoleRequest, voucher_id: str) -> HttpResponse:
     row = find(rows.select_related("proposed_by", "decided_by"), voucher_id)
     form = DecisionForm(request.POST if request.method == "POST" else None)
     if request.method == "POST":
-        need(request, "receipts:approve")
+        need(request, "settlements:write")
         if form.is_valid() and _decide(request, row, form):
             return redirect("vouchers")
         row.refresh_from_db()
@@ -161,7 +161,7 @@ def detail(request: ConsoleRequest, voucher_id: str) -> HttpResponse:
             (entry, entry.account_code[-3:], book_words.account(entry.account_code))
             for entry in row.entries.order_by("number")
         ],
-        "may_decide": row.state == State.PROPOSED and visit.actor.may("receipts:approve"),
+        "may_decide": row.state == State.PROPOSED and visit.actor.may("settlements:write"),
         "is_own": row.proposed_by_id == visit.user.pk,
     }
     return render(request, "console/voucher.html", context, form=form)

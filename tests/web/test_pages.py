@@ -28,8 +28,8 @@ OPERATOR_PAGES = [
     "online_payments", "online_payments_csv", "payouts", "payouts_csv", "payout_files",
     "input_fapiaos", "bank_accounts", "bank_lines", "bank_lines_csv", "refunds", "payment_files",
     "statements", "overdue", "invoices", "contests", "fapiaos",
-    "online_payments", "online_payments_csv", "reconciliation", "reconciliation_csv", "vouchers",
-    "trial_balance", "trial_balance_csv", "closing",
+    "reconciliation", "reconciliation_csv", "vouchers", "trial_balance", "trial_balance_csv",
+    "closing",
 ]  # fmt: skip
 ANYBODYS_PAGES = ["members", "keys", "journal", "journal_csv", "password_change"]
 AT_THE_DOOR = {

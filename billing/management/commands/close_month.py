@@ -21,7 +21,7 @@ from inventory.actors import Actor
 from inventory.errors import DomainError
 from inventory.models import Organisation, User
 
-SCOPE = "receipts:approve"
+SCOPE = "settlements:write"
 WORDS = {
     "month_over": "the month is over",
     "usage_rated": "every lease is metered and charged up to the month's end",
