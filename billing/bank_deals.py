@@ -72,9 +72,8 @@ def _follow(pk: int, at: datetime) -> bool:
     before = row.again_reservation, row.again_basket
     try:
         with transaction.atomic():
-            if deal.state == "expired":
-                deal = _hold_again(row, deal, at, actor)
-            pending = _confirm(deal, at, actor)
+            held = _hold_again(row, deal, at, actor) if deal.state == "expired" else deal
+            pending = _confirm(held, at, actor)
     except DomainError as error:
         row.again_reservation, row.again_basket = before  # what was held anew was given up
         _refused(row, deal, error, at)
@@ -153,12 +152,21 @@ def _claim(deal: Reservation, at: datetime) -> OfferClaim:
 
 
 def _refused(row: BankDeal, deal: Reservation | Basket, error: DomainError, at: datetime) -> None:
-    """It waits where time or money may cure it, and the start has not passed; else it is missed."""
-    if error.code in CURABLE and at < _start(deal):
+    """It waits where time or money may cure it, and the start has not passed; else it is missed.
+
+    What somebody else has ended since it was read is looked at anew, as what it is now.
+    """
+    if at < _start(deal) and (error.code in CURABLE or _has_moved(deal)):
         _wait(row, error.code, at)
         return
     row.waits_for = error.code[:40]
     _advance(row, State.MISSED, at, reason=str(error)[:200] or error.code)
+
+
+def _has_moved(deal: Reservation | Basket) -> bool:
+    """Since it was read, without a lock: a lock would come before that of its tenant."""
+    rows = type(deal).objects.filter(pk=deal.pk)
+    return rows.values_list("state", flat=True).get() != deal.state
 
 
 def _wait(row: BankDeal, why: str, at: datetime) -> None:

@@ -27,6 +27,8 @@ State = Payout.State
 CLAIM = timedelta(seconds=90)
 POLL = timedelta(minutes=2)
 SLOWEST_POLL = timedelta(hours=6)
+# How long a sweep may stand still, and no returned payout be missed.
+RETURNS_REACH = timedelta(days=60)
 
 
 def step_due(*, at: datetime, limit: int) -> int:
@@ -45,6 +47,25 @@ def step_due(*, at: datetime, limit: int) -> int:
             logger.warning("payout %s does not move: %s", public_id, error)
         stepped += 1
     return stepped
+
+
+def return_due(*, at: datetime) -> int:
+    """Payouts that had left, and whose whole money their rail has back, are returned; how many.
+
+    One transaction each. The rail is not called. Idempotent.
+    """
+    returned = 0
+    for method in rails.methods():
+        came_back = dict(rails.of(method).returned(since=at - RETURNS_REACH))
+        rows = Payout.objects.filter(method=method, state=State.PAID, public_id__in=list(came_back))
+        for row in rows.order_by("pk"):
+            try:
+                apply(row=row, outcome=came_back[row.public_id], at=at)
+            except DomainError as error:
+                logger.warning("payout %s does not come back: %s", row.public_id, error)
+            else:
+                returned += 1
+    return returned
 
 
 def order_of(row: Payout) -> Order:
@@ -109,7 +130,7 @@ def _step(public_id: str, at: datetime) -> None:
 def apply(*, row: Payout, outcome: Outcome, at: datetime) -> None:
     """What the rail said is booked; also for a rail that speaks first (a webhook).
 
-    Idempotent. Raises as `payouts.mark_paid` and `mark_failed`.
+    Idempotent. Raises as `payouts.mark_paid`, `mark_failed` and `mark_returned`.
     """
     match outcome.status:
         case Status.PAID:
@@ -120,6 +141,14 @@ def apply(*, row: Payout, outcome: Outcome, at: datetime) -> None:
             payouts.mark_failed(
                 payout_public_id=row.public_id,
                 reason=outcome.reason or "refused",
+                at=at,
+                actor=ACTOR,
+            )
+        case Status.RETURNED:
+            payouts.mark_returned(
+                payout_public_id=row.public_id,
+                reason=outcome.reason or "taken back",
+                reference=outcome.reference,
                 at=at,
                 actor=ACTOR,
             )

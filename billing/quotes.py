@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from billing import changes, checkout, closing
+from billing import changes, checkout, closing, selling
 from billing.changes import Locked
 from billing.models import LeaseTally, Quote
 from inventory import identifiers, transactions, transitions
@@ -69,7 +69,8 @@ def ask(
 
     `end` is the lease's new end; a cancellation has none, and a withdrawal with its start as
     the new end takes back the whole lease. Raises NotFound, WrongSide, IllegalTransition,
-    InvalidEnd, CancelWindowClosed, NoticeTooShort, and what `extensions.blocks_for` raises.
+    InvalidEnd, CancelWindowClosed, NoticeTooShort, PaidToTheCentre, and what
+    `extensions.blocks_for` raises.
     Not idempotent: the entry's key is.
     """
     lease = _visible(lease_public_id, actor)
@@ -77,6 +78,9 @@ def ask(
     amendments.require_side(lease, actor, SIDES[wanted])
     if (end is None) != (wanted == Kind.CANCEL):
         raise Invalid("A cancellation has no end; every other change has one")
+    if wanted == Kind.EXTEND and selling.is_direct(lease):
+        # Nobody here can see that it is paid: the centre signs a proposal once it has the price.
+        raise checkout.PaidToTheCentre
     if wanted == Kind.WITHDRAW and not reason:
         raise Invalid("Say why the lease is withdrawn")
     period = Period.of(lease.period)

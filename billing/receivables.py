@@ -6,11 +6,11 @@ import unicodedata
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Sum
+from django.db.models import F, Sum
 
 from billing import chart, ledger
 from billing.ledger import Kind
-from billing.models import Repayment, Settlement
+from billing.models import Repayment, Settlement, TransferReversal
 from billing.payments import SamePerson
 from billing.payout_terms import lock_provider
 from billing.receipts import DuplicateReceipt
@@ -59,7 +59,7 @@ def clear_from(*, settlement: Settlement, at: datetime, actor: Actor) -> Repayme
     )
     row.save(force_insert=True)
     _journal(row, at, actor)
-    _settle_demands(row, at, actor)
+    _settle_demands(row.provider_id, row.currency, at, actor)
     return row
 
 
@@ -139,7 +139,7 @@ def approve_repayment(
             changed=("decided_by", "ledger_transaction"),
             data={"amount_minor": row.amount_minor, "currency": currency},
         )
-        _settle_demands(row, at, actor)
+        _settle_demands(row.provider_id, row.currency, at, actor)
     return row
 
 
@@ -160,21 +160,51 @@ def reject_repayment(
     return row
 
 
-def _settle_demands(row: Repayment, at: datetime, actor: Actor) -> None:
-    """Demands that the provider's repayments cover, the oldest first, are paid back."""
-    mine = {"provider_id": row.provider_id, "currency": row.currency}
+def follow_claw_backs(*, at: datetime, actor: Actor) -> int:
+    """Demands that were paid by what came back of transfers are paid back; how many.
+
+    One transaction for each provider and currency. Locks the provider's organisation, then the
+    demands. Idempotent.
+    """
+    demanded = Settlement.objects.filter(state=Settlement.State.DEMANDED)
+    paid = 0
+    for provider_id, currency in sorted(set(demanded.values_list("provider_id", "currency"))):
+        if _clawed_back_minor(provider_id, currency):
+            with transaction.atomic():
+                lock_provider(provider_id)
+                paid += _settle_demands(provider_id, currency, at, actor)
+    return paid
+
+
+def _settle_demands(provider_id: int, currency: str, at: datetime, actor: Actor) -> int:
+    """Demands that repayments and claw-backs cover, the oldest first, are paid back."""
+    mine = {"provider_id": provider_id, "currency": currency}
     paid = Repayment.objects.filter(**mine, state=State.APPROVED).aggregate(
         minor=Sum("amount_minor", default=0)
-    )["minor"]
+    )["minor"] + _clawed_back_minor(provider_id, currency)
+    settled = 0
     demands = Settlement.objects.select_for_update(of=("self",), no_key=True).filter(
         **mine, net_minor__lt=0
     )
     for demand in demands.order_by("pk"):
         paid += demand.net_minor
         if paid < 0:
-            return
+            break
         if demand.state == Settlement.State.DEMANDED:
             transitions.advance(demand, to=Settlement.State.PAID_BACK, at=at, actor=actor)
+            settled += 1
+    return settled
+
+
+def _clawed_back_minor(provider_id: int, currency: str) -> int:
+    """What parts of transfers, taken back, have paid of the provider's debt."""
+    parts = TransferReversal.objects.filter(
+        provider_id=provider_id,
+        transfer__currency=currency,
+        state=TransferReversal.State.SUCCEEDED,
+        amount_minor__lt=F("transfer__amount_minor"),
+    )
+    return int(parts.aggregate(minor=Sum("amount_minor", default=0))["minor"])
 
 
 def _check_owed(provider_id: int, account: str, amount_minor: int) -> None:

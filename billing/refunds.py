@@ -56,8 +56,8 @@ def ask(
     with transaction.atomic():
         rows = BankAccount.objects.filter(owner=tenant)
         account = identifiers.find(rows, account_public_id, "No such bank account")
-        if account.state != BankAccount.State.VERIFIED or account.currency != currency:
-            raise bank_accounts.NoBankAccount
+        if account.currency != currency or not bank_accounts.is_usable(account, at=at):
+            raise bank_accounts.NoBankAccount(usable_from=account.usable_from)
         wallet, owed = chart.wallet(tenant, currency), chart.receivable(tenant, currency)
         if debt_minor := ledger.lock([wallet, owed])[owed]:
             raise DebtOpen(owed_minor=debt_minor, currency=currency)
@@ -331,6 +331,7 @@ def complete(
                 ],
                 at=at,
                 actor=actor,
+                external_reference=row.reference,
             )
         else:
             _receipt_to(row, BankReceipt.State.RETURNED, at=at, actor=actor, reason=row.reason)

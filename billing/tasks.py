@@ -14,14 +14,15 @@ from billing import (
     checkout,
     checkpoints,
     closing,
+    collecting,
     dunning,
     fapiaos,
-    instalments,
     invoices,
     ledger,
     payout_sending,
     rating,
     receipts,
+    receivables,
     reserves,
     runway,
     settlement,
@@ -52,7 +53,7 @@ def rate_usage(**_: object) -> int:
 @shared_task(name="billing.collect_instalments")
 def collect_instalments(**_: object) -> int:
     at = clock.now()
-    return instalments.note_cleared(at=at, limit=500) + instalments.collect_due(at=at, limit=1000)
+    return collecting.note_cleared(at=at, limit=500) + collecting.collect_due(at=at, limit=1000)
 
 
 @shared_task(name="billing.dun")
@@ -125,7 +126,9 @@ def release_reserves(**_: object) -> int:
 
 @shared_task(name="billing.step_payouts")
 def step_payouts(**_: object) -> int:
-    return payout_sending.step_due(at=clock.now(), limit=50)
+    at = clock.now()
+    moved = payout_sending.return_due(at=at) + payout_sending.step_due(at=at, limit=50)
+    return moved + receivables.follow_claw_backs(at=at, actor=settlement.ACTOR)
 
 
 @shared_task(name="billing.refresh_invoices")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -56,12 +55,12 @@ class Invoices(ReadOnlyResource):
             invoice=row, language=given.get("language", "zh"), at=instant_of(request)
         )
         return Response(
-            {
-                "media_type": "application/pdf",
-                "sha256": made.sha256,
-                "content": base64.b64encode(bytes(made.content)).decode(),
-                "created_at": made.created_at,
-            }
+            shapes.file_of(
+                bytes(made.content),
+                media_type="application/pdf",
+                sha256=made.sha256,
+                created_at=made.created_at,
+            )
         )
 
 

@@ -49,7 +49,6 @@ router.register("settlements", settlements.Settlements, basename="settlement")
 router.register("payouts", payouts.Payouts, basename="payout")
 router.register("payout-files", payouts.PayoutFiles, basename="payout-file")
 router.register("payout-terms", payouts.TermsOfPayout, basename="payout-terms")
-router.register("payee-accounts", payouts.PayeeAccounts, basename="payee-account")
 router.register("input-fapiaos", payouts.InputFapiaos, basename="input-fapiao")
 router.register("provider-repayments", payouts.Repayments, basename="provider-repayment")
 

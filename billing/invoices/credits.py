@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from billing import chart, ledger
 from billing.invoices.finalising import finalise
@@ -19,7 +19,7 @@ from inventory.errors import DomainError, Invalid
 from inventory.models import User
 from marketplace import money
 from marketplace.models import Lease, Listing
-from marketplace.money import Amounts, Price
+from marketplace.money import Amounts
 
 State = Invoice.State
 
@@ -73,7 +73,7 @@ def request_credit(
         left = left_minor(line)
         if not 0 < gross_minor <= left:
             raise CreditTooLarge(left_minor=left)
-        split = _split(line, gross_minor)
+        vat_minor = _vat_of(line, gross_minor)
         note = Invoice.objects.create(
             kind=Invoice.Kind.CREDIT_NOTE,
             subject=invoice.subject,
@@ -82,8 +82,8 @@ def request_credit(
             currency=invoice.currency,
             month=invoice.month,
             period=invoice.period,
-            net_minor=split.vat_minor - gross_minor,
-            vat_minor=-split.vat_minor,
+            net_minor=vat_minor - gross_minor,
+            vat_minor=-vat_minor,
             total_minor=-gross_minor,
             reason=reason.strip(),
             requested_by=user,
@@ -176,12 +176,41 @@ def left_minor(line: InvoiceLine) -> int:
     return line.gross_minor + int(taken.aggregate(sum=Sum("gross_minor", default=0))["sum"])
 
 
-def _split(line: InvoiceLine, gross_minor: int) -> Amounts:
-    """VAT out of the gross, and the provider's part of the net, as the price shares it."""
-    if line.invoice.subject == Invoice.Subject.COMPUTE:
-        return money.split(price=Price.of(line.price), gross_minor=gross_minor)
-    whole = money.split(price=Price.of(line.price), gross_minor=gross_minor)
-    return Amounts(gross_minor, whole.vat_minor, gross_minor - whole.vat_minor, 0)
+def _vat_of(line: InvoiceLine, gross_minor: int) -> int:
+    """The VAT within so much more of a line, in the line's own proportion.
+
+    Cumulatively over its credits: all of them together take back exactly what the line had,
+    whatever its rate was levied on (the price, or the operator's fee).
+    """
+    taken = line.corrections.exclude(invoice__state=State.DISCARDED).aggregate(
+        gross=Sum("gross_minor", default=0), vat=Sum("vat_minor", default=0)
+    )
+    whole = _portion(line.vat_minor, gross_minor - taken["gross"], line)
+    return min(max(0, whole + int(taken["vat"])), gross_minor)
+
+
+def _split(note: Invoice, line: InvoiceLine) -> Amounts:
+    """A note's amounts, positive: its VAT as it was asked for; of the net, fee and share as the
+    line had them, the fee cumulatively over the credits that were approved."""
+    corrected = line.corrects
+    assert corrected is not None
+    gross, net = -line.gross_minor, -line.net_minor
+    if note.subject == Invoice.Subject.FEE:
+        return Amounts(gross, -line.vat_minor, net, 0)
+    charged = _sums(Charge.objects.filter(billed__line=corrected))
+    approved = _sums(Charge.objects.filter(billed__line__corrects=corrected))
+    whole = _portion(charged["fee"], gross - approved["gross"], corrected)
+    fee = min(max(0, whole + approved["fee"]), net)
+    return Amounts(gross, -line.vat_minor, fee, net - fee)
+
+
+def _portion(amount_minor: int, gross_minor: int, line: InvoiceLine) -> int:
+    """What of an amount within a line belongs to so much of its gross."""
+    return money.half_up_of(amount_minor * gross_minor, line.gross_minor)
+
+
+def _sums(charges: QuerySet[Charge]) -> dict[str, int]:
+    return charges.aggregate(gross=Sum("gross_minor", default=0), fee=Sum("fee_minor", default=0))
 
 
 def _give_back(note: Invoice, line: InvoiceLine, at: datetime, actor: Actor) -> None:
@@ -228,7 +257,7 @@ def _parts(note: Invoice, line: InvoiceLine, gross: int) -> _Parts:
     wallet, owed = chart.wallet(lease.tenant, currency), chart.receivable(lease.tenant, currency)
     accrued = chart.provider_accrued(lease.provider, currency)
     debt = ledger.lock([wallet, owed, accrued])[owed]
-    amounts = _split(line, gross)
+    amounts = _split(note, line)
     if note.subject == Invoice.Subject.FEE:
         return _Parts(amounts, 0, 0)
     receivable = min(gross, max(0, debt))

@@ -186,6 +186,15 @@ class TransferReversal(models.Model):
     def __str__(self) -> str:
         return self.public_id
 
+    @property
+    def is_claw_back(self) -> bool:
+        """Of what the provider owes; the whole transfer would be its payout, returned."""
+        return self.amount_minor < self.transfer.amount_minor
+
+    @property
+    def hold_key(self) -> str:
+        return f"clawback:{self.public_id}"
+
 
 @enforced
 class BankWithdrawal(models.Model):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import transaction
+from django.db.models import F
 
 from billing import gateway
-from billing.models import PayoutAccount, Transfer
+from billing.models import PayoutAccount, Transfer, TransferReversal
 from billing.psp import transfers
 from billing.rails import Order, Outcome, RailBusy, RailRefused, Status
 from inventory import clock
@@ -67,6 +70,17 @@ class StripeRail:
         except DomainError as error:
             raise RailRefused(str(error)) from error
         return _outcome(made)
+
+    def returned(self, *, since: datetime) -> list[tuple[str, Outcome]]:
+        rows = TransferReversal.objects.filter(
+            state=TransferReversal.State.SUCCEEDED,
+            succeeded_at__gte=since,
+            amount_minor=F("transfer__amount_minor"),
+        )
+        return [
+            (row.transfer.payout_id, Outcome(Status.RETURNED, row.reversal_id or "", row.reason))
+            for row in rows.select_related("transfer").order_by("pk")
+        ]
 
     def look_up(self, key: str) -> Outcome:
         row = Transfer.objects.filter(payout_id=key).first()

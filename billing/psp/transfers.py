@@ -1,7 +1,8 @@
 """Transfers: a payout's way to a provider's Stripe balance, and back.
 
 The one who pays pulls: what a transfer came to stands in its row, and whoever made the payout
-looks there and books it. Only what is taken back is booked here, when it arrives.
+looks there and books it; so too where all of it came back. Only a claw-back of what the provider
+owes is booked here, when it arrives.
 """
 
 from __future__ import annotations
@@ -37,6 +38,14 @@ class MoreThanTransferred(DomainError):
 
     code = "more_than_transferred"
     title = "More than is left of this transfer"
+    status = 409
+
+
+class MoreThanOwed(DomainError):
+    """Part of a transfer is taken back for a debt only; else it would be nobody's."""
+
+    code = "more_than_owed"
+    title = "The provider owes less than that"
     status = 409
 
 
@@ -128,9 +137,13 @@ def is_behind(seen: shapes.Transfer) -> bool:
 def reverse(
     *, transfer_public_id: str, amount_minor: int, reason: str, at: datetime, actor: Actor
 ) -> TransferReversal:
-    """Part of a transfer is asked back. Locks the transfer.
+    """A transfer is asked back, whole or in part. Locks the transfer, then the balance.
 
-    Not idempotent. Raises GatewayOff, MoreThanTransferred, AmountRefused, Invalid, NotFound.
+    Whole, its payout is returned once it is here, and its settlements wait for another one. A
+    part is a claw-back of what the provider owes, which is kept for it until Stripe has answered.
+
+    Not idempotent. Raises GatewayOff, MoreThanTransferred, MoreThanOwed, AmountRefused, Invalid,
+    NotFound.
     """
     gateway.require_on()
     if not reason.strip():
@@ -152,6 +165,8 @@ def reverse(
             asked_by=actor.label,
             created_at=at,
         )
+        if amount_minor < row.amount_minor:
+            _keep_debt(back, row, at)
         requests.plan(
             operation="transfer.reverse",
             subject=back.public_id,
@@ -175,6 +190,8 @@ def reverse(
 def reversal_refused(request: PspRequest, at: datetime) -> None:
     back = _lock_back(request.subject)
     if back.state == Back.PLANNED:
+        if back.is_claw_back:
+            ledger.release_hold(key=back.hold_key, at=at)
         back.failure_reason = request.error_code
         transitions.advance(
             back,
@@ -187,37 +204,62 @@ def reversal_refused(request: PspRequest, at: datetime) -> None:
 
 
 def follow_reversal(seen: shapes.Reversal, at: datetime) -> bool:
-    """What came back is in our Stripe balance: first it pays what the provider owes, the rest
-    waits for its next payout. False: not ours. Locks the transfer, then balances.
+    """What came back is in our Stripe balance. A part pays what the provider owes; the whole is
+    booked with its payout, by whoever made that. False: not ours, and nothing is known of it.
+
+    A part that somebody took back at Stripe by hand is nobody's here: it stays an exception of
+    the reconciliation. Locks the transfer, then balances.
     """
     subject = str(seen.metadata.get("subject", ""))
-    if not subject.startswith("trv_"):
+    if seen.line is None:
         return False
+    if not subject.startswith("trv_"):
+        return _taken_by_hand(seen, at)
     known = TransferReversal.objects.filter(public_id=subject).first()
-    if known is None or seen.line is None:
+    if known is None:
         return False
     row = _lock(known.transfer.public_id)
     back = _lock_back(subject)
     if back.state != Back.PLANNED or row.transfer_id != seen.transfer_id:
         return back.reversal_id == seen.id
-    provider, currency = row.provider, row.currency
-    owed, settling = (
-        chart.provider_receivable(provider, currency),
-        chart.provider_settling(provider, currency),
-    )
-    cleared = min(back.amount_minor, max(0, ledger.lock([owed, settling])[owed]))
-    booking.post(
-        Kind.TRANSFER_REVERSED,
-        f"stripe:{seen.id}:reversed",
-        [
-            *booking.entries(
-                seen.line, account=settling, currency=currency, debit_minor=-back.amount_minor
+    if back.is_claw_back:
+        owed = chart.provider_receivable(row.provider, row.currency)
+        ledger.capture_hold(
+            hold_key=back.hold_key,
+            kind=Kind.TRANSFER_REVERSED,
+            key=f"stripe:{seen.id}:reversed",
+            entries=booking.entries(
+                seen.line, account=owed, currency=row.currency, debit_minor=-back.amount_minor
             ),
-            *([(settling, cleared), (owed, -cleared)] if cleared else []),
-        ],
-        line=seen.line,
-        at=at,
+            at=at,
+            actor=booking.ACTOR,
+            effective_at=min(seen.line.created_at, at),
+            external_reference=seen.line.source,
+        )
+    return _arrived(back, row, seen, at)
+
+
+def _taken_by_hand(seen: shapes.Reversal, at: datetime) -> bool:
+    """A whole transfer that was reversed in Stripe's own pages."""
+    found = Transfer.objects.filter(transfer_id=seen.transfer_id, state=State.SENT).first()
+    if found is None:
+        return False
+    row = _lock(found.public_id)
+    known = row.reversals.filter(reversal_id=seen.id).exists()
+    if known or seen.amount_minor != row.amount_minor or row.reversed_minor:
+        return known
+    back = TransferReversal.objects.create(
+        provider=row.provider,
+        transfer=row,
+        amount_minor=seen.amount_minor,
+        reason="taken back at Stripe",
+        asked_by=booking.ACTOR.label,
+        created_at=at,
     )
+    return _arrived(back, row, seen, at)
+
+
+def _arrived(back: TransferReversal, row: Transfer, seen: shapes.Reversal, at: datetime) -> bool:
     back.reversal_id = seen.id
     row.reversed_minor += back.amount_minor
     row.save(update_fields=["reversed_minor"])
@@ -225,6 +267,17 @@ def follow_reversal(seen: shapes.Reversal, at: datetime) -> bool:
         back, to=Back.SUCCEEDED, at=at, actor=booking.ACTOR, changed=("reversal_id",)
     )
     return True
+
+
+def _keep_debt(back: TransferReversal, row: Transfer, at: datetime) -> None:
+    """So much of what the provider owes waits for this reversal, and is paid by nothing else."""
+    owed = chart.provider_receivable(row.provider, row.currency)
+    owed_minor = ledger.lock([owed])[owed]
+    if back.amount_minor > owed_minor:
+        raise MoreThanOwed(owed_minor=owed_minor)
+    ledger.place_hold(
+        key=back.hold_key, account=owed, amount_minor=back.amount_minor, expires_at=None, at=at
+    )
 
 
 def _lock(public_id: str) -> Transfer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -21,6 +22,8 @@ class Status(StrEnum):
     """The money has left."""
     FAILED = "failed"
     """It will not leave: final for this key, whatever is sent under it afterwards."""
+    RETURNED = "returned"
+    """It had left, and all of it came back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +76,9 @@ class Rail(Protocol):
 
     def look_up(self, key: str) -> Outcome:
         """What became of an order; Status.UNKNOWN where it was never taken. Raises RailBusy."""
+        ...
+
+    def returned(self, *, since: datetime) -> list[tuple[str, Outcome]]:
+        """Orders whose whole money came back since then, by key, each named by what brought it
+        back: as far as is known here, without a call. Says so of one again and again."""
         ...

@@ -12,6 +12,7 @@ import os
 import random
 import sqlite3
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 from billing.rails.base import Order, Outcome, RailBusy, RailRefused, Status
@@ -85,6 +86,21 @@ class FakeRail:
         if asked < self._pending_polls:
             return Outcome(Status.PENDING, reference)
         return Outcome(Status(status), reference, "account_closed" if status == "failed" else "")
+
+    def returned(self, *, since: datetime) -> list[tuple[str, Outcome]]:
+        with closing(self._open()) as books:
+            rows = books.execute(
+                "SELECT key, reference FROM transfer WHERE status = 'returned' ORDER BY key"
+            ).fetchall()
+        return [
+            (key, Outcome(Status.RETURNED, f"{reference}_back", "account_closed"))
+            for key, reference in rows
+        ]
+
+    def bounce(self, key: str) -> None:
+        """A test's hand: what had left comes back whole."""
+        with closing(self._open()) as books, books:
+            books.execute("UPDATE transfer SET status = 'returned' WHERE key = ?", [key])
 
     def paid(self) -> dict[str, int]:
         """What has really left, by key: a test's oracle."""

@@ -16,7 +16,6 @@ from billing.models import (
     BankReceipt,
     Fapiao,
     InputFapiao,
-    PayeeAccount,
     Payout,
     Refund,
 )
@@ -84,21 +83,6 @@ def _money_out(visit: Visit) -> list[Thing]:
             ),
         ),
         (
-            PayeeAccount.objects.filter(
-                Q(state=PayeeAccount.State.PROPOSED)
-                | Q(state=PayeeAccount.State.CHECKED) & ~Q(checked_by=own)
-            ).count(),
-            "payees",
-            settles,
-            ngettext_lazy(
-                "%(n)s payee account waits to be checked: until then its provider is not paid"
-                " there.",
-                "%(n)s payee accounts wait to be checked: until then their providers are not paid"
-                " there.",
-                "n",
-            ),
-        ),
-        (
             InputFapiao.objects.filter(state=InputFapiao.State.HANDED_IN).count(),
             "input_fapiaos",
             settles,
@@ -121,8 +105,10 @@ def _money_out(visit: Visit) -> list[Thing]:
             ),
         ),
         (
-            BankAccount.objects.filter(state=BankAccount.State.PROPOSED)
-            .exclude(proposed_by=own)
+            BankAccount.objects.filter(
+                state__in=[BankAccount.State.PROPOSED, BankAccount.State.CHECKED]
+            )
+            .exclude(Q(proposed_by=own) | Q(checked_by=own, checked_by__isnull=False))
             .count(),
             "bank_accounts",
             approves,

@@ -1,14 +1,14 @@
-"""Accounts at banks: a tenant's own, and the operator's; entered by one person, checked by
-another."""
+"""Accounts at banks, an organisation's own and the operator's: two persons see them first."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 from billing import bank_accounts, bank_files, statement_files
 from billing.models import BankAccount
 from billing.web.deciding import DecidingForm, Verdict, decide
+from inventory.models import User
 from marketplace.api.serializers import CURRENCIES
 from marketplace.web.entry import ConsoleRequest, Visit, attempt, find, need, page, render
 from marketplace.web.forms import ConsoleForm
@@ -23,6 +24,7 @@ from marketplace.web.paging import paged
 
 SHOWN = 100
 State = BankAccount.State
+WAITING = (State.PROPOSED, State.CHECKED)
 
 
 class AccountForm(ConsoleForm):
@@ -77,11 +79,9 @@ class OwnAccountForm(AccountForm):
 
 @page(scope="wallet:read", changes=True)
 def index(request: ConsoleRequest) -> HttpResponse:
-    """A tenant's accounts, or all of them for the operator; a POST enters an own one."""
+    """An organisation's accounts, or all of them for the operator; a POST enters an own one."""
     visit = request.visit
     is_ours = visit.is_party("operator")
-    if not (is_ours or visit.is_party("tenant")):
-        raise Http404
     kind = OwnAccountForm if is_ours else AccountForm
     initial = {"holder_name": visit.organisation.name}
     form = kind(request.POST if request.method == "POST" else None, initial=initial)
@@ -99,12 +99,13 @@ def index(request: ConsoleRequest) -> HttpResponse:
                 ),
             )
             if made is not None:
-                messages.success(request, _("Entered; a person of the operator checks it."))
+                messages.success(request, _("Entered; two people of the operator look at it."))
                 return redirect("bank_accounts")
     rows = _rows(request)
     context = {
         "is_ours": is_ours,
-        "waiting": rows.filter(state=State.PROPOSED).order_by("pk")[:SHOWN] if is_ours else [],
+        "waiting": rows.filter(state__in=WAITING).order_by("pk")[:SHOWN] if is_ours else [],
+        "cooling_hours": settings.BANK_ACCOUNT_COOLING_HOURS,
         "page": paged(rows if is_ours else rows.filter(owner=visit.organisation), request),
     }
     return render(request, "console/bank_accounts.html", context, form=form)
@@ -119,7 +120,7 @@ def detail(request: ConsoleRequest, account_id: str) -> HttpResponse:
         request.POST if request.method == "POST" else None, verdicts=_verdicts(row, visit)
     )
     if request.method == "POST":
-        decides = request.POST.get("verdict") in ("verify", "reject")
+        decides = request.POST.get("verdict") in ("check", "verify", "reject")
         need(request, "receipts:approve" if decides else "wallet:write")
         if decide(request, form):
             return redirect("bank_accounts")
@@ -127,7 +128,8 @@ def detail(request: ConsoleRequest, account_id: str) -> HttpResponse:
     context = {
         "account": row,
         "is_ours": visit.is_party("operator"),
-        "is_own": row.state == State.PROPOSED and row.proposed_by_id == visit.user.pk,
+        "is_own": row.state in WAITING and visit.user.pk in (row.proposed_by_id, row.checked_by_id),
+        "cooling_hours": settings.BANK_ACCOUNT_COOLING_HOURS,
     }
     return render(request, "console/bank_account.html", context, form=form)
 
@@ -138,27 +140,8 @@ def _verdicts(row: BankAccount, visit: Visit) -> list[Verdict]:
         "at": visit.at,
         "actor": visit.actor,
     }
-    is_others = row.proposed_by_id != visit.user.pk
-    if row.state == State.PROPOSED and visit.actor.may("receipts:approve") and is_others:
-        return [
-            Verdict(
-                code="verify",
-                label=_("Verify"),
-                said=_("Verified."),
-                act=lambda _data: bank_accounts.decide(verified=True, user=visit.user, **key),
-                style="primary",
-            ),
-            Verdict(
-                code="reject",
-                label=_("Reject"),
-                said=_("Rejected."),
-                act=lambda data: bank_accounts.decide(
-                    verified=False, reason=data["reason"], user=visit.user, **key
-                ),
-                needs="reason",
-                style="danger",
-            ),
-        ]
+    if row.state in WAITING and visit.actor.may("receipts:approve"):
+        return _decisions(row, visit.user, key)
     if row.state == State.VERIFIED and visit.actor.may("wallet:write"):
         return [
             Verdict(
@@ -172,6 +155,39 @@ def _verdicts(row: BankAccount, visit: Visit) -> list[Verdict]:
     return []
 
 
+def _decisions(row: BankAccount, user: User, key: dict[str, Any]) -> list[Verdict]:
+    """What this person may say of an account that waits."""
+    if user.pk == row.proposed_by_id:
+        return []
+    check = Verdict(
+        code="check",
+        label=_("I have checked it"),
+        said=_("Noted; another person has to verify it."),
+        act=lambda _data: bank_accounts.check(user=user, **key),
+        style="primary",
+    )
+    verify = Verdict(
+        code="verify",
+        label=_("Verify"),
+        said=_("Verified; it is paid to once it has cooled."),
+        act=lambda _data: bank_accounts.decide(verified=True, user=user, **key),
+        style="primary",
+    )
+    reject = Verdict(
+        code="reject",
+        label=_("Reject"),
+        said=_("Rejected."),
+        act=lambda data: bank_accounts.decide(
+            verified=False, reason=data["reason"], user=user, **key
+        ),
+        needs="reason",
+        style="danger",
+    )
+    if row.state == State.PROPOSED:
+        return [check, reject]
+    return [reject] if row.checked_by_id == user.pk else [verify, reject]
+
+
 def _rows(request: ConsoleRequest) -> QuerySet[BankAccount]:
     rows = BankAccount.objects.visible_to(request.visit.actor)
-    return rows.select_related("owner", "proposed_by", "decided_by")
+    return rows.select_related("owner", "proposed_by", "checked_by", "decided_by")

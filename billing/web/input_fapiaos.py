@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from billing import input_fapiaos, payout_terms, payouts
 from billing.models import InputFapiao
 from billing.web.deciding import DecidingForm, Verdict, decide
-from billing.web.payees import terms_of
+from billing.web.payout_terms import terms_of
 from billing.web.payouts import traders_only
 from inventory.models import Organisation
 from marketplace.api.serializers import CURRENCIES

@@ -138,7 +138,6 @@ EVENTS = {
     "reservation.approved": _("approved by the provider"),
     "reservation.rejected": _("rejected by the provider"),
     "inputfapiao.handed_in": _("fapiao handed in"),
-    "payeeaccount.proposed": _("bank account proposed"),
     "payout.planned": _("payout planned"),
     "payout_terms.set": _("payout terms set"),
     "payoutfile.made": _("payout file made"),

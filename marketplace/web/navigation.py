@@ -45,7 +45,8 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
         [
             (_("Earnings"), "earnings", "provider", "settlements:read"),
             (_("Payouts"), "payouts", "provider", "settlements:read"),
-            (_("Account and terms"), "payees", "provider", "settlements:read"),
+            (_("Payout terms"), "payout_terms", "provider", "settlements:read"),
+            (_("Bank accounts"), "bank_accounts", "provider", "wallet:read"),
             (_("Payouts over Stripe"), "payout_account", "provider", "settlements:read"),
             (_("Paid to you directly"), "direct", "provider", "reservations:read"),
             (_("Fapiaos to the operator"), "input_fapiaos", "provider", "settlements:read"),
@@ -98,7 +99,6 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
         [
             (_("Settlements"), "settlements", "operator", "audit:read"),
             (_("Payouts"), "payouts", "operator", "audit:read"),
-            (_("Payee accounts"), "payees", "operator", "audit:read"),
             (_("Providers' fapiaos"), "input_fapiaos", "operator", "audit:read"),
         ],
     ),

@@ -40,6 +40,7 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
         "POST /bank-receipts/{public_id}/attribute",
         "POST /bank-receipts/{public_id}/send-back",
         "POST /bank-accounts",
+        "POST /bank-accounts/{public_id}/check",
         "POST /bank-accounts/{public_id}/close",
         "POST /bank-accounts/{public_id}/decide",
         "POST /bank-statements",
@@ -93,12 +94,21 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
         ),
         "POST /payout-files",
         "POST /payout-terms",
-        "POST /payee-accounts",
-        *(f"POST /payee-accounts/{{public_id}}/{verb}" for verb in ("check", "verify", "reject")),
         "POST /input-fapiaos",
         *(f"POST /input-fapiaos/{{public_id}}/{verb}" for verb in ("accept", "reject")),
         "POST /provider-repayments",
         *(f"POST /provider-repayments/{{public_id}}/{verb}" for verb in ("approve", "reject")),
+        "POST /billing-details",
+        "POST /credit-notes",
+        *(f"POST /credit-notes/{{public_id}}/{verb}" for verb in ("approve", "reject")),
+        "POST /statements/{public_id}/accept",
+        "POST /contests",
+        *(f"POST /contests/{{public_id}}/{verb}" for verb in ("answer", "dismiss", "uphold")),
+        "POST /fapiaos",
+        *(
+            f"POST /fapiaos/{{public_id}}/{verb}"
+            for verb in ("withdraw", "issue", "refuse", "reverse")
+        ),
         "POST /trials",
         "POST /wallet/credit-limit",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,7 +31,9 @@ def people() -> tuple[User, User]:
     return first, second
 
 
-def top_up(tenant: Organisation, amount_minor: int, reference: str = "B-1") -> None:
+def top_up(
+    tenant: Organisation, amount_minor: int, reference: str = "B-1", currency: str = "CNY"
+) -> None:
     """Through the bank rail, by two persons."""
     first, second = people()
     operator = world.actor(world.operator())
@@ -39,7 +42,7 @@ def top_up(tenant: Organisation, amount_minor: int, reference: str = "B-1") -> N
         bank_reference=reference,
         payer_name=tenant.name,
         amount_minor=amount_minor,
-        currency="CNY",
+        currency=currency,
         received_date=T0.date(),
         at=T0,
         actor=operator,
@@ -99,6 +102,41 @@ def meter(row: Lease, *, until: datetime, gaps: dict[datetime, int] | None = Non
         seconds = (owed.seconds if owed else 0) * row.card_count - gap
         _usage(row, hour.start, 0, seconds, gap)
         cursor.metered_until = hour.end
+    cursor.save()
+
+
+def deliver(row: Lease, *, until: datetime, lost: dict[datetime, int] | None = None) -> None:
+    """As `meter`, in one statement: for years of hours. Not beyond its machines' own end."""
+    allocation = Allocation.objects.get(pk=row.allocation_id)
+    period = Period.of(allocation.period)
+    cursor, _ = MeteringCursor.objects.get_or_create(
+        allocation_id=allocation.pk, defaults={"metered_until": floor_hour(period.start)}
+    )
+    until = min(floor_hour(until), ceil_hour(period.end))
+    if until <= cursor.metered_until:
+        return
+    with connection.cursor() as database:
+        database.execute(
+            "INSERT INTO inventory_usagehour (allocation_id, hour, revision, card_seconds,"
+            " gap_card_seconds, recorded_at)"
+            " SELECT %(allocation)s, h, 0, owed - least(owed, lost), least(owed, lost),"
+            " clock_timestamp()"
+            " FROM generate_series(%(since)s::timestamptz, %(until)s - interval '1 hour',"
+            " interval '1 hour') h CROSS JOIN LATERAL (SELECT %(cards)s * extract(epoch FROM"
+            " least(h + interval '1 hour', %(end)s) - greatest(h, %(start)s))::bigint AS owed,"
+            " coalesce((%(lost)s::jsonb ->> extract(epoch FROM h)::bigint::text)::bigint, 0)"
+            " AS lost) x",
+            {
+                "allocation": allocation.pk,
+                "since": cursor.metered_until,
+                "until": until,
+                "start": period.start,
+                "end": period.end,
+                "cards": row.card_count,
+                "lost": json.dumps({int(h.timestamp()): s for h, s in (lost or {}).items()}),
+            },
+        )
+    cursor.metered_until = until
     cursor.save()
 
 
@@ -165,6 +203,8 @@ DOCUMENTS = (
     "what a tenant owes",
     "what a provider has accrued",
     "unmatched receipts",
+    "what waits in settling",
+    "what a provider owes",
 )
 
 

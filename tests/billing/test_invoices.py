@@ -13,9 +13,11 @@ from billing import chart, invoices, ledger, rating
 from billing.models import BilledCharge, Charge, Invoice, InvoiceLine, InvoiceSeries
 from billing.payments import SamePerson
 from inventory.periods import Period
+from marketplace import money
 from marketplace.models import Lease
 from tests import world
 from tests.billing import books
+from tests.billing.test_selling import receive
 from tests.marketplace import scene
 from tests.world import T0, hours, period
 
@@ -241,23 +243,28 @@ def test_what_the_wallet_could_not_pay_is_open_then_overdue_then_paid() -> None:
 
 
 def test_a_deal_paid_directly_is_invoiced_by_its_fee_to_the_provider() -> None:
-    books.top_up(world.tenant(), 10**7)
-    listing = scene.listing()
-    lease = books.activate(books.lease(listing))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT owners_hand(%s)",
-            [f"UPDATE marketplace_listing SET selling = 'direct' WHERE id = {listing.pk}"
-             " RETURNING id"],
-        )  # fmt: skip
-    books.meter(lease, until=T0 + hours(12))
-    charges = rate()
-
-    invoices.finalise_due(at=FINAL, limit=10)
+    line = direct_fee()
 
     row = Invoice.objects.get()
+    charges = Charge.objects.all()
     assert (row.subject, row.party, row.issuer) == ("fee", world.provider(), world.operator())
-    assert row.net_minor == sum(c.fee_minor for c in charges)
+    assert (row.net_minor, row.vat_minor) == (
+        sum(c.fee_minor for c in charges), sum(c.fee_vat_minor for c in charges),
+    )  # fmt: skip
+    # Of the fee, at its own rate, and not of the price it is a fee of.
+    assert (line.vat_bps, line.vat_minor) == (600, money.share(line.net_minor, 600))
+    assert not books.differences()
+
+
+def direct_fee(**price: Any) -> InvoiceLine:
+    """What the provider is asked for two hours that its tenant has paid to itself."""
+    books.top_up(world.tenant(), 10**7)
+    row = books.hold(scene.listing(selling="direct", **price), start=200, end=210)
+    lease = books.activate(receive(row))
+    books.meter(lease, until=T0 + hours(202))
+    rate()
+    invoices.finalise_due(at=FINAL, limit=10)
+    return InvoiceLine.objects.get()
 
 
 def credit(line: InvoiceLine, gross_minor: int) -> Invoice:
@@ -268,9 +275,9 @@ def credit(line: InvoiceLine, gross_minor: int) -> Invoice:
     )  # fmt: skip
 
 
-def decide(note: Invoice, *, by: int = 1, approve: bool = True) -> Invoice:
+def decide(note: Invoice, *, by: int = 1, approve: bool = True, at: float = 0) -> Invoice:
     facts: dict[str, Any] = {
-        "invoice_public_id": note.public_id, "at": FINAL + hours(3),
+        "invoice_public_id": note.public_id, "at": FINAL + hours(3 + at),
         "actor": world.actor(world.operator()), "user": books.people()[by],
     }  # fmt: skip
     if approve:
@@ -314,6 +321,50 @@ def test_credits_together_never_exceed_the_line() -> None:
     decide(note, approve=False)
     assert credit(line, 880).pk != note.pk
     assert not Charge.objects.filter(kind="credit").exists()
+
+
+@pytest.mark.parametrize("vat_code", ["none", "cn-13"])
+def test_a_credited_fee_takes_back_the_tax_on_the_fee_and_not_the_prices(vat_code: str) -> None:
+    line = direct_fee(vat_code=vat_code, amount=6.83)
+    accrued = chart.provider_accrued(world.provider(), "CNY")
+    assert ledger.posted(accrued) == -line.gross_minor
+    before = books.available()
+
+    for part in (1, 100, line.gross_minor - 101):
+        note = decide(credit(line, part), at=part)
+        back = Charge.objects.latest("pk")
+        assert (note.subject, -note.total_minor, back.gross_minor) == ("fee", part, 0)
+        assert (back.fee_minor, back.fee_vat_minor) == (note.net_minor, note.vat_minor)
+        assert not books.differences()
+
+    notes = Invoice.objects.filter(kind="credit_note")
+    sums = notes.aggregate(net=Sum("net_minor"), vat=Sum("vat_minor"))
+    assert sums == {"net": -line.net_minor, "vat": -line.vat_minor}
+    assert [ledger.posted(each) for each in (accrued, chart.fee("CNY"), chart.vat("CNY"))] == [
+        0
+    ] * 3
+    assert books.available() == before
+
+
+@pytest.mark.parametrize("selling", ["agency", "resale"])
+def test_credits_of_a_whole_line_take_back_exactly_what_it_had(selling: str) -> None:
+    running(until=17, amount=6.83, selling=selling)
+    invoices.finalise_due(at=FINAL, limit=10)
+    line = InvoiceLine.objects.get()
+
+    for number, part in enumerate((1, 3, 999, line.gross_minor - 1003)):
+        decide(credit(line, part), at=number)
+        assert not books.differences()
+
+    credits = Charge.objects.filter(kind="credit")
+    charges = Charge.objects.filter(kind="usage")
+    for column in ("gross_minor", "vat_minor", "fee_minor", "provider_minor"):
+        assert -sum(credits.values_list(column, flat=True)) == sum(
+            charges.values_list(column, flat=True)
+        )
+    for code in (chart.vat, chart.fee, chart.sales, chart.cost_of_sales):
+        assert ledger.posted(code("CNY")) == 0
+    assert ledger.posted(chart.provider_accrued(world.provider(), "CNY")) == 0
 
 
 def test_a_credit_pays_what_is_owed_first() -> None:

@@ -6,13 +6,13 @@ import pytest
 from pytest_django import Settings
 
 from billing import chart, ledger
-from billing.models import BankWithdrawal, PayoutAccount, PspBalanceTransaction, TransferReversal
-from billing.psp import accounts, transfers, withdrawals
+from billing.models import BankWithdrawal, PspBalanceTransaction
+from billing.psp import accounts, withdrawals
 from billing.psp.rail import StripeRail
 from billing.rails import Order, RailBusy, RailRefused, Status
 from inventory.errors import Invalid
 from tests import world
-from tests.billing import books, online
+from tests.billing import online
 from tests.billing.online import hands
 
 pytestmark = pytest.mark.django_db
@@ -142,47 +142,6 @@ def test_stripes_refusal_is_final_for_the_order() -> None:
     assert (found.status, found.reason) == (Status.FAILED, "insufficient_capabilities_for_transfer")
     with pytest.raises(RailRefused):
         RAIL.send(order(account="acct_of_nobody", key="pay_2"))
-
-
-def test_a_claw_back_pays_what_the_provider_owes_and_the_rest_waits() -> None:
-    funded()
-    online.account()
-    RAIL.send(order())
-    online.send()
-    transfer = PayoutAccount.objects.get().transfers.get()
-    book_sent(30_000, str(transfer.transfer_id))
-    owed = chart.provider_receivable(world.provider(), "CNY")
-    ledger.post(
-        kind="net_made_receivable",
-        key="owes",
-        entries=[(owed, 8_000), (chart.fee("CNY"), -8_000)],
-        at=online.now(),
-        actor=world.SYSTEM,
-    )
-
-    def reverse(amount: int) -> TransferReversal:
-        made = transfers.reverse(
-            transfer_public_id=transfer.public_id,
-            amount_minor=amount,
-            reason="a lost dispute",
-            at=online.now(),
-            actor=world.SYSTEM,
-        )
-        online.send()
-        made.refresh_from_db()
-        return made
-
-    assert reverse(20_000).state == "succeeded"
-    online.deliver()
-
-    settling = chart.provider_settling(world.provider(), "CNY")
-    assert (ledger.posted(owed), ledger.posted(settling)) == (0, 70_000 + 12_000)
-    transfer.refresh_from_db()
-    assert transfer.reversed_minor == 20_000
-    with pytest.raises(transfers.MoreThanTransferred):
-        reverse(10_001)
-    assert not online.differences()
-    assert not books.differences()
 
 
 def test_stripes_own_payouts_are_in_transit_then_at_the_bank_and_may_come_back() -> None:

@@ -32,6 +32,7 @@ from billing.models import (
     PspRequest,
     TopUp,
     Transfer,
+    TransferReversal,
     WalletRefund,
 )
 from billing.psp import sending, sweeping, transfers
@@ -70,6 +71,14 @@ class Online(RuleBasedStateMachine):
             kind="settled",
             key="owed",
             entries=[(chart.adjustment("CNY"), 10**9), (settling, -(10**9))],
+            at=online.now(),
+            actor=SYSTEM,
+        )
+        owed = chart.provider_receivable(world.provider(), "CNY")
+        ledger.post(
+            kind="net_made_receivable",
+            key="owes",
+            entries=[(owed, 120_000), (chart.adjustment("CNY"), -120_000)],
             at=online.now(),
             actor=SYSTEM,
         )
@@ -268,10 +277,26 @@ class Online(RuleBasedStateMachine):
                     actor=SYSTEM,
                     external_reference=found.reference,
                 )
+        for _key, outcome in RAIL.returned(since=online.later(days=-1)):
+            key = f"stripe:{outcome.reference}:returned"
+            back = TransferReversal.objects.get(reversal_id=outcome.reference)
+            if not LedgerTransaction.objects.filter(idempotency_key=key):
+                settling = chart.provider_settling(world.provider(), "CNY")
+                ledger.post(
+                    kind="payout_returned",
+                    key=key,
+                    entries=[
+                        (chart.stripe("CNY"), back.amount_minor),
+                        (settling, -back.amount_minor),
+                    ],
+                    at=online.now(),
+                    actor=SYSTEM,
+                    external_reference=outcome.reference,
+                )
 
     @invariant()
     def the_books_agree(self) -> None:
-        assert books.differences() == []
+        assert books.ledger_differences() == []
 
     @invariant()
     def nobody_is_below_the_floor(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from billing import bank_deals, bank_statements, checkout, receipts
+from billing import bank_deals, bank_statements, checkout, receipts, references
 from billing.models import BankLine, BankReceipt, BankStatement
 from inventory.errors import DomainError
 from inventory.models import User
@@ -116,3 +116,42 @@ def test_the_hold_lapses_or_becomes_a_lease_never_both() -> None:
     assert held.state in ("confirmed", "expired")
     assert books.available() == 0  # by this hold, or by the one made anew
     assert not books.differences()
+
+
+def test_the_money_is_approved_while_the_hold_lapses_and_is_the_tenants_either_way() -> None:
+    row = account()
+    second = books.people()[1]
+    books.top_up(world.tenant(), DEPOSIT, "B-1")
+    held = bank_hold()
+    bring(row, statement(line(references.of(held.public_id), f"{(GROSS - DEPOSIT) / 100:.2f}")))
+    receipt = BankReceipt.objects.latest("pk")
+
+    at_once(
+        lambda: receipts.approve(
+            receipt_public_id=receipt.public_id, at=DUE, actor=SYSTEM, user=second
+        ),
+        lambda: checkout.expire_due(at=DUE, limit=10),
+    )
+
+    receipt.refresh_from_db()
+    held.refresh_from_db()
+    assert (receipt.state, held.state) == ("approved", "expired")
+    assert books.available() == GROSS
+    assert not books.differences()
+    # It came too late for the hold, but nobody else wanted the capacity.
+    assert bank_deals.confirm_paid(at=DUE + hours(1), limit=10) == 1
+    assert books.available() == 0
+    assert not books.differences()
+
+
+def test_control_without_its_lock_a_lapsed_hold_is_confirmed() -> None:
+    books.top_up(world.tenant(), GROSS, "B-1")
+    held = bank_hold()
+    both_read = threading.Barrier(2)
+
+    def naive() -> bool:
+        found = type(held).objects.get(pk=held.pk)
+        both_read.wait(timeout=30)
+        return found.state == "held"
+
+    assert at_once(naive, naive) == [True, True]

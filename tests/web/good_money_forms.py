@@ -31,14 +31,6 @@ def good_money_forms(market: Market) -> dict[str, Good]:
         "payout_files": Good(
             "operator", reverse("payout_files"), {"currency": "CNY", "layout": "plain"}
         ),
-        "payees": Good(
-            "provider", reverse("payees"),
-            {"currency": "USD", "bank_name": "B", "bank_code": "", "account_number": "62220200"},
-        ),
-        "payee": Good(
-            "operator", reverse("payee", args=[money.proposed_payee(market).public_id]),
-            {"verdict": "check", "reason": ""},
-        ),
         "organisation_payout_terms": Good(
             "operator", reverse("organisation_payout_terms", args=[market.provider.public_id]),
             {"currency": "CNY", "settle_after_days": "10", "minimum": "100",
@@ -67,7 +59,7 @@ def good_money_forms(market: Market) -> dict[str, Good]:
         "bank_account": Good(
             "operator",
             reverse("bank_account", args=[money.proposed_account(market, market.tenant).public_id]),
-            {"verdict": "verify", "reason": ""},
+            {"verdict": "check", "reason": ""},
         ),
         "refunds": Good(
             "tenant", reverse("refunds"),

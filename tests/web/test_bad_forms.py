@@ -111,7 +111,7 @@ def test_one_wrong_field_is_refused_or_taken_as_it_stands(market: Market, name: 
 @pytest.mark.parametrize(
     "name",
     [
-        "payouts", "payout", "payout_files", "payees", "payee", "organisation_payout_terms",
+        "payouts", "payout", "payout_files", "organisation_payout_terms",
         "input_fapiaos", "input_fapiao", "direct_received", "bank_accounts", "bank_account",
         "refunds", "refund", "payment_files", "receipt_send_back",
     ],

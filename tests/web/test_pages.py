@@ -15,8 +15,8 @@ from tests.web.conftest import Market
 PROVIDER_PAGES = [
     "overview", "centres", "centre_create", "pools", "pools_csv", "pool_create", "node_template",
     "listings", "listing_create", "approvals", "approval_rule", "deals", "earnings", "earnings_csv",
-    "payout_account", "payouts", "payouts_csv", "payees", "input_fapiaos", "direct", "invoices",
-    "contests", "fapiaos",
+    "payout_account", "payouts", "payouts_csv", "payout_terms", "bank_accounts", "input_fapiaos",
+    "direct", "invoices", "contests", "fapiaos",
 ]  # fmt: skip
 TENANT_PAGES = [
     "search", "rented", "wallet", "wallet_csv", "quotas", "topups", "bank_accounts", "refunds",
@@ -25,7 +25,7 @@ TENANT_PAGES = [
 OPERATOR_PAGES = [
     "audit", "audit_csv", "organisations", "organisations_csv", "all_leases",
     "all_leases_csv", "receipts", "receipts_csv", "settlements", "settlements_csv",
-    "online_payments", "online_payments_csv", "payouts", "payouts_csv", "payout_files", "payees",
+    "online_payments", "online_payments_csv", "payouts", "payouts_csv", "payout_files",
     "input_fapiaos", "bank_accounts", "bank_lines", "bank_lines_csv", "refunds", "payment_files",
     "statements", "overdue", "invoices", "contests", "fapiaos",
 ]  # fmt: skip
@@ -76,7 +76,6 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "contest_id": "cst_" + "0" * 32,
         "fapiao_id": "fap_" + "0" * 32,
         "payout_id": "pay_" + "0" * 32,
-        "payee_id": "pye_" + "0" * 32,
         "file_id": "pof_" + "0" * 32,
         "account_id": "bnk_" + "0" * 32,
         "refund_id": "rfd_" + "0" * 32,

@@ -117,5 +117,5 @@ def test_a_viewer_of_the_operator_plans_and_downloads_nothing(market: Market) ->
 
 
 def test_a_tenant_has_no_page_of_payouts(market: Market) -> None:
-    for name in ("payouts", "payouts_csv", "payees", "input_fapiaos"):
+    for name in ("payouts", "payouts_csv", "payout_terms", "input_fapiaos"):
         assert market.client(market.tenant).get(reverse(name)).status_code == 404, name
