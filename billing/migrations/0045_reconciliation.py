@@ -11,7 +11,7 @@ import inventory.identifiers
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0041_settled_mark'),
+        ('billing', '0042_postings_in_fewer_statements'),
     ]
 
     operations = [

@@ -106,15 +106,16 @@ def _money_out(visit: Visit) -> list[Thing]:
         ),
         (
             BankAccount.objects.filter(
-                state__in=[BankAccount.State.PROPOSED, BankAccount.State.CHECKED]
+                Q(state=BankAccount.State.PROPOSED)
+                | Q(state=BankAccount.State.CHECKED) & ~Q(checked_by=own)
             )
-            .exclude(Q(proposed_by=own) | Q(checked_by=own, checked_by__isnull=False))
+            .exclude(proposed_by=own)
             .count(),
             "bank_accounts",
             approves,
             ngettext_lazy(
-                "%(n)s bank account waits to be checked.",
-                "%(n)s bank accounts wait to be checked.",
+                "%(n)s bank account waits for a person: until then nothing is paid there.",
+                "%(n)s bank accounts wait for a person: until then nothing is paid there.",
                 "n",
             ),
         ),
