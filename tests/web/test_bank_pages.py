@@ -27,23 +27,41 @@ ACCOUNT = {
 }
 
 
-def test_a_tenant_enters_its_account_and_the_operator_decides(market: Market) -> None:
-    own, client = market.client(market.tenant), market.client(market.operator)
+def test_two_persons_of_the_operator_see_an_account(market: Market) -> None:
+    own = market.client(market.tenant)
+    first, second = market.client(market.operator), market.client(market.operator, "finance")
 
     somebody = own.post(reverse("bank_accounts"), keyed(**{**ACCOUNT, "holder_name": "X"}))
     assert (somebody.status_code, "own name" in plain(somebody)) == (422, True)
     assert own.post(reverse("bank_accounts"), keyed(**ACCOUNT)).status_code == 302
     row = BankAccount.objects.get()
     address = reverse("bank_account", args=[row.public_id])
-    assert own.post(address, keyed(verdict="verify")).status_code == 403
-    assert client.post(address, keyed(verdict="verify")).status_code == 302
+    assert own.post(address, keyed(verdict="check")).status_code == 403
+    assert first.post(address, keyed(verdict="check")).status_code == 302
+    assert "another person verifies it" in plain(first.get(address))
+    assert first.post(address, keyed(verdict="verify")).status_code == 422
+    assert second.post(address, keyed(verdict="verify")).status_code == 302
 
     row.refresh_from_db()
     assert (row.state, row.number) == ("verified", "02001234")
+    assert "Paid to from" in plain(own.get(address))
     assert market.client(market.stranger).get(address).status_code == 404
     assert own.post(address, keyed(verdict="close")).status_code == 302
     row.refresh_from_db()
     assert row.state == "closed"
+
+
+def test_an_account_is_rejected_with_a_reason(market: Market) -> None:
+    row = money.proposed_account(market, market.provider)
+    client = market.client(market.operator)
+    address = reverse("bank_account", args=[row.public_id])
+
+    bare = client.post(address, keyed(verdict="reject"))
+    assert (bare.status_code, "Needed here." in plain(bare)) == (422, True)
+    assert client.post(address, keyed(verdict="reject", reason="not theirs")).status_code == 302
+
+    row.refresh_from_db()
+    assert row.state == "rejected"
 
 
 def test_whoever_enters_an_account_of_the_operator_does_not_verify_it(market: Market) -> None:
@@ -58,7 +76,7 @@ def test_whoever_enters_an_account_of_the_operator_does_not_verify_it(market: Ma
     row = BankAccount.objects.get()
     address = reverse("bank_account", args=[row.public_id])
     assert (row.statement_layout, row.virtual_digits) == ("icbc", 4)
-    assert "another person decides" in plain(first.get(address))
+    assert "another person verifies it" in plain(first.get(address))
     assert first.post(address, keyed(verdict="verify")).status_code == 422
     assert second.post(address, keyed(verdict="verify")).status_code == 302
 
@@ -98,6 +116,7 @@ def test_a_tenant_withdraws_what_is_not_approved(market: Market) -> None:
     own = market.client(market.tenant)
 
     reply = own.post(reverse("refund", args=[row.public_id]), keyed(verdict="withdraw"))
+
     assert reply.status_code == 302
 
     row.refresh_from_db()
