@@ -494,7 +494,6 @@ PAYOUT_METHOD = env_str("PAYOUT_METHOD", "bank")
 BANK_ACCOUNT_COOLING_HOURS = env_int("BANK_ACCOUNT_COOLING_HOURS", 72)
 NET_CARRIED_DAYS = env_int("NET_CARRIED_DAYS", 60)  # a negative net, before it is demanded
 DEMAND_DUE_DAYS = env_int("DEMAND_DUE_DAYS", 30)  # a provider's time to pay a demand
-# Rails that send payouts themselves, by method; the bank has files instead.
 # After a month's end its invoices are still drafts for so long: late counts reach them.
 INVOICE_FINALISE_HOURS = env_int("INVOICE_FINALISE_HOURS", 72)
 INVOICE_DUE_DAYS = env_int("INVOICE_DUE_DAYS", 15)  # for what was not paid ahead
