@@ -266,6 +266,9 @@ def test_a_transfer_to_a_provider_and_what_is_taken_back_are_matched(settings: S
         actor=SYSTEM,
         external_reference=str(row.transfer_id),
     )
+    debt = chart.provider_receivable(world.provider(), "CNY")
+    owes = [(debt, 20_000), (chart.adjustment("CNY"), -20_000)]
+    ledger.post(kind="net_made_receivable", key="owes", entries=owes, at=online.now(), actor=SYSTEM)
     transfers.reverse(
         transfer_public_id=row.public_id,
         amount_minor=20_000,
