@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 from django.db.models import Sum
+from django.utils.translation import gettext_lazy as _
 
 from billing import ageing
 from billing.models import PspBalance, PspBalanceTransaction
@@ -24,12 +25,19 @@ from inventory import actors, journal
 
 logger = logging.getLogger(__name__)
 
-MISSING_IN_BOOKS = "missing_in_books"
-MISSING_OUTSIDE = "missing_outside"
-IN_FLIGHT = "in_flight"
-AMOUNT_DIFFERS = "amount_differs"
-UNKNOWN_TYPE = "unknown_type"
-KINDS = (MISSING_IN_BOOKS, MISSING_OUTSIDE, AMOUNT_DIFFERS, UNKNOWN_TYPE)
+
+class Disagreement(models.TextChoices):
+    """How a line and the books disagree."""
+
+    MISSING_IN_BOOKS = "missing_in_books", _("missing in the books")
+    """The bank or Stripe has a line, and no transaction is it."""
+    MISSING_OUTSIDE = "missing_outside", _("missing at the bank or Stripe")
+    """Booked more than a day ago, and no line is it."""
+    AMOUNT_DIFFERS = "amount_differs", _("the amounts differ")
+    """One reference stands on both, and they are not of one amount."""
+    UNKNOWN_TYPE = "unknown_type", _("of an unknown type")
+    """Stripe has a line of a kind that nothing here books."""
+
 
 # The bank and Stripe may be so late; what is younger is on its way.
 GRACE = timedelta(hours=24)
@@ -47,7 +55,7 @@ STRIPE_LINE = timedelta(days=1)
 class ReconciliationException:
     """A line without a movement, a movement without a line, or two that disagree (对账差异)."""
 
-    kind: str
+    kind: Disagreement
     code: str  # the ledger account
     currency: str
     books_minor: int
@@ -127,13 +135,15 @@ def findings(*, at: datetime) -> Findings:
         if line.is_of_known_type:
             rest.append(line)
         else:
-            exceptions.append(_exception(UNKNOWN_TYPE, line, None, at))
+            exceptions.append(_exception(Disagreement.UNKNOWN_TYPE, line, None, at))
     differing = _differing(rest, movements)
-    taken = {line.name for line, _ in differing}
-    gone = {(m.transaction_id, m.account_id) for _, m in differing}
-    exceptions += [_exception(AMOUNT_DIFFERS, line, m, at) for line, m in differing]
+    taken = {line.name for line, _m in differing}
+    gone = {(m.transaction_id, m.account_id) for _line, m in differing}
+    exceptions += [_exception(Disagreement.AMOUNT_DIFFERS, line, m, at) for line, m in differing]
     exceptions += [
-        _exception(MISSING_IN_BOOKS, line, None, at) for line in rest if line.name not in taken
+        _exception(Disagreement.MISSING_IN_BOOKS, line, None, at)
+        for line in rest
+        if line.name not in taken
     ]
     in_flight = []
     for movement in movements:
@@ -142,7 +152,7 @@ def findings(*, at: datetime) -> Findings:
         if at - movement.created_at <= GRACE:
             in_flight.append(movement)
         else:
-            exceptions.append(_exception(MISSING_OUTSIDE, None, movement, at))
+            exceptions.append(_exception(Disagreement.MISSING_OUTSIDE, None, movement, at))
     exceptions.sort(key=lambda each: (each.since, each.code))
     return Findings(exceptions, in_flight, len(lines))
 
@@ -172,7 +182,7 @@ def _differing(lines: Sequence[Line], movements: Sequence[Movement]) -> list[tup
 
 
 def _exception(
-    kind: str, line: Line | None, movement: Movement | None, at: datetime
+    kind: Disagreement, line: Line | None, movement: Movement | None, at: datetime
 ) -> ReconciliationException:
     side = line or movement
     assert side is not None
@@ -389,10 +399,3 @@ def warn(*, at: datetime) -> int:
                 data={"exceptions": len(late), "clearing": len(lying)},
             )
     return len(late) + len(lying)
-
-
-def count_by_kind(exceptions: Iterable[ReconciliationException]) -> dict[str, int]:
-    counts = dict.fromkeys(KINDS, 0)
-    for each in exceptions:
-        counts[each.kind] += 1
-    return counts

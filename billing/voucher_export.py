@@ -18,7 +18,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import lru_cache
 from itertools import groupby
@@ -107,6 +107,10 @@ class Export:
     debit_minor: int
     credit_minor: int
 
+    @property
+    def content_type(self) -> str:
+        return f"text/plain; charset={self.encoding.removesuffix('-sig')}"
+
 
 def layouts() -> list[str]:
     """The names of the layouts there are, sorted."""
@@ -156,6 +160,19 @@ def render(
         debit_minor=sum(leg.debit_minor for voucher in found for leg in voucher.legs),
         credit_minor=sum(leg.credit_minor for voucher in found for leg in voucher.legs),
     )
+
+
+def rate_of(text: str) -> Decimal | None:
+    """A rate as people write it; None where they wrote none. Raises Invalid."""
+    if not text:
+        return None
+    try:
+        rate = Decimal(text)
+    except InvalidOperation as error:
+        raise Invalid("A rate is a positive number") from error
+    if not rate.is_finite() or not Decimal("1e-12") <= rate < 10**9:
+        raise Invalid("A rate is a positive number")
+    return rate
 
 
 # Each voucher's legs, debit and credit apart: by day and kind, or by transaction.

@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from billing.models import ReconciliationMatch
-from billing.reconciliation_report import KINDS
+from billing.reconciliation_report import Disagreement
 from inventory.api import opaque
 from inventory.api.fields import Choice, Day, Instant, Items, PublicId, StrictSerializer, Text
 
@@ -56,7 +56,7 @@ class MovementOut(Shape):
 
 
 class ExceptionOut(Shape):
-    kind = serializers.ChoiceField([(kind, kind) for kind in KINDS])
+    kind = serializers.ChoiceField(Disagreement.choices)
     account = serializers.CharField(source="code")
     currency = serializers.CharField()
     books_minor = serializers.IntegerField()

@@ -103,6 +103,15 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
         ],
     ),
     (
+        _("Books"),
+        [
+            (_("Reconciliation"), "reconciliation", "operator", "audit:read"),
+            (_("Vouchers"), "vouchers", "operator", "audit:read"),
+            (_("Trial balance"), "trial_balance", "operator", "audit:read"),
+            (_("Closing"), "closing", "operator", "audit:read"),
+        ],
+    ),
+    (
         _("Settings"),
         [
             (_("Members"), "members", "any", ""),

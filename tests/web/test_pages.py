@@ -28,6 +28,8 @@ OPERATOR_PAGES = [
     "online_payments", "online_payments_csv", "payouts", "payouts_csv", "payout_files",
     "input_fapiaos", "bank_accounts", "bank_lines", "bank_lines_csv", "refunds", "payment_files",
     "statements", "overdue", "invoices", "contests", "fapiaos",
+    "online_payments", "online_payments_csv", "reconciliation", "reconciliation_csv", "vouchers",
+    "trial_balance", "trial_balance_csv", "closing",
 ]  # fmt: skip
 ANYBODYS_PAGES = ["members", "keys", "journal", "journal_csv", "password_change"]
 AT_THE_DOOR = {
@@ -86,6 +88,10 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "amendment_id": "amd_" + "0" * 32,
         "kind": "extend",
         "verb": "pause",
+        "match_id": "rcm_" + "0" * 32,
+        "voucher_id": "vch_" + "0" * 32,
+        "period_id": "acp_" + "0" * 32,
+        "code": "asset:bank:CNY",
         "by": "centre",
         "key": market.pool.fabric.centre.public_id,
         "uidb64": "usr_" + "0" * 32,
