@@ -25,11 +25,19 @@ from billing import (
 )
 from billing.api import books_shapes as shapes
 from billing.api.invoice_shapes import PaperOut, file_of
+from billing.api.reconciliation_shapes import TRANSACTION
 from billing.api.serializers import RejectIn
 from billing.api.views import person_of
-from billing.models import AccountingPeriod, Voucher, VoucherEntry
+from billing.models import (
+    AccountingPeriod,
+    LedgerEntry,
+    LedgerTransaction,
+    Voucher,
+    VoucherEntry,
+)
 from billing.trial_balance import TrialBalance
 from billing.vouchers import Evidence
+from inventory.api import opaque
 from inventory.api.requests import actor_of, body, instant_of, nothing, query
 from inventory.api.resources import ReadOnlyResource, Resource
 from inventory.errors import Invalid, NotFound
@@ -232,6 +240,56 @@ def _shown(found: TrialBalance, accounts: bool) -> dict[str, Any]:
         "rows": found.rows if accounts else [],
         "total": found.total,
     }
+
+
+class LedgerEntries(Resource):
+    """What moved an account in a month: the way down from its sums."""
+
+    required_scopes: ClassVar[dict[str, str | None]] = {"list": "audit:read"}
+    serializer_class = shapes.LedgerEntryOut
+    query_shape = shapes.LedgerEntryQuery
+    concealed = shapes.ENTRY
+
+    def rows(self) -> QuerySet[LedgerEntry]:
+        # The page's own parameters stand beside these, and are looked at by the page.
+        own = {
+            name: value
+            for name, value in self.request.query_params.items()
+            if name in ("account", "month")
+        }
+        asked = shapes.LedgerEntryQuery(data=own)
+        asked.is_valid(raise_exception=True)
+        rows = trial_balance.entries(
+            code=asked.validated_data["account"],
+            period=accounting_periods.month_period(asked.validated_data["month"].date()),
+        )
+        return rows if actor_of(self.request).sees_everything else rows.none()
+
+    @extend_schema(operation_id="list_ledger_entries", parameters=[shapes.LedgerEntryQuery])
+    def list(self, request: Request, **_: Any) -> Response:
+        """Newest first."""
+        return self.page(self.rows())
+
+
+class LedgerTransactions(Resource):
+    """One movement of money, with all its legs."""
+
+    required_scopes: ClassVar[dict[str, str | None]] = {"retrieve": "audit:read"}
+    serializer_class = shapes.LedgerTransactionOut
+
+    def rows(self) -> QuerySet[LedgerTransaction]:
+        if not actor_of(self.request).sees_everything:
+            return LedgerTransaction.objects.none()
+        legs = LedgerEntry.objects.select_related("account").order_by("pk")
+        return LedgerTransaction.objects.prefetch_related(Prefetch("entries", legs))
+
+    @extend_schema(operation_id="get_ledger_transaction")
+    def retrieve(self, request: Request, public_id: str) -> Response:
+        """As it was posted, for good."""
+        row = self.rows().filter(pk=opaque.reveal(TRANSACTION, public_id)).first()
+        if row is None:
+            raise NotFound
+        return self.render(row)
 
 
 class VoucherExports(Resource):

@@ -11,8 +11,11 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from billing import closing_checklist
-from billing.models import AccountingPeriod, Voucher
+from billing.api.reconciliation_shapes import TransactionId
+from billing.api.serializers import WALLET as ENTRY
+from billing.models import AccountingPeriod, LedgerEntry, LedgerTransaction, Voucher
 from billing.vouchers import LARGEST_FILE, MOST_ENTRIES
+from inventory.api import opaque
 from inventory.api.fields import (
     INT64,
     Choice,
@@ -148,6 +151,47 @@ class TrialBalanceQuery(StrictSerializer):
     month = Month()
     currency = Choice(CURRENCIES, required=False)
     accounts = QueryFlag(required=False, help_text="Each account, not the sums alone.")
+
+
+class LedgerEntryQuery(StrictSerializer):
+    account = Text(max_length=120, help_text="Such as asset:bank:CNY.")
+    month = Month()
+
+
+class LedgerEntryOut(Shape):
+    """One leg of a transaction."""
+
+    id = serializers.SerializerMethodField()
+    transaction = TransactionId(source="transaction_id")
+    kind = serializers.ChoiceField(LedgerTransaction.Kind.choices, source="transaction.kind")
+    amount_minor = serializers.IntegerField(help_text="Debit if positive.")
+    currency = serializers.CharField()
+    reason = serializers.CharField(source="transaction.reason")
+    external_reference = serializers.CharField(source="transaction.external_reference")
+    effective_at = Instant(source="transaction.effective_at")
+    created_at = Instant(source="transaction.created_at")
+
+    def get_id(self, row: LedgerEntry) -> str:
+        return opaque.conceal(ENTRY, row.pk)
+
+
+class LegOut(Shape):
+    account = serializers.CharField(source="account.code")
+    amount_minor = serializers.IntegerField(help_text="Debit if positive.")
+    currency = serializers.CharField()
+
+
+class LedgerTransactionOut(Shape):
+    id = TransactionId(source="pk")
+    kind = serializers.ChoiceField(LedgerTransaction.Kind.choices)
+    key = serializers.CharField(source="idempotency_key", help_text="The fact that it books.")
+    external_reference = serializers.CharField()
+    reason = serializers.CharField()
+    actor = serializers.CharField()
+    reverses = TransactionId(source="reverses_id", allow_null=True)
+    effective_at = Instant()
+    created_at = Instant()
+    entries = LegOut(many=True)
 
 
 @extend_schema_field({"type": "string", "pattern": r"^[0-9]{1,8}(\.[0-9]{1,10})?$"})

@@ -61,6 +61,16 @@ router.register("reconciliation-matches", reconciliation.Matches, basename="reco
 
 urlpatterns = [
     path(
+        "ledger-entries",
+        books.LedgerEntries.as_view({"get": "list"}),
+        name="ledger-entries",
+    ),
+    path(
+        "ledger-transactions/<str:public_id>",
+        books.LedgerTransactions.as_view({"get": "retrieve"}),
+        name="ledger-transaction",
+    ),
+    path(
         "audit/trial-balance",
         books.TrialBalances.as_view({"get": "retrieve"}),
         name="trial-balance",

@@ -130,6 +130,27 @@ def test_the_trial_balance_of_a_month_is_balanced(market: Market) -> None:
     assert market.as_provider.get("/audit/trial-balance?month=2026-06").code == "scope_missing"
 
 
+def test_a_sum_leads_down_to_its_transactions(market: Market) -> None:
+    earnings.lived_in_june(market)
+    asked = "/ledger-entries?account=asset:bank:CNY&month=2026-06"
+
+    (entry,) = market.as_operator.get(asked).data
+    whole = market.as_operator.get(f"/ledger-transactions/{entry['transaction']}").json
+
+    assert (entry["kind"], entry["amount_minor"]) == ("bank_receipt_recorded", 10_000_000)
+    legs = {leg["account"]: leg["amount_minor"] for leg in whole["entries"]}
+    assert legs == {
+        "asset:bank:CNY": 10_000_000,
+        "liability:unmatched_receipts:CNY": -10_000_000,
+    }
+    assert market.as_operator.get(asked.replace("2026-06", "2026-05")).data == []
+    for wrong in ("/ledger-entries?month=2026-06", f"{asked}&page=2", f"{asked}&month=2026-05"):
+        assert market.as_operator.get(wrong).status == 422, wrong
+    for name in ("1", "ltr_" + "0" * 32, entry["id"]):
+        assert market.as_operator.get(f"/ledger-transactions/{name}").status == 404, name
+    assert market.as_provider.get(asked).code == "scope_missing"
+
+
 def test_a_month_leaves_for_another_system(market: Market) -> None:
     earnings.lived_in_june(market)
     path = "/audit/voucher-export?month=2026-06&layout=yonyou_u8"

@@ -121,6 +121,7 @@ NAMELESS = {
     "POST /payout-terms",
     "POST /input-fapiaos",
     "POST /provider-repayments",
+    "GET /ledger-entries",
     "GET /gateway-events",
     "GET /gateway-requests",
     "GET /vouchers",

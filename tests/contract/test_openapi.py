@@ -95,8 +95,8 @@ OWNERS = dict.fromkeys(
 ) | dict.fromkeys(
     (
         "bank-receipts", "bank-statements", "bank-lines", "payment-files", "payout-files",
-        "audit", "gateway-events", "gateway-requests", "vouchers", "accounting-periods",
-        "reconciliation-matches",
+        "audit", "ledger-entries", "ledger-transactions", "gateway-events", "gateway-requests",
+        "vouchers", "accounting-periods", "reconciliation-matches",
     ),
     "as_operator",
 )  # fmt: skip
@@ -151,6 +151,7 @@ def _approved(market: Market) -> str:
 
 # What is asked of reads of the books.
 BOOKS: dict[str, dict[str, Any]] = {
+    "/ledger-entries": {"account": "asset:bank:CNY", "month": "2026-06"},
     "/audit/trial-balance": {"month": "2026-06", "accounts": "true"},
     "/audit/voucher-export": {"month": "2026-06", "layout": "yonyou_u8"},
     "/audit/closing-checklist": {"month": "2026-06"},

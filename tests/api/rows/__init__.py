@@ -53,6 +53,7 @@ OBJECTS: dict[str, Maker] = {
     "payout-accounts": online.payout_account,
     "gateway-events": online.event,
     "gateway-requests": online.request,
+    "ledger-transactions": accounting.posted,
     "vouchers": accounting.voucher,
     "accounting-periods": accounting.closing_month,
     "reconciliation-matches": accounting.match,
