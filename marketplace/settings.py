@@ -409,6 +409,7 @@ SPECTACULAR_SETTINGS = {
         "DealKindEnum": "marketplace.models.Reservation.Kind",
         "ReservationStateEnum": "marketplace.models.Reservation.State",
         "LeaseStateEnum": "marketplace.models.Lease.State",
+        "MovementKindEnum": "billing.models.LedgerTransaction.Kind",
         "DisagreementEnum": "billing.reconciliation_report.Disagreement",
         "ReceiptStateEnum": "billing.models.BankReceipt.State",
         "SideEnum": "marketplace.api.offer_shapes.SIDES",

@@ -286,7 +286,8 @@ class LedgerTransactions(Resource):
     @extend_schema(operation_id="get_ledger_transaction")
     def retrieve(self, request: Request, public_id: str) -> Response:
         """As it was posted, for good."""
-        row = self.rows().filter(pk=opaque.reveal(TRANSACTION, public_id)).first()
+        number = opaque.reveal(TRANSACTION, public_id)
+        row = self.rows().filter(pk=number).first() if number is not None else None
         if row is None:
             raise NotFound
         return self.render(row)

@@ -12,7 +12,7 @@ from rest_framework import serializers
 
 from billing import closing_checklist
 from billing.api.reconciliation_shapes import TransactionId
-from billing.api.serializers import WALLET as ENTRY
+from billing.api.serializers import WALLET
 from billing.models import AccountingPeriod, LedgerEntry, LedgerTransaction, Voucher
 from billing.vouchers import LARGEST_FILE, MOST_ENTRIES
 from inventory.api import opaque
@@ -31,6 +31,7 @@ from inventory.api.fields import (
 )
 from marketplace.api.serializers import CURRENCIES
 
+ENTRY = WALLET  # as the entries of a wallet are named
 Shape = serializers.Serializer[Any]
 FILE_LETTERS = (LARGEST_FILE + 2) // 3 * 4  # in base64
 
