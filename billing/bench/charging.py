@@ -49,12 +49,13 @@ def measure(asked: Asked, *, progress: Progress) -> list[Row]:
     """A row a way to charge. Needs both roles of a database with nothing real in it."""
     at = world.now()
     progress("a lease bought through checkout")
-    first, tenants = _first_lease(at)
+    first = first_lease(at)
+    tenants = payers(first=20_000, count=TENANTS, at=at)
     floors, rated, posted = [], [], []
     count = asked.leases * asked.hours
     for turn in range(asked.rounds):
         progress(f"round {turn + 1} of {asked.rounds}: {count} usage hours")
-        _copy(first, tenants, asked, turn)
+        copy(first, tenants, leases=asked.leases, hours=asked.hours, turn=turn)
         floors.append(_floor(count))
         due = Period.of(first.period).start + (asked.hours + 2) * HOUR
         since = LedgerTransaction.objects.aggregate(last=Max("pk"))["last"] or 0
@@ -92,23 +93,29 @@ def _timed(work: Callable[[], int]) -> tuple[float, int]:
     return time.perf_counter() - began, done
 
 
-def _first_lease(at: datetime) -> tuple[Lease, list[Organisation]]:
-    scene = world.small(pool_count=1, buyer_count=1, at=at)
-    tenants = purses.organisations(first=20_000, count=TENANTS, at=at, is_tenant=True)
+def payers(*, first: int, count: int, at: datetime) -> list[Organisation]:
+    """So many tenants with full wallets."""
+    tenants = purses.organisations(first=first, count=count, at=at, is_tenant=True)
     purses.fill(tenants, at)
+    return tenants
+
+
+def first_lease(at: datetime) -> Lease:
+    """One bought through checkout, to be copied."""
+    scene = world.small(pool_count=1, buyer_count=1, at=at)
     buyer = Actor(kind="system", label="bench", organisation_id=scene.buyers[0].organisation_pk)
     with transaction.atomic():
         held = checkout.hold(
             offer_token=scene.goods[0].offer(0, at), project_id=None, at=at, actor=buyer
         )
         lease = checkout.confirm(reservation_public_id=held.public_id, at=at, actor=buyer)
-    return lease, tenants
+    return lease
 
 
-def _copy(lease: Lease, tenants: list[Organisation], asked: Asked, turn: int) -> None:
+def copy(lease: Lease, tenants: list[Organisation], *, leases: int, hours: int, turn: int) -> None:
     """So many leases like the first, their deposits paid, their hours delivered."""
     base = 10**9 + turn * 10**6
-    paid_minor = 2 * lease.due_minor * asked.leases // TENANTS + lease.due_minor
+    paid_minor = 2 * lease.due_minor * leases // len(tenants) + lease.due_minor
     ledger.post_many(
         [
             Posting(
@@ -138,7 +145,7 @@ def _copy(lease: Lease, tenants: list[Organisation], asked: Asked, turn: int) ->
         cursor.execute(
             "CREATE TEMP TABLE copies ON COMMIT DROP AS SELECT %s + n AS id,"
             " (%s::bigint[])[1 + n %% %s] AS tenant_id FROM generate_series(1, %s) n",
-            [base, [tenant.pk for tenant in tenants], TENANTS, asked.leases],
+            [base, [tenant.pk for tenant in tenants], len(tenants), leases],
         )
         for table, (key, changed) in copied.items():
             cursor.execute(
@@ -161,14 +168,14 @@ def _copy(lease: Lease, tenants: list[Organisation], asked: Asked, turn: int) ->
         cursor.execute(
             "INSERT INTO inventory_meteringcursor (allocation_id, metered_until)"
             " SELECT id, %s FROM copies",
-            [start + asked.hours * HOUR],
+            [start + hours * HOUR],
         )
         cursor.execute(
             "INSERT INTO inventory_usagehour (allocation_id, hour, revision, card_seconds,"
             " gap_card_seconds, recorded_at)"
             " SELECT id, %s + h * interval '1 hour', 0, %s - h %% 7, h %% 7, %s"
             " FROM copies, generate_series(0, %s) h",
-            [start, lease.card_count * 3600, start, asked.hours - 1],
+            [start, lease.card_count * 3600, start, hours - 1],
         )
         cursor.execute("ANALYZE inventory_usagehour, billing_leasetally, marketplace_lease")
 

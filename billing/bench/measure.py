@@ -36,6 +36,7 @@ class Row:
     floor_seconds: float | None = None
     of_floor_seconds: float | None = None  # seconds / floor_seconds
     of_hordak: float | None = None  # per_second / django-hordak's
+    of_smaller: float | None = None  # seconds per operation / that of the smallest load
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from billing import nation
-from billing.bench import charging, holds, postings, search, soak
+from billing.bench import charging, closing, holds, postings, search, soak
 from billing.bench.measure import Row
 
 FULL = {"claims": [1_000, 100_000, 1_000_000], "clients": [1, 8, 32]}
@@ -36,6 +36,7 @@ class Command(BaseCommand):
         _holds(names.add_parser("holds", help="holds over HTTP and in the database"))
         _search(names.add_parser("search", help="national search while the market moves"))
         _ledger(names.add_parser("ledger", help="postings, and usage hours charged in one batch"))
+        _closing(names.add_parser("closing", help="a month closed, for more and more leases"))
         _soak(names.add_parser("soak", help="mixed operations, then verify_capacity"))
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -139,6 +140,18 @@ def _run_ledger(options: dict[str, Any], progress: Callable[[str], None]) -> lis
         )
         rows += charging.measure(asked, progress=progress)
     return rows
+
+
+def _closing(parser: ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("--leases", type=_bounded(10, 100_000), nargs="+", default=[1_000, 10_000])
+    parser.add_argument("--hours", type=_bounded(1, 100), default=24, help="charged, of each lease")
+    parser.set_defaults(run=_run_closing)
+
+
+def _run_closing(options: dict[str, Any], progress: Callable[[str], None]) -> list[Row]:
+    asked = closing.Asked(leases=options["leases"], hours=options["hours"])
+    return closing.measure(asked, progress=progress)
 
 
 def _soak(parser: ArgumentParser) -> None:
