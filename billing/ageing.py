@@ -60,8 +60,10 @@ def clearing(*, at: datetime) -> list[Lying]:
                       AND e.id < b.entry ORDER BY e.id DESC LIMIT 1) x
                 WHERE b.covered < abs(h.total)
             )
-            SELECT h.code, h.purpose, h.currency,
-                   h.total * ledger_normal(h.kind), min(t.effective_at)
+            SELECT h.code, h.purpose, h.currency, h.total * ledger_normal(h.kind),
+                   -- A settlement is of the month's end, and waits from when it was made.
+                   min(CASE h.purpose WHEN 'provider_settling' THEN t.created_at
+                       ELSE t.effective_at END)
             FROM back b JOIN held h USING (id)
             JOIN billing_ledgerentry e ON e.id = b.entry
             JOIN billing_ledgertransaction t ON t.id = e.transaction_id

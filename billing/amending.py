@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from billing import changes, checkout, closing, selling
+from billing import changes, checkout, closing, funding, selling
 from billing.models import LeaseTally
 from inventory import identifiers, transactions
 from inventory.actors import Actor
@@ -228,8 +228,8 @@ def _add(
     assert amendment.added_due_minor is not None
     public_id = identifiers.new("rsv")
     quote = additions.quote_of(amendment, at=at)
-    checkout.lock_purse(tenant, currency)
-    checkout.fund(
+    funding.lock_purse(tenant, currency)
+    funding.fund(
         tenant,
         currency=currency,
         due_minor=amendment.added_due_minor,
@@ -241,7 +241,7 @@ def _add(
     child = additions.make(
         amendment=amendment, reservation_public_id=public_id, tenant=tenant, at=at, actor=actor
     )
-    checkout.open_books([child], at=at, actor=actor)
+    funding.open_books([child], at=at, actor=actor)
     return child
 
 

@@ -1,15 +1,17 @@
-"""Accounts at banks: entered by one person, checked by another; the operator's own among them."""
+"""Accounts at banks: entered, checked by one person, decided on by another; paid to later."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from billing import bank_files, bank_names, statement_files
-from billing.models import BankAccount, VirtualAccount
+from billing.models import BankAccount, Payout, Refund, VirtualAccount
+from billing.models.bank import BankAccountQuerySet
 from billing.payments import SamePerson
 from inventory import identifiers, journal, transitions
 from inventory.actors import Actor
@@ -29,8 +31,16 @@ class AccountTaken(DomainError):
     title = "This account number is verified already"
 
 
+class AccountInUse(DomainError):
+    """A payout or a refund is under way to it."""
+
+    code = "account_in_use"
+    title = "Money is under way to this account"
+    status = 409
+
+
 class NoBankAccount(DomainError):
-    """There is no verified account in that currency."""
+    """There is no verified account in that currency, or it is too new to be paid to."""
 
     code = "no_bank_account"
     title = "There is no verified bank account in this currency"
@@ -61,9 +71,10 @@ def propose(
     virtual_prefix: str = "",
     virtual_digits: int = 0,
 ) -> BankAccount:
-    """An account is entered; a person of the operator decides on it.
+    """An account is entered; one person of the operator checks it, a second one decides.
 
-    Anybody but the operator enters an account that bears its own name. Layouts and a range of
+    Who enters it for the operator has seen it. Anybody but the operator enters an account that
+    bears its own name. Layouts and a range of
     virtual accounts are the operator's. Not idempotent: the entry's key is. Raises Invalid,
     UnknownCurrency, UnknownLayout, StatementUnreadable.
     """
@@ -93,6 +104,8 @@ def propose(
         proposed_by=user,
         created_at=at,
     )
+    if actor.sees_everything:
+        row.state, row.checked_by, row.checked_at = State.CHECKED, user, at
     with transaction.atomic():
         row.save(force_insert=True)
         journal.record(
@@ -100,7 +113,7 @@ def propose(
             object_id=row.public_id,
             actor=actor,
             at=at,
-            to_state=State.PROPOSED,
+            to_state=row.state,
             tenant_id=owner.pk,
             data={"currency": currency, "ends_in": row.number[-4:]},
         )
@@ -118,6 +131,20 @@ def _check_operators(statement: str, file: str, prefix: str, digits: int) -> Non
         raise Invalid("A prefix is digits, and between 2 and 10 digits follow it")
 
 
+def check(*, account_public_id: str, at: datetime, actor: Actor, user: User) -> BankAccount:
+    """A first person of the operator has seen that it is its owner's. Locks it.
+
+    Raises SamePerson, IllegalTransition, NotFound.
+    """
+    with transaction.atomic():
+        row = lock(account_public_id)
+        if row.proposed_by_id == user.pk:
+            raise SamePerson
+        row.checked_by = user
+        transitions.advance(row, to=State.CHECKED, at=at, actor=actor, changed=("checked_by",))
+    return row
+
+
 def decide(
     *,
     account_public_id: str,
@@ -127,9 +154,10 @@ def decide(
     user: User,
     reason: str = "",
 ) -> BankAccount:
-    """A person of the operator, not who entered it, has checked the account. Locks it.
+    """A second person of the operator decides, not who entered or checked it. Locks it.
 
-    Raises SamePerson, AccountTaken, Invalid without a reason to reject, IllegalTransition,
+    Money goes to another's account after it has cooled only; to reject it takes no second
+    person. Raises SamePerson, AccountTaken, Invalid without a reason to reject, IllegalTransition,
     NotFound. Not idempotent.
     """
     if not verified and not reason.strip():
@@ -137,16 +165,19 @@ def decide(
     try:
         with transaction.atomic():
             row = lock(account_public_id)
-            if row.proposed_by_id == user.pk:
+            if user.pk in {row.proposed_by_id, verified and row.checked_by_id}:
                 raise SamePerson
             row.decided_by = user
+            if verified:
+                cooling = 0 if row.owner.is_operator else settings.BANK_ACCOUNT_COOLING_HOURS
+                row.usable_from = at + timedelta(hours=cooling)
             transitions.advance(
                 row,
                 to=State.VERIFIED if verified else State.REJECTED,
                 at=at,
                 actor=actor,
                 reason=reason,
-                changed=("decided_by",),
+                changed=("decided_by", "usable_from"),
             )
     except IntegrityError as error:
         if "bank_account_has_one_owner" not in str(error):
@@ -156,9 +187,15 @@ def decide(
 
 
 def close(*, account_public_id: str, at: datetime, actor: Actor, reason: str = "") -> BankAccount:
-    """No money goes there any more. Locks it. Raises IllegalTransition, NotFound."""
+    """No money goes there any more. Locks it.
+
+    Raises AccountInUse, IllegalTransition, NotFound.
+    """
     with transaction.atomic():
         row = lock(account_public_id)
+        payouts = row.payouts.filter(state__in=Payout.UNDER_WAY)
+        if payouts.exists() or row.refunds.filter(state__in=Refund.OPEN).exists():
+            raise AccountInUse
         transitions.advance(row, to=State.CLOSED, at=at, actor=actor, reason=reason)
     return row
 
@@ -171,8 +208,32 @@ def lock(public_id: str) -> BankAccount:
 
 def of(organisation: Organisation, currency: str) -> BankAccount | None:
     """The organisation's verified account in a currency, the newest; None without one."""
+    return _verified(organisation, currency).first()
+
+
+def usable(organisation: Organisation, currency: str, *, at: datetime) -> BankAccount:
+    """The account to pay to now: the newest that has cooled, so that the old one is paid to
+    while a new one cools.
+
+    Raises NoBankAccount, with the instant from which on there is one.
+    """
+    rows = list(_verified(organisation, currency))
+    for row in rows:
+        if is_usable(row, at=at):
+            return row
+    if rows:
+        raise NoBankAccount("The account is new and cooling", usable_from=rows[-1].usable_from)
+    raise NoBankAccount
+
+
+def is_usable(row: BankAccount, *, at: datetime) -> bool:
+    """Whether money may go there at an instant."""
+    return row.state == State.VERIFIED and row.usable_from is not None and row.usable_from <= at
+
+
+def _verified(organisation: Organisation, currency: str) -> BankAccountQuerySet:
     rows = BankAccount.objects.filter(owner=organisation, currency=currency, state=State.VERIFIED)
-    return rows.order_by("-pk").first()
+    return rows.order_by("-pk")
 
 
 def of_operator(currency: str) -> list[BankAccount]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from billing import checkout
+from billing import checkout, funding
 from inventory import actors, identifiers, transactions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid
@@ -53,7 +53,7 @@ def hold(
         terms = parts[0].hold_terms(lapsed_count=standing.lapsed_count, at=at)
         deposit = terms.deposit_minor(sum(p.quote.gross_minor for p in parts))
         public_id = identifiers.new("bsk")
-        checkout.keep_aside(
+        funding.keep_aside(
             tenant,
             currency=parts[0].quote.currency,
             deposit_minor=deposit,
@@ -86,9 +86,9 @@ def confirm(*, basket_public_id: str, at: datetime, actor: Actor) -> Basket:
         rows = baskets.lock_reservations(basket)
         policy.require_verified(basket.tenant)
         if basket.state == State.HELD:  # any other is refused by baskets.confirm
-            checkout.lock_purse(basket.tenant, basket.currency)
-            checkout.release_hold(basket, at)
-            checkout.fund(
+            funding.lock_purse(basket.tenant, basket.currency)
+            funding.release_hold(basket, at)
+            funding.fund(
                 basket.tenant,
                 currency=basket.currency,
                 due_minor=basket.due_minor,
@@ -98,7 +98,7 @@ def confirm(*, basket_public_id: str, at: datetime, actor: Actor) -> Basket:
                 actor=actor,
             )
         leases = baskets.confirm(basket=basket, rows=rows, at=at, actor=actor)
-        checkout.open_books(leases, at=at, actor=actor)
+        funding.open_books(leases, at=at, actor=actor)
     return basket
 
 
@@ -112,7 +112,7 @@ def cancel(*, basket_public_id: str, at: datetime, actor: Actor, reason: str) ->
         basket = _lock_visible(basket_public_id, actor)
         rows = baskets.lock_reservations(basket)
         if basket.state == State.HELD:
-            checkout.give_hold_back(basket, at=at, actor=actor)
+            funding.give_hold_back(basket, at=at, actor=actor)
         return baskets.cancel(basket=basket, rows=rows, at=at, actor=actor, reason=reason)
 
 
@@ -129,7 +129,7 @@ def expire_due(*, at: datetime, limit: int) -> int:
                 if basket.state != State.HELD:  # confirmed or cancelled meanwhile
                     continue
                 rows = baskets.lock_reservations(basket)
-                checkout.give_hold_back(basket, at=at, actor=ACTOR)
+                funding.give_hold_back(basket, at=at, actor=ACTOR)
                 baskets.expire(basket=basket, rows=rows, at=at)
         except DomainError as error:
             logger.warning("basket %s does not lapse: %s", pk, error)

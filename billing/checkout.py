@@ -9,11 +9,10 @@ from datetime import datetime
 
 from django.db import transaction
 
-from billing import changes, chart, closing, credit, instalments, ledger, payments
+from billing import changes, chart, closing, funding, instalments, ledger, payments, security
 from billing import selling as modes
 from billing.ledger import Kind
 from billing.models import Charge, LeaseTally
-from billing.payments import DebtOpen
 from inventory import actors, identifiers, transactions, transitions
 from inventory.actors import Actor
 from inventory.capacity import CapacityTaken
@@ -115,7 +114,7 @@ def keep(
     standing = standing_of(tenant, project_id=project_id, at=at, actor=actor)
     terms = prospect.hold_terms(lapsed_count=standing.lapsed_count, at=at)
     deposit = terms.deposit_minor(quote.gross_minor)
-    keep_aside(
+    funding.keep_aside(
         tenant,
         currency=quote.currency,
         deposit_minor=deposit,
@@ -179,9 +178,9 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
         tenant, currency = reservation.tenant, reservation.currency
         policy.require_verified(tenant)
         if reservation.state == State.HELD:  # any other is refused by reservations.confirm
-            lock_purse(tenant, currency)
-            release_hold(reservation, at)
-            fund(
+            funding.lock_purse(tenant, currency)
+            funding.release_hold(reservation, at)
+            funding.fund(
                 tenant,
                 currency=currency,
                 due_minor=reservation.due_minor,
@@ -191,7 +190,7 @@ def confirm(*, reservation_public_id: str, at: datetime, actor: Actor) -> Lease:
                 actor=actor,
             )
         lease = reservations.confirm(reservation=reservation, at=at, actor=actor)
-        open_books([lease], at=at, actor=actor)
+        funding.open_books([lease], at=at, actor=actor)
     return lease
 
 
@@ -227,7 +226,7 @@ def cancel(
         reservations.require_single(reservation)
         if reservation.state != State.CONFIRMED:
             if reservation.state == State.HELD:
-                give_hold_back(reservation, at=at, actor=actor)
+                funding.give_hold_back(reservation, at=at, actor=actor)
             return reservations.cancel(reservation=reservation, at=at, actor=actor, reason=reason)
         lease = leases.lock(reservation.lease.pk)
         quote = _cancel_quote(reservation, as_of or at, lease)
@@ -261,7 +260,7 @@ def reject(*, reservation_public_id: str, at: datetime, actor: Actor, reason: st
     with transactions.whole():
         reservation = approvals.lock(reservation_public_id, actor)
         approvals.reject(reservation=reservation, at=at, actor=actor, reason=reason)
-        give_hold_back(reservation, at=at, actor=actor)
+        funding.give_hold_back(reservation, at=at, actor=actor)
         return reservations.cancel(reservation=reservation, at=at, actor=actor, reason=reason)
 
 
@@ -277,7 +276,7 @@ def expire_due(*, at: datetime, limit: int) -> int:
                 reservation = reservations.lock(pk)
                 if reservation.state != State.HELD:  # confirmed or cancelled meanwhile
                     continue
-                give_hold_back(reservation, at=at, actor=ACTOR)
+                funding.give_hold_back(reservation, at=at, actor=ACTOR)
                 reservations.expire(reservation=reservation, at=at)
         except DomainError as error:
             logger.warning("reservation %s does not lapse: %s", pk, error)
@@ -317,105 +316,6 @@ def require_tradable(listing: Listing, tenant: Organisation) -> None:
     require_other(listing, tenant)
     if listing.selling == Listing.Selling.DIRECT:
         raise SellingModeUnavailable(selling=listing.selling)
-
-
-def lock_purse(tenant: Organisation, currency: str) -> None:
-    """The balances that funding a deal touches are locked. Raises DebtOpen."""
-    owed = chart.receivable(tenant, currency)
-    wallet, deposit = chart.wallet(tenant, currency), chart.deposit(tenant, currency)
-    debt_minor = ledger.lock([wallet, deposit, owed, chart.security(tenant, currency)])[owed]
-    if debt_minor := debt_minor or instalments.overdue_minor(tenant.pk, currency):
-        raise DebtOpen(owed_minor=debt_minor, currency=currency)
-
-
-def open_books(leases: Sequence[Lease], *, at: datetime, actor: Actor) -> None:
-    """Leases confirmed just now have tallies and instalments, within their tenant's credit.
-
-    Raises CreditExceeded.
-    """
-    instalments.begin(leases, at=at)
-    for lease in leases:
-        credit.check(lease, at=at)
-
-
-def fund(
-    tenant: Organisation,
-    *,
-    currency: str,
-    due_minor: int,
-    public_id: str,
-    at: datetime,
-    actor: Actor,
-    security_minor: int = 0,
-) -> None:
-    """Wallet → deposit and, of what is due, → security, for the reservation or basket of that
-    id. Raises InsufficientFunds."""
-    instalments.take_security(
-        public_id,
-        wallet=chart.wallet(tenant, currency),
-        security=chart.security(tenant, currency),
-        amount_minor=security_minor,
-        at=at,
-        actor=actor,
-    )
-    due_minor -= security_minor
-    if due_minor:
-        ledger.post(
-            kind=Kind.DEAL_FUNDED,
-            key=f"deal:{public_id}:funded",
-            entries=[
-                (chart.wallet(tenant, currency), due_minor),
-                (chart.deposit(tenant, currency), -due_minor),
-            ],
-            at=at,
-            actor=actor,
-            external_reference=public_id,
-        )
-
-
-def keep_aside(
-    tenant: Organisation,
-    *,
-    currency: str,
-    deposit_minor: int,
-    public_id: str,
-    expires_at: datetime,
-    at: datetime,
-) -> None:
-    """A hold's deposit, for the reservation or basket of that id. Raises InsufficientFunds."""
-    if deposit_minor:
-        ledger.place_hold(
-            key=_hold_key(public_id),
-            account=chart.wallet(tenant, currency),
-            amount_minor=deposit_minor,
-            expires_at=expires_at,
-            at=at,
-        )
-
-
-def release_hold(held: Reservation | Basket, at: datetime) -> None:
-    """What was kept aside for a hold is free again: it goes into the deal."""
-    if held.hold_deposit_minor:
-        ledger.release_hold(key=_hold_key(held.public_id), at=at)
-
-
-def give_hold_back(held: Reservation | Basket, *, at: datetime, actor: Actor) -> None:
-    """What was kept aside for a hold is the tenant's again, and pays what it owes first."""
-    if not held.hold_deposit_minor:
-        return
-    release_hold(held, at)
-    payments.clear_receivable(
-        held.tenant,
-        currency=held.currency,
-        up_to_minor=held.hold_deposit_minor,
-        cause=_hold_key(held.public_id),
-        at=at,
-        actor=actor,
-    )
-
-
-def _hold_key(public_id: str) -> str:
-    return f"hold:{public_id}"
 
 
 def _cancel_quote(
@@ -462,7 +362,7 @@ def _settle_cancelled(
             actor=actor,
             external_reference=lease.public_id,
         )
-    instalments.return_security(lease=lease, tally=tally, debt_minor=0, at=at, actor=actor)
+    security.give_back(lease=lease, tally=tally, debt_minor=0, at=at, actor=actor)
     if quote.refund_minor and not direct:
         payments.clear_receivable(
             tenant,

@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from billing import chart, instalments, ledger, payments, selling
+from billing import chart, instalments, ledger, payments, security, selling
 from billing.ledger import Kind
 from billing.models import Charge, LeaseTally, PriceTally
 from inventory import actors, journal
@@ -128,7 +128,7 @@ def mark_closed(
 
 def _give_security_back(lease: Lease, tally: LeaseTally, at: datetime) -> int:
     """What the lease itself still owes is taken from it, then whatever else its tenant owes."""
-    returned = instalments.return_security(
+    returned = security.give_back(
         lease=lease, tally=tally, debt_minor=instalments.open_debt_minor(lease), at=at, actor=ACTOR
     )
     payments.clear_receivable(

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from billing import checkout
+from billing import funding
 from billing.models import DirectReceipt, LeaseTally
 from inventory import journal, transactions
 from inventory.actors import Actor
@@ -64,7 +64,7 @@ def confirm_received(
         approvals.require_approved(reservation, at)
         policy.require_verified(reservation.tenant)
         if reservation.state == State.HELD:  # any other is refused by reservations.confirm
-            checkout.give_hold_back(reservation, at=at, actor=actor)
+            funding.give_hold_back(reservation, at=at, actor=actor)
         lease = reservations.confirm(reservation=reservation, at=at, actor=actor)
         # Of the price, what the centre has and has not delivered for.
         due = reservation.due_minor

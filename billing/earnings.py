@@ -13,12 +13,17 @@ from marketplace import money
 
 @dataclass(frozen=True, slots=True)
 class MonthEarned:
-    """What a provider's charges of one calendar month come to, minor units."""
+    """What a provider's charges of one calendar month come to, minor units.
+
+    gross = direct + fee + vat + net. `direct_minor` is what tenants paid it themselves; of such
+    charges the VAT is that on the fee alone, which is what our books have.
+    """
 
     month: Period
     currency: str
     card_seconds: int
     gross_minor: int
+    direct_minor: int
     fee_minor: int
     vat_minor: int
     net_minor: int
@@ -36,6 +41,11 @@ class Payable:
     reserve_minor: int
     owed_minor: int
 
+    @property
+    def ready_minor(self) -> int:
+        """Settled, and in no payout that is under way."""
+        return self.settling_minor - self.held_minor
+
 
 @dataclass(frozen=True, slots=True)
 class Earnings:
@@ -48,8 +58,10 @@ def earnings(*, provider_id: int, period: Period) -> Earnings:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT min(hour), currency, sum(card_seconds), sum(gross_minor), sum(fee_minor),
-                   sum(vat_minor), sum(accrued_minor)
+            SELECT min(hour), currency, sum(card_seconds), sum(gross_minor), sum(direct_minor),
+                   sum(fee_minor),
+                   sum(CASE selling WHEN 'direct' THEN fee_vat_minor ELSE vat_minor END),
+                   sum(accrued_minor)
             FROM billing_charge
             WHERE provider_id = %s AND hour >= %s AND hour < %s
             GROUP BY date_trunc('month', hour AT TIME ZONE %s), currency

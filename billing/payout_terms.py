@@ -72,7 +72,7 @@ def put(
     with transaction.atomic():
         provider = lock_provider(provider_id)
         present = current(provider_ids=[provider_id], currency=currency).get(provider_id)
-        if present is not None and _facts(present) == terms:
+        if present is not None and facts(present) == terms:
             return present
         row = _insert(provider, currency, terms, present, reason, at)
         journal.record(
@@ -106,10 +106,17 @@ def ensure(
     return found
 
 
+def shortest_delay() -> int:
+    """The fewest days after a month's end that any terms in force ask for."""
+    newest = PayoutTerms.objects.order_by("provider_id", "currency", "-version")
+    delays = newest.distinct("provider_id", "currency").values_list("settle_after_days", flat=True)
+    return min([standard().settle_after_days, *delays])
+
+
 def outlook(*, provider_id: int, currency: str) -> Terms:
     """What the next settlement would be made by. Locks nothing, makes nothing."""
     found = current(provider_ids=[provider_id], currency=currency).get(provider_id)
-    return standard() if found is None else _facts(found)
+    return standard() if found is None else facts(found)
 
 
 def lock_provider(provider_id: int) -> Organisation:
@@ -165,7 +172,8 @@ def _check(terms: Terms) -> None:
         raise TermsOutOfRange("A payout goes by bank or by Stripe")
 
 
-def _facts(row: PayoutTerms) -> Terms:
+def facts(row: PayoutTerms) -> Terms:
+    """What a version says, without whose it is."""
     return Terms(
         settle_after_days=row.settle_after_days,
         minimum_minor=row.minimum_minor,

@@ -10,17 +10,16 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from billing import chart, input_fapiaos, ledger, payees, payout_terms, rails
+from billing import bank_accounts, chart, input_fapiaos, ledger, payout_terms, rails, references
 from billing.ledger import Kind
 from billing.models import (
+    BankAccount,
     LedgerAccount,
-    PayeeAccount,
     Payout,
     PayoutLine,
     PayoutTerms,
     Settlement,
 )
-from billing.payees import NoPayee, PayoutUnderWay
 from billing.payments import SamePerson
 from billing.payout_terms import lock_provider
 from inventory import identifiers, journal, transitions
@@ -50,6 +49,22 @@ class BelowMinimum(DomainError):
     status = 409
 
 
+class PayoutUnderWay(DomainError):
+    """One payout of a provider and currency at a time."""
+
+    code = "payout_under_way"
+    title = "A payout is under way"
+    status = 409
+
+
+class NoPayee(DomainError):
+    """The rail knows no account of the provider's."""
+
+    code = "no_payee"
+    title = "There is no account that can be paid to yet"
+    status = 409
+
+
 class PayeeChanged(DomainError):
     """The account is not the one that was planned; plan the payout anew."""
 
@@ -71,7 +86,7 @@ class Due:
 class Destination:
     """Where a payout goes, as it is kept in it."""
 
-    payee: PayeeAccount | None
+    payee: BankAccount | None
     name: str
     bank: str
     bank_code: str
@@ -82,8 +97,8 @@ def plan(*, provider_id: int, currency: str, at: datetime, actor: Actor, user: U
     """Everything of the provider's that is settled and in no payout is in this one.
 
     By the terms of the newest settlement in it. Nothing is held before another person
-    approves. Locks the provider's organisation. Raises NothingToPay, BelowMinimum, NoPayee,
-    PayoutUnderWay, FapiaoMissing, OrganisationUnverified, UnknownCurrency, NotFound.
+    approves. Locks the provider's organisation. Raises NothingToPay, BelowMinimum, NoBankAccount,
+    NoPayee, PayoutUnderWay, FapiaoMissing, OrganisationUnverified, UnknownCurrency, NotFound.
     Not idempotent: a second one is refused while the first is under way.
     """
     money.exponent(currency)
@@ -159,7 +174,7 @@ def approve(*, payout_public_id: str, at: datetime, actor: Actor, user: User) ->
 
     What was looked at in planning is looked at again: verification, account, fapiaos. Locks
     the provider's organisation, the payout, then the balance. Raises SamePerson,
-    PayeeChanged, NoPayee, FapiaoMissing, OrganisationUnverified, InsufficientFunds,
+    PayeeChanged, NoBankAccount, NoPayee, FapiaoMissing, OrganisationUnverified, InsufficientFunds,
     IllegalTransition, NotFound. Not idempotent.
     """
     with transaction.atomic():
@@ -218,6 +233,12 @@ def mark_paid(*, payout_public_id: str, reference: str, at: datetime, actor: Act
         row = lock(payout_public_id)
         if row.state == State.PAID:
             return row
+        if not row.LIFECYCLE.allows(row.state, State.PAID):  # before its hold is asked for
+            raise transitions.IllegalTransition(
+                f"{row.public_id} is {row.state} and cannot become paid",
+                current=row.state,
+                wanted=str(State.PAID),
+            )
         row.rail_reference = row.rail_reference or reference[:120]
         row.ledger_transaction_id = ledger.capture_hold(
             hold_key=row.hold_key,
@@ -229,7 +250,7 @@ def mark_paid(*, payout_public_id: str, reference: str, at: datetime, actor: Act
             ],
             at=at,
             actor=actor,
-            external_reference=row.rail_reference,
+            external_reference=_named_outside(row),
         )
         row.next_step_at = None
         transitions.advance(
@@ -306,7 +327,7 @@ def mark_returned(
             at=at,
             actor=actor,
             reason=reason[:500],
-            external_reference=reference or row.rail_reference,
+            external_reference=reference or _named_outside(row),
         )
         settlements = list(_settlements(row))
         _free(row, at=at, is_held=False)
@@ -337,12 +358,10 @@ def due(*, provider_id: int, currency: str) -> list[Due]:
 
 
 def destination(*, provider: Organisation, currency: str, method: str, at: datetime) -> Destination:
-    """Where the provider is paid by this method now. Raises NoPayee."""
+    """Where the provider is paid by this method now. Raises NoBankAccount, NoPayee."""
     if method == PayoutTerms.Method.BANK:
-        payee = payees.usable(provider=provider, currency=currency, at=at)
-        return Destination(
-            payee, payee.holder_name, payee.bank_name, payee.bank_code, payee.account_number
-        )
+        payee = bank_accounts.usable(provider, currency, at=at)
+        return Destination(payee, payee.holder_name, payee.bank_name, payee.bank_code, payee.number)
     if method not in rails.methods():
         raise NoPayee("No rail is set up for this method")
     account = rails.of(method).destination(provider, currency)
@@ -417,6 +436,13 @@ def _source(row: Payout) -> str:
     if row.method == PayoutTerms.Method.STRIPE:
         return chart.stripe(row.currency)
     return chart.bank(row.currency)
+
+
+def _named_outside(row: Payout) -> str:
+    """What stands on the bank's statement beside it, or in Stripe's own books."""
+    if row.method == PayoutTerms.Method.STRIPE:
+        return row.rail_reference
+    return references.of(row.public_id)
 
 
 def _data(row: Payout) -> dict[str, object]:

@@ -17,6 +17,7 @@ _READ_AS = str.maketrans("ILO", "110")
 _LENGTH = 10
 _HEX = 12  # digits of the id that it names: 48 bits
 KINDS = {"R": "rsv", "B": "bsk", "W": "org", "F": "rfd", "P": "pay"}
+PAYOUT = "CHP"  # how one of a payout begins
 _LETTERS = {prefix: letter for letter, prefix in KINDS.items()}
 # Between the characters people and banks put blanks and hyphens.
 _SEPARATORS = re.compile(r"[\s\-_·./]+")

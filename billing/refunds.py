@@ -56,8 +56,8 @@ def ask(
     with transaction.atomic():
         rows = BankAccount.objects.filter(owner=tenant)
         account = identifiers.find(rows, account_public_id, "No such bank account")
-        if account.state != BankAccount.State.VERIFIED or account.currency != currency:
-            raise bank_accounts.NoBankAccount
+        if account.currency != currency or not bank_accounts.is_usable(account, at=at):
+            raise bank_accounts.NoBankAccount(usable_from=account.usable_from)
         wallet, owed = chart.wallet(tenant, currency), chart.receivable(tenant, currency)
         if debt_minor := ledger.lock([wallet, owed])[owed]:
             raise DebtOpen(owed_minor=debt_minor, currency=currency)
@@ -98,7 +98,7 @@ def send_back(
     """A transfer that is nobody's goes back to the account it came from; another approves.
 
     Locks the receipt. Raises NotFound, IllegalTransition, RefundOpen, Invalid where the
-    statement did not say from which account it came and nobody says it now.
+    statement did not say in full from which account it came and nobody says it now.
     """
     with transaction.atomic():
         rows = BankReceipt.objects.select_for_update(of=("self",), no_key=True)
@@ -106,7 +106,10 @@ def send_back(
         transitions.advance(
             receipt, to=BankReceipt.State.RETURNING, at=at, actor=actor, reason=reason
         )
-        number = bank_accounts.number_of(receipt.payer_account or payee_account)
+        try:
+            number = bank_accounts.number_of(receipt.payer_account)
+        except Invalid:  # the statement does not say it, or masks it
+            number = bank_accounts.number_of(payee_account)
         if Refund.objects.filter(receipt=receipt, state__in=[*Refund.OPEN, State.DONE]).exists():
             raise RefundOpen
         return _make(
@@ -331,6 +334,7 @@ def complete(
                 ],
                 at=at,
                 actor=actor,
+                external_reference=row.reference,
             )
         else:
             _receipt_to(row, BankReceipt.State.RETURNED, at=at, actor=actor, reason=row.reason)

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from billing import chart, ledger, payout_terms, receivables
 from billing.ledger import Kind, Posting
 from billing.models import CarriedNet, PayoutTerms, Settlement
+from billing.payout_terms import Terms
 from billing.settlement_lines import consume, sums_of
 from inventory import actors, journal
 from inventory.actors import Actor
@@ -64,8 +65,8 @@ def settle(
             return known[0]
         policy.require_verified(provider)
         terms = payout_terms.ensure(providers=[provider], currency=currency, at=at)
-        if (due_at := _due_at(period, terms[provider_id])) > at:
-            raise MonthNotOver(until=due_at)
+        if (due := due_at(period, terms[provider_id])) > at:
+            raise MonthNotOver(until=due)
         made = _settle([provider], terms, period, currency, at, actor)
     return made[0] if made else None
 
@@ -119,7 +120,7 @@ def _settle_batch(provider_ids: list[int], period: Period, currency: str, at: da
                 providers=[row for row in providers if row.pk not in done], currency=currency, at=at
             )
             due = [
-                row for row in providers if row.pk in terms and _due_at(period, terms[row.pk]) <= at
+                row for row in providers if row.pk in terms and due_at(period, terms[row.pk]) <= at
             ]
             made = _settle(due, terms, period, currency, at, ACTOR)
     except DomainError as error:
@@ -290,7 +291,8 @@ def _check(period: Period, currency: str) -> None:
         raise NotAMonth(billing_zone=settings.BILLING_ZONE)
 
 
-def _due_at(period: Period, terms: PayoutTerms) -> datetime:
+def due_at(period: Period, terms: PayoutTerms | Terms) -> datetime:
+    """From when on a month may be settled by these terms."""
     return period.end + timedelta(days=terms.settle_after_days)
 
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Count, Sum
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from billing import bank_accounts, paper
-from billing.models import Charge, Settlement
+from billing import bank_accounts, paper, settlement_lines
+from billing.models import Settlement
 from billing.paper import Block, Column, Document, Language, Table
+from billing.settlement_lines import Sums
 from inventory.periods import Period
 from marketplace import money_text
 from marketplace.models import Lease
@@ -33,6 +33,7 @@ def month_of(row: Settlement) -> str:
 
 def _document(row: Settlement, language: Language) -> Document:
     provider = row.provider
+    whole = settlement_lines.totals([row])[row.pk]
     name = provider.name_en if language == "en" and provider.name_en else provider.name
     return Document(
         language=language,
@@ -52,28 +53,17 @@ def _document(row: Settlement, language: Language) -> Document:
             ),
             Block(_("Issued by"), [(_("Name"), _operator(row.currency))]),
         ],
-        tables=[_by_lease(row), *_payouts(row)],
-        sums=_sums(row),
-        notes=_notes(row),
+        tables=[_by_lease(row, whole), *_payouts(row)],
+        sums=_sums(row, whole),
+        notes=_notes(row, whole),
         footer=f"{row.public_id} · {month_of(row)}",
     )
 
 
-def _by_lease(row: Settlement) -> Table:
-    sums = (
-        Charge.objects.filter(settlement_line__settlement=row)
-        .values_list("lease_id", "lease__allocation__pool__name")
-        .annotate(
-            Count("pk"), Sum("card_seconds"), Sum("gross_minor"), Sum("vat_minor"),
-            Sum("fee_minor"), Sum("provider_minor"),
-        )
-        .order_by("lease_id")
-    )  # fmt: skip
-    found = list(sums)
-    names = dict(
-        Lease.objects.filter(pk__in=[line[0] for line in found]).values_list("pk", "public_id")
-    )
-    ids = {pk: str(public_id) for pk, public_id in names.items()}
+def _by_lease(row: Settlement, whole: Sums) -> Table:
+    found = settlement_lines.by_lease(row)
+    leases = Lease.objects.select_related("allocation__pool").in_bulk([pk for pk, _sums in found])
+    titles = [_("Gross"), *_direct_title(whole), _("VAT"), _("Fee"), _("Net")]
     return Table(
         title=_("By lease"),
         columns=[
@@ -81,17 +71,29 @@ def _by_lease(row: Settlement) -> Table:
             Column(_("Pool"), 1.6),
             Column(_("Charges"), 0.9, "right"),
             Column(_("Card-hours"), 1.1, "right"),
-            *(Column(title, 1.3, "right") for title in (_("Gross"), _("VAT"), _("Fee"), _("Net"))),
+            *(Column(title, 1.3, "right") for title in titles),
         ],
         rows=[
-            [f"…{ids[pk][-10:]}", pool, f"{n:,}", f"{seconds / 3600:,.2f}", *_amounts(row, rest)]
-            for pk, pool, n, seconds, *rest in found
+            [
+                f"…{leases[pk].public_id[-10:]}",
+                leases[pk].allocation.pool.name,
+                *_figures(row, sums, whole),
+            ]
+            for pk, sums in found
         ],
-        totals=[
-            [_("In all"), "", f"{row.line_count:,}", f"{row.card_seconds / 3600:,.2f}",
-             *_amounts(row, [row.gross_minor, row.vat_minor, row.fee_minor, row.net_minor])]
-        ],
-    )  # fmt: skip
+        totals=[[_("In all"), "", *_figures(row, whole, whole)]],
+    )
+
+
+def _direct_title(whole: Sums) -> list[str]:
+    """A column of its own only where somebody paid the provider itself."""
+    return [_("Paid to you directly")] if whole.direct_minor else []
+
+
+def _figures(row: Settlement, sums: Sums, whole: Sums) -> list[str]:
+    direct = [sums.direct_minor] if whole.direct_minor else []
+    minors = [sums.gross_minor, *direct, sums.vat_minor, sums.fee_minor, sums.net_minor]
+    return [f"{sums.line_count:,}", f"{sums.card_hours:,.2f}", *_amounts(row, minors)]
 
 
 def _payouts(row: Settlement) -> list[Table]:
@@ -122,15 +124,16 @@ def _payouts(row: Settlement) -> list[Table]:
     ]
 
 
-def _sums(row: Settlement) -> list[tuple[str, str]]:
+def _sums(row: Settlement, whole: Sums) -> list[tuple[str, str]]:
     def text(minor: int) -> str:
         return f"{_amounts(row, [minor])[0]} {row.currency}"
 
     parts = [
-        (_("Gross"), row.gross_minor),
-        (_("VAT"), -row.vat_minor),
-        (_("Fee"), -row.fee_minor),
-        (_("Net"), row.net_minor),
+        (_("Gross"), whole.gross_minor),
+        (_("Paid to you directly"), -whole.direct_minor),
+        (_("VAT"), -whole.vat_minor),
+        (_("Fee"), -whole.fee_minor),
+        (_("Net"), whole.net_minor),
         (_("Kept in reserve"), -row.reserve_minor),
         (_("Taken for what was owed"), -row.paid_back_minor),
     ]
@@ -139,12 +142,20 @@ def _sums(row: Settlement) -> list[tuple[str, str]]:
         if row.net_minor < 0
         else (_("Payable"), row.payable_minor)
     )
-    kept = [part for number, part in enumerate(parts) if number < 4 or part[1]]
+    always = {parts[number][0] for number in (0, 2, 3, 4)}
+    kept = [part for part in parts if part[0] in always or part[1]]
     return [(title, text(minor)) for title, minor in [*kept, last]]
 
 
-def _notes(row: Settlement) -> list[str]:
+def _notes(row: Settlement, whole: Sums) -> list[str]:
     notes = []
+    if whole.direct_minor:
+        notes.append(
+            _(
+                "What tenants paid you directly is yours already; of it the fee and the VAT on the"
+                " fee are taken off here."
+            )
+        )
     if row.reserve_until is not None:
         until = row.reserve_until.astimezone(ZoneInfo(settings.BILLING_ZONE)).date().isoformat()
         notes.append(_("The reserve is free from %(day)s on.") % {"day": until})

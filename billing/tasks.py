@@ -14,9 +14,9 @@ from billing import (
     checkout,
     checkpoints,
     closing,
+    collecting,
     dunning,
     fapiaos,
-    instalments,
     invoices,
     ledger,
     payout_sending,
@@ -53,7 +53,7 @@ def rate_usage(**_: object) -> int:
 @shared_task(name="billing.collect_instalments")
 def collect_instalments(**_: object) -> int:
     at = clock.now()
-    return instalments.note_cleared(at=at, limit=500) + instalments.collect_due(at=at, limit=1000)
+    return collecting.note_cleared(at=at, limit=500) + collecting.collect_due(at=at, limit=1000)
 
 
 @shared_task(name="billing.dun")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from billing import checkout
+from billing import checkout, funding
 from inventory import identifiers, transactions
 from inventory.actors import Actor
 from inventory.errors import NotFound
@@ -76,8 +76,8 @@ def convert(
         standing = checkout.standing_of(tenant, project_id=trial.project_id, at=at, actor=actor)
         policy.check_quotas(standing, agreed.ask)
         public_id = identifiers.new("rsv")
-        checkout.lock_purse(tenant, agreed.quote.currency)
-        checkout.fund(
+        funding.lock_purse(tenant, agreed.quote.currency)
+        funding.fund(
             tenant,
             currency=agreed.quote.currency,
             due_minor=agreed.quote.due_minor,
@@ -87,5 +87,5 @@ def convert(
             actor=actor,
         )
         lease = trials.convert(agreed=agreed, reservation_public_id=public_id, at=at, actor=actor)
-        checkout.open_books([lease], at=at, actor=actor)
+        funding.open_books([lease], at=at, actor=actor)
     return lease

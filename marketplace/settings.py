@@ -409,7 +409,10 @@ SPECTACULAR_SETTINGS = {
         "DealKindEnum": "marketplace.models.Reservation.Kind",
         "ReservationStateEnum": "marketplace.models.Reservation.State",
         "LeaseStateEnum": "marketplace.models.Lease.State",
+        "MovementKindEnum": "billing.models.LedgerTransaction.Kind",
+        "DisagreementEnum": "billing.reconciliation_report.Disagreement",
         "ReceiptStateEnum": "billing.models.BankReceipt.State",
+        "SideEnum": "marketplace.api.offer_shapes.SIDES",
         "BankAccountStateEnum": "billing.models.BankAccount.State",
         "BankDealStateEnum": "billing.models.BankDeal.State",
         "RefundStateEnum": "billing.models.Refund.State",
@@ -417,13 +420,23 @@ SPECTACULAR_SETTINGS = {
         "PayoutStateEnum": "billing.models.Payout.State",
         "PayoutMethodEnum": "billing.models.PayoutTerms.Method",
         "PayoutPartEnum": "billing.models.PayoutLine.Part",
-        "PayeeAccountStateEnum": "billing.models.PayeeAccount.State",
         "InputFapiaoStateEnum": "billing.models.InputFapiao.State",
         "QuotaAuthorityEnum": "marketplace.models.Quota.Authority",
         "QuotaMeasureEnum": "marketplace.models.Quota.Measure",
         "QuotaWindowEnum": "marketplace.models.Quota.Window",
         "PayByEnum": "marketplace.models.Reservation.PayBy",
         "ChargeKindEnum": "billing.models.Charge.Kind",
+        "GatewayEventStateEnum": "billing.models.GatewayEvent.State",
+        "GatewayRequestStateEnum": "billing.models.PspRequest.State",
+        "VoucherStateEnum": "billing.models.Voucher.State",
+        "AccountingPeriodStateEnum": "billing.models.AccountingPeriod.State",
+        "ReconciliationKindEnum": [
+            "missing_in_books",
+            "missing_outside",
+            "amount_differs",
+            "unknown_type",
+        ],
+        "MatchedByEnum": "billing.models.ReconciliationMatch.By",
         "InvoiceKindEnum": "billing.models.Invoice.Kind",
         "InvoiceSubjectEnum": "billing.models.Invoice.Subject",
         "InvoiceStateEnum": "billing.models.Invoice.State",
@@ -478,10 +491,10 @@ PAYOUT_RESERVE_BPS = env_int("PAYOUT_RESERVE_BPS", 0)  # kept back of each net â
 PAYOUT_RESERVE_DAYS = env_int("PAYOUT_RESERVE_DAYS", 90)  # â€¦ for so long
 PAYOUT_NEEDS_FAPIAO = env_bool("PAYOUT_NEEDS_FAPIAO", False)  # input fapiaos before a payout
 PAYOUT_METHOD = env_str("PAYOUT_METHOD", "bank")
-PAYEE_COOLING_HOURS = env_int("PAYEE_COOLING_HOURS", 72)  # before a new account is paid to
+# Before a new account is paid to.
+BANK_ACCOUNT_COOLING_HOURS = env_int("BANK_ACCOUNT_COOLING_HOURS", 72)
 NET_CARRIED_DAYS = env_int("NET_CARRIED_DAYS", 60)  # a negative net, before it is demanded
 DEMAND_DUE_DAYS = env_int("DEMAND_DUE_DAYS", 30)  # a provider's time to pay a demand
-# Rails that send payouts themselves, by method; the bank has files instead.
 # After a month's end its invoices are still drafts for so long: late counts reach them.
 INVOICE_FINALISE_HOURS = env_int("INVOICE_FINALISE_HOURS", 72)
 INVOICE_DUE_DAYS = env_int("INVOICE_DUE_DAYS", 15)  # for what was not paid ahead
@@ -519,6 +532,7 @@ RECEIPT_OLD_DAYS = env_int("RECEIPT_OLD_DAYS", 30)  # an older transfer is recor
 UNMATCHED_ALARM_DAYS = env_int("UNMATCHED_ALARM_DAYS", 5)  # money in nobody's wallet is aged
 BANK_FILE_LAYOUTS = env_str("BANK_FILE_LAYOUTS", "")  # a folder of further layouts of payment files
 BANK_STATEMENT_LAYOUTS = env_str("BANK_STATEMENT_LAYOUTS", "")  # and of statements
+VOUCHER_EXPORT_LAYOUTS = env_str("VOUCHER_EXPORT_LAYOUTS", "")  # and of voucher exports
 HOLD_CARD_HOURS_LIMIT = env_int("HOLD_CARD_HOURS_LIMIT", 20_000_000)  # held at once by one tenant
 CLOCK_TOLERANCE_SECONDS = 5  # an instant further ahead of the database's clock is refused
 

@@ -29,10 +29,11 @@ class BankAccounts(ReadOnlyResource):
         "list": "wallet:read",
         "retrieve": "wallet:read",
         "create": "wallet:write",
+        "check": "receipts:approve",
         "decide": "receipts:approve",
         "close": "wallet:write",
     }
-    idempotent = frozenset({"create", "decide", "close"})
+    idempotent = frozenset({"create", "check", "decide", "close"})
     serializer_class = shapes.BankAccountOut
     filter_shape = shapes.BankAccountQuery
 
@@ -41,7 +42,7 @@ class BankAccounts(ReadOnlyResource):
 
     @extend_schema(request=shapes.BankAccountIn, responses={201: shapes.BankAccountOut})
     def create(self, request: Request) -> Response:
-        """Enters an account of the caller's own; a person of the operator checks it."""
+        """Enters an account of the caller's own; two persons of the operator look at it."""
         owner = Organisation.objects.get(pk=organisation_of(request))
         row = bank_accounts.propose(
             owner=owner,
@@ -52,10 +53,23 @@ class BankAccounts(ReadOnlyResource):
         )
         return self.render(row, status=201)
 
+    @extend_schema(request=None, responses=shapes.BankAccountOut)
+    @action(detail=True, methods=["post"])
+    def check(self, request: Request, public_id: str) -> Response:
+        """A first person of the operator has seen that it is its owner's."""
+        nothing(request)
+        row = bank_accounts.check(
+            account_public_id=self.row().public_id,
+            at=instant_of(request),
+            actor=actor_of(request),
+            user=person_of(request),
+        )
+        return self.render(row)
+
     @extend_schema(request=shapes.DecideAccountIn, responses=shapes.BankAccountOut)
     @action(detail=True, methods=["post"])
     def decide(self, request: Request, public_id: str) -> Response:
-        """Verifies or rejects it. Operator only, and not who entered it."""
+        """Verifies or rejects it. Operator only, and not who entered or checked it."""
         row = bank_accounts.decide(
             account_public_id=self.row().public_id,
             **body(request, shapes.DecideAccountIn),

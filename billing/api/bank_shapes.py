@@ -37,7 +37,9 @@ class BankAccountOut(Shape):
     file_layout = serializers.CharField()
     virtual_prefix = serializers.CharField()
     virtual_digits = serializers.IntegerField()
+    usable_from = Instant(allow_null=True, help_text="It is paid to from then on.")
     created_at = Instant()
+    checked_at = Instant(allow_null=True)
     verified_at = Instant(allow_null=True)
     rejected_at = Instant(allow_null=True)
     closed_at = Instant(allow_null=True)
@@ -193,7 +195,9 @@ class AttributeIn(StrictSerializer):
 
 class SendBackIn(StrictSerializer):
     payee_bank = Text(max_length=200)
-    payee_account = Text(max_length=60, required=False, help_text="Where none is known.")
+    payee_account = Text(
+        max_length=60, required=False, help_text="Where the statement does not say it in full."
+    )
     reason = Text(max_length=200)
 
 

@@ -131,7 +131,7 @@ class Reservations(ReadOnlyReservations):
         )
         return self.render(row)
 
-    @extend_schema(responses=shapes.CancelQuoteOut)
+    @extend_schema(responses=shapes.CancelQuoteOut, extensions={"x-also-refuses": ["409"]})
     @action(detail=True, methods=["get"], url_path="cancellation-quote", pagination_class=None)
     def cancellation_quote(self, request: Request, public_id: str) -> Response:
         """What giving the deal back now would return. Changes nothing."""

@@ -7,6 +7,7 @@ import binascii
 from io import BytesIO
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
@@ -42,7 +43,11 @@ class Details(Resource):
     idempotent = frozenset({"create"})
     serializer_class = shapes.DetailsOut
 
-    @extend_schema(operation_id="get_billing_details", responses=shapes.DetailsOut)
+    @extend_schema(
+        operation_id="get_billing_details",
+        responses=shapes.DetailsOut,
+        extensions={"x-also-refuses": ["404"]},
+    )
     def retrieve(self, request: Request, **_: Any) -> Response:
         """What was entered last."""
         row = (
@@ -84,6 +89,7 @@ class Fapiaos(ReadOnlyResource):
         "reverse": "settlements:write",
     }
     idempotent = frozenset({"create", "withdraw", "issue", "refuse", "reverse"})
+    body_limit = shapes.FILE_LETTERS + settings.API_BODY_LIMIT
     serializer_class = shapes.FapiaoOut
     filter_shape = shapes.FapiaoQuery
 
@@ -115,12 +121,12 @@ class Fapiaos(ReadOnlyResource):
         if found is None:
             raise NotFound("No such file")
         return Response(
-            {
-                "media_type": found.media_type,
-                "sha256": found.sha256,
-                "content": base64.b64encode(bytes(found.content)).decode(),
-                "created_at": found.created_at,
-            }
+            shapes.file_of(
+                bytes(found.content),
+                media_type=found.media_type,
+                sha256=found.sha256,
+                created_at=found.created_at,
+            )
         )
 
     @extend_schema(request=None, responses=shapes.FapiaoOut)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
@@ -22,6 +24,7 @@ from marketplace.api.serializers import CURRENCIES
 
 Shape = serializers.Serializer[Any]
 LANGUAGES = [("zh", "zh"), ("en", "en")]
+FILE_LETTERS = 7_000_000  # five MiB in base64
 
 
 class PartyOut(Shape):
@@ -100,6 +103,18 @@ class PaperOut(Shape):
     sha256 = serializers.CharField()
     content = serializers.CharField(help_text="Base64 (RFC 4648 §4).")
     created_at = Instant()
+
+
+def file_of(content: bytes, *, media_type: str, sha256: str, created_at: datetime) -> Any:
+    """A file as it travels in a document."""
+    return PaperOut(
+        {
+            "media_type": media_type,
+            "sha256": sha256,
+            "content": base64.b64encode(content).decode(),
+            "created_at": created_at,
+        }
+    ).data
 
 
 class CreditIn(StrictSerializer):
@@ -246,7 +261,9 @@ class IssueIn(StrictSerializer):
     number = Text(max_length=40)
     issued_date = Day()
     content = Text(
-        max_length=8_000_000, required=False, help_text="PDF, OFD or XML in base64 (RFC 4648 §4)."
+        max_length=FILE_LETTERS,
+        required=False,
+        help_text="PDF, OFD or XML in base64 (RFC 4648 §4).",
     )
 
 
@@ -254,4 +271,4 @@ class ReverseIn(StrictSerializer):
     number = Text(max_length=40)
     red_date = Day()
     reason = Text(max_length=200)
-    content = Text(max_length=8_000_000, required=False)
+    content = Text(max_length=FILE_LETTERS, required=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -38,13 +37,18 @@ class Invoices(ReadOnlyResource):
         return rows.select_related("issuer", "party")
 
     @extend_schema(responses=shapes.InvoiceLineOut(many=True), filters=False)
-    @action(detail=True, methods=["get"], serializer_class=shapes.InvoiceLineOut)
+    @action(detail=True, methods=["get"], serializer_class=shapes.InvoiceLineOut, filter_shape=None)
     def lines(self, request: Request, public_id: str) -> Response:
         """Lease by lease and price by price, newest first."""
         rows = InvoiceLine.objects.filter(invoice=self.row())
         return self.page(rows.select_related("lease", "price", "corrects"))
 
-    @extend_schema(parameters=[shapes.PaperQuery], responses=shapes.PaperOut, filters=False)
+    @extend_schema(
+        parameters=[shapes.PaperQuery],
+        responses=shapes.PaperOut,
+        filters=False,
+        extensions={"x-also-refuses": ["409"]},
+    )
     @action(detail=True, methods=["get"])
     def paper(self, request: Request, public_id: str) -> Response:
         """The final document as PDF, in Chinese or English, with its hash."""
@@ -56,12 +60,12 @@ class Invoices(ReadOnlyResource):
             invoice=row, language=given.get("language", "zh"), at=instant_of(request)
         )
         return Response(
-            {
-                "media_type": "application/pdf",
-                "sha256": made.sha256,
-                "content": base64.b64encode(bytes(made.content)).decode(),
-                "created_at": made.created_at,
-            }
+            shapes.file_of(
+                bytes(made.content),
+                media_type="application/pdf",
+                sha256=made.sha256,
+                created_at=made.created_at,
+            )
         )
 
 

@@ -11,8 +11,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing.api import online_shapes as shapes
-from billing.models import Dispute, PayoutAccount, TopUp, WalletRefund
-from billing.psp import accounts, refunds, topups
+from billing.models import (
+    Dispute,
+    GatewayEvent,
+    PayoutAccount,
+    PspRequest,
+    TopUp,
+    WalletRefund,
+)
+from billing.psp import accounts, events, refunds, topups
 from inventory.api.requests import actor_of, body, find, instant_of, nothing, organisation_of
 from inventory.api.resources import ReadOnlyResource
 
@@ -143,3 +150,45 @@ class PayoutAccounts(ReadOnlyResource):
             self.row(), refresh_url=given["refresh_url"], return_url=given["return_url"]
         )
         return Response({"url": url})
+
+
+class GatewayEvents(ReadOnlyResource):
+    """What Stripe told, and whether it was followed. Operator only."""
+
+    required_scopes: ClassVar[dict[str, str | None]] = {
+        "list": "audit:read",
+        "retrieve": "audit:read",
+        "retry": "settlements:write",
+    }
+    idempotent = frozenset({"retry"})
+    serializer_class = shapes.GatewayEventOut
+    filter_shape = shapes.GatewayEventQuery
+
+    def rows(self) -> QuerySet[GatewayEvent]:
+        if not actor_of(self.request).sees_everything:
+            return GatewayEvent.objects.none()
+        return GatewayEvent.objects.all()
+
+    @extend_schema(request=None, responses=shapes.GatewayEventOut)
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, public_id: str) -> Response:
+        """One that could not be followed many times in a row is tried again; others stay."""
+        nothing(request)
+        events.retry(event_id=self.row().event_id, at=instant_of(request))
+        return self.render(self.row())
+
+
+class GatewayRequests(ReadOnlyResource):
+    """What was asked of Stripe, and what came of it. Operator only."""
+
+    required_scopes: ClassVar[dict[str, str | None]] = {
+        "list": "audit:read",
+        "retrieve": "audit:read",
+    }
+    serializer_class = shapes.GatewayRequestOut
+    filter_shape = shapes.GatewayRequestQuery
+
+    def rows(self) -> QuerySet[PspRequest]:
+        if not actor_of(self.request).sees_everything:
+            return PspRequest.objects.none()
+        return PspRequest.objects.select_related("organisation")

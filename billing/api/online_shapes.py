@@ -7,7 +7,14 @@ from typing import Any
 from rest_framework import serializers
 
 from billing.gateway import currencies
-from billing.models import Dispute, PayoutAccount, TopUp, WalletRefund
+from billing.models import (
+    Dispute,
+    GatewayEvent,
+    PayoutAccount,
+    PspRequest,
+    TopUp,
+    WalletRefund,
+)
 from inventory.api.fields import Choice, Instant, Integer, PublicId, StrictSerializer, Text
 from inventory.errors import Invalid
 from marketplace.api.serializers import CURRENCIES
@@ -123,3 +130,49 @@ class OnboardingIn(StrictSerializer):
 
 class OnboardingOut(Shape):
     url = serializers.CharField()
+
+
+class GatewayEventOut(Shape):
+    """A signed message of Stripe's; what is true is fetched, not read from it."""
+
+    id = PublicId("gev", source="public_id")
+    event = serializers.CharField(source="event_id", help_text="Stripe's id of it.")
+    endpoint = serializers.ChoiceField(GatewayEvent.Endpoint.choices)
+    type = serializers.CharField()
+    object = serializers.CharField(source="object_id", help_text="Stripe's id of what it is about.")
+    state = serializers.ChoiceField(GatewayEvent.State.choices)
+    attempt_count = serializers.IntegerField()
+    error = serializers.CharField(source="error_text")
+    sent_at = Instant()
+    received_at = Instant()
+    next_attempt_at = Instant()
+    decided_at = Instant(allow_null=True)
+
+
+class GatewayEventQuery(StrictSerializer):
+    state = Choice(GatewayEvent.State.choices, required=False)
+    endpoint = Choice(GatewayEvent.Endpoint.choices, required=False)
+
+
+class GatewayRequestOut(Shape):
+    """Something that was asked of Stripe, written down before it was sent."""
+
+    id = PublicId("psp", source="public_id")
+    operation = serializers.CharField()
+    subject = serializers.CharField(help_text="The id of what it is for.")
+    organisation = PublicId("org", source="organisation.public_id")
+    state = serializers.ChoiceField(PspRequest.State.choices)
+    object = serializers.CharField(source="object_id", help_text="Stripe's id of what it made.")
+    attempt_count = serializers.IntegerField()
+    error_code = serializers.CharField()
+    error = serializers.CharField(source="error_text")
+    created_at = Instant()
+    first_sent_at = Instant(allow_null=True)
+    succeeded_at = Instant(allow_null=True)
+    failed_at = Instant(allow_null=True)
+
+
+class GatewayRequestQuery(StrictSerializer):
+    state = Choice(PspRequest.State.choices, required=False)
+    organisation = PublicId("org", source="organisation__public_id", required=False)
+    subject = Text(max_length=40, required=False)

@@ -6,8 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from billing.input_fapiaos import LARGEST_MINOR
-from billing.models import InputFapiao, PayeeAccount, Payout, PayoutLine, PayoutTerms, Repayment
+from billing.input_fapiaos import LARGEST_FILE, LARGEST_MINOR
+from billing.models import InputFapiao, Payout, PayoutLine, PayoutTerms, Repayment
 from billing.payout_terms import (
     LARGEST_MINIMUM_MINOR,
     LARGEST_RESERVE_BPS,
@@ -27,7 +27,7 @@ from inventory.api.fields import (
 from marketplace.api.serializers import CURRENCIES
 
 Shape = serializers.Serializer[Any]
-FILE_LETTERS = 240 * 1024  # a body has at most 256 KiB; larger files go by the console
+FILE_LETTERS = (LARGEST_FILE + 2) // 3 * 4  # in base64
 
 
 class PayoutLineOut(Shape):
@@ -127,28 +127,6 @@ class PayoutTermsIn(StrictSerializer):
 class OfProviderQuery(StrictSerializer):
     provider = PublicId("org", source="provider__public_id", required=False)
     currency = Choice(CURRENCIES, required=False)
-
-
-class PayeeOut(Shape):
-    id = PublicId("pye", source="public_id")
-    provider = PublicId("org", source="provider.public_id")
-    state = serializers.ChoiceField(PayeeAccount.State.choices)
-    currency = serializers.CharField()
-    holder_name = serializers.CharField()
-    bank_name = serializers.CharField()
-    bank_code = serializers.CharField()
-    account_number = serializers.CharField()
-    usable_from = Instant(allow_null=True)
-    created_at = Instant()
-    verified_at = Instant(allow_null=True)
-    rejected_at = Instant(allow_null=True)
-
-
-class PayeeIn(StrictSerializer):
-    currency = Choice(CURRENCIES)
-    bank_name = Text(max_length=200)
-    bank_code = Text(max_length=14, required=False, help_text="联行号 of 12 digits, or a BIC.")
-    account_number = Text(max_length=60)
 
 
 class InputFapiaoOut(Shape):

@@ -6,6 +6,7 @@ import base64
 import binascii
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -14,10 +15,10 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import input_fapiaos, payees, payout_files, payout_terms, payouts, receivables
+from billing import input_fapiaos, payout_files, payout_terms, payouts, receivables
 from billing.api import payout_shapes as shapes
 from billing.api.views import person_of
-from billing.models import InputFapiao, PayeeAccount, Payout, PayoutFile, PayoutTerms, Repayment
+from billing.models import InputFapiao, Payout, PayoutFile, PayoutTerms, Repayment
 from billing.payout_terms import Terms
 from inventory.api.requests import actor_of, body, find, instant_of, nothing, organisation_of
 from inventory.api.resources import ReadOnlyResource
@@ -181,63 +182,6 @@ class TermsOfPayout(ReadOnlyResource):
         return self.render(row, status=201)
 
 
-class PayeeAccounts(ReadOnlyResource):
-    """Bank accounts to which providers are paid."""
-
-    required_scopes: ClassVar[dict[str, str | None]] = {
-        "list": "settlements:read",
-        "retrieve": "settlements:read",
-        "create": "payees:write",
-        "check": "settlements:write",
-        "verify": "settlements:write",
-        "reject": "settlements:write",
-    }
-    idempotent = frozenset({"create", "check", "verify", "reject"})
-    serializer_class = shapes.PayeeOut
-    filter_shape = shapes.OfProviderQuery
-
-    def rows(self) -> QuerySet[PayeeAccount]:
-        rows = PayeeAccount.objects.visible_to(actor_of(self.request))
-        return rows.select_related("provider")
-
-    @extend_schema(request=shapes.PayeeIn, responses={201: shapes.PayeeOut})
-    def create(self, request: Request) -> Response:
-        """Names an account in the provider's own name; two persons of the operator check it."""
-        row = payees.propose(
-            provider_id=organisation_of(request), **body(request, shapes.PayeeIn), **stamp(request)
-        )
-        return self.render(row, status=201)
-
-    @extend_schema(request=None, responses=shapes.PayeeOut)
-    @action(detail=True, methods=["post"])
-    def check(self, request: Request, public_id: str) -> Response:
-        """A first person has seen that it is the provider's."""
-        nothing(request)
-        return self._decide(request, payees.check)
-
-    @extend_schema(request=None, responses=shapes.PayeeOut)
-    @action(detail=True, methods=["post"])
-    def verify(self, request: Request, public_id: str) -> Response:
-        """A second person agrees; it is paid to once it has cooled."""
-        nothing(request)
-        return self._decide(request, payees.verify)
-
-    @extend_schema(request=shapes.WhyIn, responses=shapes.PayeeOut)
-    @action(detail=True, methods=["post"])
-    def reject(self, request: Request, public_id: str) -> Response:
-        """It is not the provider's."""
-        return self._decide(request, payees.reject, **body(request, shapes.WhyIn))
-
-    def _decide(self, request: Request, verb: Any, **given: Any) -> Response:
-        row = verb(
-            payee_public_id=self.row().public_id,
-            user=person_of(request),
-            **given,
-            **stamp(request),
-        )
-        return self.render(row)
-
-
 class InputFapiaos(ReadOnlyResource):
     """Fapiaos that providers issued to the operator."""
 
@@ -249,6 +193,7 @@ class InputFapiaos(ReadOnlyResource):
         "reject": "settlements:write",
     }
     idempotent = frozenset({"create", "accept", "reject"})
+    body_limit = shapes.FILE_LETTERS + settings.API_BODY_LIMIT
     serializer_class = shapes.InputFapiaoOut
     filter_shape = shapes.OfProviderQuery
 

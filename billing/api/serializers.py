@@ -223,7 +223,7 @@ class ReceiptOut(Shape):
     payer_name = serializers.CharField()
     amount_minor = serializers.IntegerField()
     currency = serializers.CharField()
-    received_date = serializers.DateField()
+    received_date = Day()
     created_at = Instant()
     approved_at = Instant(allow_null=True)
     rejected_at = Instant(allow_null=True)
@@ -255,7 +255,7 @@ class RejectIn(StrictSerializer):
 
 class ReceivedIn(StrictSerializer):
     reference = Text(max_length=80, help_text="Of the payment, on the centre's own statement.")
-    received_date = serializers.DateField()
+    received_date = Day()
 
 
 class ApproveIn(StrictSerializer):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import ClassVar
 
 from django.conf import settings
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import settlement
+from billing import settlement, settlement_paper
 from billing.api import serializers as shapes
-from billing.models import Settlement
-from inventory.api.requests import actor_of, body, find, instant_of
+from billing.api.invoice_shapes import PaperOut, PaperQuery, file_of
+from billing.models import Charge, Settlement
+from inventory.api.requests import actor_of, body, find, instant_of, query
 from inventory.api.resources import ReadOnlyResource
 from inventory.errors import DomainError
 from inventory.models import Organisation
@@ -33,6 +36,8 @@ class Settlements(ReadOnlyResource):
     required_scopes: ClassVar[dict[str, str | None]] = {
         "list": "settlements:read",
         "retrieve": "settlements:read",
+        "lines": "settlements:read",
+        "paper": "settlements:read",
         "create": "settlements:write",
     }
     idempotent = frozenset({"create"})
@@ -58,3 +63,25 @@ class Settlements(ReadOnlyResource):
         if row is None:
             raise NothingToSettle()
         return self.render(row, status=201)
+
+    @extend_schema(responses=shapes.ChargeOut(many=True), filters=False)
+    @action(detail=True, methods=["get"], serializer_class=shapes.ChargeOut, filter_shape=None)
+    def lines(self, request: Request, public_id: str) -> Response:
+        """Its charges, each in no other settlement, newest first."""
+        rows = Charge.objects.filter(settlement_line__settlement=self.row())
+        return self.page(rows.select_related("lease"))
+
+    @extend_schema(parameters=[PaperQuery], responses=PaperOut, filters=False)
+    @action(detail=True, methods=["get"])
+    def paper(self, request: Request, public_id: str) -> Response:
+        """As PDF, in Chinese or English: it says which payouts there are by now."""
+        language = query(request, PaperQuery).get("language", "zh")
+        content = settlement_paper.pdf(self.row(), language=language)
+        return Response(
+            file_of(
+                content,
+                media_type="application/pdf",
+                sha256=hashlib.sha256(content).hexdigest(),
+                created_at=instant_of(request),
+            )
+        )

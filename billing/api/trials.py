@@ -68,6 +68,7 @@ class Conversions(Resource):
         parameters=[shapes.ConversionQuery],
         responses=shapes.ConversionOut,
         operation_id="quote_lease_conversion",
+        extensions={"x-also-refuses": ["409"]},
     )
     def quote(self, request: Request, public_id: str) -> Response:
         """What converting the trial now would make. Changes nothing."""

@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from billing.api import (
     bank,
     baskets,
+    books,
     changes,
     deals,
     fapiaos,
@@ -15,6 +16,7 @@ from billing.api import (
     invoices,
     online,
     payouts,
+    reconciliation,
     refunds,
     settlements,
     trials,
@@ -45,15 +47,50 @@ router.register("topups", online.TopUps, basename="topup")
 router.register("topup-refunds", online.Refunds, basename="topup-refund")
 router.register("disputes", online.Disputes, basename="dispute")
 router.register("payout-accounts", online.PayoutAccounts, basename="payout-account")
+router.register("gateway-events", online.GatewayEvents, basename="gateway-event")
+router.register("gateway-requests", online.GatewayRequests, basename="gateway-request")
 router.register("settlements", settlements.Settlements, basename="settlement")
 router.register("payouts", payouts.Payouts, basename="payout")
 router.register("payout-files", payouts.PayoutFiles, basename="payout-file")
 router.register("payout-terms", payouts.TermsOfPayout, basename="payout-terms")
-router.register("payee-accounts", payouts.PayeeAccounts, basename="payee-account")
 router.register("input-fapiaos", payouts.InputFapiaos, basename="input-fapiao")
 router.register("provider-repayments", payouts.Repayments, basename="provider-repayment")
+router.register("vouchers", books.Vouchers, basename="voucher")
+router.register("accounting-periods", books.AccountingPeriods, basename="accounting-period")
+router.register("reconciliation-matches", reconciliation.Matches, basename="reconciliation-match")
 
 urlpatterns = [
+    path(
+        "ledger-entries",
+        books.LedgerEntries.as_view({"get": "list"}),
+        name="ledger-entries",
+    ),
+    path(
+        "ledger-transactions/<str:public_id>",
+        books.LedgerTransactions.as_view({"get": "retrieve"}),
+        name="ledger-transaction",
+    ),
+    path(
+        "audit/trial-balance",
+        books.TrialBalances.as_view({"get": "retrieve"}),
+        name="trial-balance",
+    ),
+    path(
+        "audit/voucher-export",
+        books.VoucherExports.as_view({"get": "retrieve"}),
+        name="voucher-export",
+    ),
+    path(
+        "audit/closing-checklist",
+        books.Checklist.as_view({"get": "list"}),
+        name="closing-checklist",
+    ),
+    path(
+        "audit/reconciliation",
+        reconciliation.Reconciliation.as_view({"get": "retrieve"}),
+        name="audit-reconciliation",
+    ),
+    path("audit/equality", reconciliation.Equality.as_view({"get": "list"}), name="audit-equality"),
     path("trials", trials.Trials.as_view({"post": "create"}), name="trial-list"),
     path(
         "leases/<str:public_id>/convert",

@@ -45,12 +45,14 @@ class Migration(migrations.Migration):
                 ('bank_name', models.CharField(max_length=200)),
                 ('bank_code', models.CharField(blank=True, max_length=14)),
                 ('number', models.CharField(max_length=40)),
-                ('state', models.CharField(choices=[('proposed', 'proposed'), ('verified', 'verified'), ('rejected', 'rejected'), ('closed', 'closed')], default='proposed', max_length=10)),
+                ('state', models.CharField(choices=[('proposed', 'to be checked'), ('checked', 'checked by one'), ('verified', 'verified'), ('rejected', 'rejected'), ('closed', 'closed')], default='proposed', max_length=10)),
                 ('statement_layout', models.CharField(blank=True, max_length=40)),
                 ('file_layout', models.CharField(blank=True, max_length=40)),
                 ('virtual_prefix', models.CharField(blank=True, max_length=30)),
                 ('virtual_digits', models.PositiveSmallIntegerField(default=0)),
+                ('usable_from', models.DateTimeField(blank=True, null=True)),
                 ('created_at', models.DateTimeField()),
+                ('checked_at', models.DateTimeField(blank=True, null=True)),
                 ('verified_at', models.DateTimeField(blank=True, null=True)),
                 ('rejected_at', models.DateTimeField(blank=True, null=True)),
                 ('closed_at', models.DateTimeField(blank=True, null=True)),
@@ -226,6 +228,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='bankaccount',
+            name='checked_by',
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+        ),
+        migrations.AddField(
+            model_name='bankaccount',
             name='decided_by',
             field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
@@ -307,7 +314,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='refund',
             name='account',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.bankaccount'),
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='refunds', to='billing.bankaccount'),
         ),
         migrations.AddField(
             model_name='refund',
@@ -385,6 +392,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='bankaccount',
             index=models.Index(fields=['owner', '-id'], name='bank_account_by_owner'),
+        ),
+        migrations.AddConstraint(
+            model_name='bankaccount',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['verified', 'closed']), _negated=True), models.Q(('checked_by__isnull', False), ('decided_by__isnull', False), ('usable_from__isnull', False), models.Q(('decided_by', models.F('checked_by')), _negated=True)), _connector='OR'), name='bank_account_seen_by_two'),
         ),
         migrations.AddConstraint(
             model_name='bankaccount',
@@ -472,7 +483,7 @@ class Migration(migrations.Migration):
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='bankaccount',
-            trigger=pgtrigger.compiler.Trigger(name='bankaccount_lifecycle', sql=pgtrigger.compiler.UpsertTriggerSql(declare='DECLARE _is_valid_transition BOOLEAN;', func='SELECT CONCAT(OLD."state", \':\', NEW."state") = ANY(\'{proposed:verified,proposed:rejected,verified:closed}\'::text[]) INTO _is_valid_transition; IF (_is_valid_transition IS FALSE AND OLD."state" IS DISTINCT FROM NEW."state") THEN RAISE EXCEPTION \'pgtrigger: Invalid transition of field "state" from "%" to "%" on table %\', OLD."state", NEW."state", TG_TABLE_NAME; ELSE RETURN NEW; END IF;', hash='e791859eacf00850d669c1e68ffb95da3cdb9655', operation='UPDATE', pgid='pgtrigger_bankaccount_lifecycle_a0d71', table='billing_bankaccount', when='BEFORE')),
+            trigger=pgtrigger.compiler.Trigger(name='bankaccount_lifecycle', sql=pgtrigger.compiler.UpsertTriggerSql(declare='DECLARE _is_valid_transition BOOLEAN;', func='SELECT CONCAT(OLD."state", \':\', NEW."state") = ANY(\'{proposed:checked,proposed:rejected,checked:verified,checked:rejected,verified:closed}\'::text[]) INTO _is_valid_transition; IF (_is_valid_transition IS FALSE AND OLD."state" IS DISTINCT FROM NEW."state") THEN RAISE EXCEPTION \'pgtrigger: Invalid transition of field "state" from "%" to "%" on table %\', OLD."state", NEW."state", TG_TABLE_NAME; ELSE RETURN NEW; END IF;', hash='1548f7fb95dbb8991523700004697154692ca79b', operation='UPDATE', pgid='pgtrigger_bankaccount_lifecycle_a0d71', table='billing_bankaccount', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='bankdeal',

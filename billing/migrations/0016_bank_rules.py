@@ -4,15 +4,16 @@ from django.db import migrations
 
 from inventory import grants
 
-# The operator had one account for everything, and organisations one field each.
+# The operator had one account for everything, and organisations one field each, which two
+# persons look at before money goes there.
 MOVE = """
     INSERT INTO billing_bankaccount (public_id, owner_id, currency, holder_name, bank_name,
         bank_code, number, state, statement_layout, file_layout, virtual_prefix, virtual_digits,
-        created_at, verified_at)
+        created_at)
     SELECT DISTINCT ON (regexp_replace(bank_account, '\\s', '', 'g'))
            gen_random_uuid(), id, 'CNY', name, bank_name, '',
-           left(regexp_replace(bank_account, '\\s', '', 'g'), 40), 'verified', '', '', '', 0,
-           created_at, created_at
+           left(regexp_replace(bank_account, '\\s', '', 'g'), 40), 'proposed', '', '', '', 0,
+           created_at
       FROM inventory_organisation WHERE bank_account <> '' AND bank_name <> ''
      ORDER BY regexp_replace(bank_account, '\\s', '', 'g'), id
 """
@@ -36,8 +37,8 @@ class Migration(migrations.Migration):
         *(migrations.RunSQL(make, drop) for make, drop in INDEXES),
         grants.give(
             {
-                "billing_bankaccount": "UPDATE (state, decided_by_id, verified_at, rejected_at,"
-                " closed_at)",
+                "billing_bankaccount": "UPDATE (state, checked_by_id, decided_by_id, usable_from,"
+                " checked_at, verified_at, rejected_at, closed_at)",
                 "billing_bankreceipt": "UPDATE (tenant_id, line_id, matched_by, doubt,"
                 " candidate_id, reservation_id, basket_id, attributed_by_id, attributed_at,"
                 " returned_at)",

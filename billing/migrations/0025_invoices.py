@@ -109,7 +109,7 @@ class Migration(migrations.Migration):
                 ('vat_minor', models.BigIntegerField(default=0)),
                 ('total_minor', models.BigIntegerField(default=0)),
                 ('unpaid_minor', models.BigIntegerField(default=0)),
-                ('payment_status', models.CharField(blank=True, choices=[('prepaid', 'prepaid'), ('open', 'open'), ('paid', 'paid'), ('overdue', 'overdue')], max_length=8)),
+                ('payment_status', models.CharField(blank=True, choices=[('prepaid', 'prepaid'), ('open', 'to be paid'), ('paid', 'paid'), ('overdue', 'overdue')], max_length=8)),
                 ('due_at', models.DateTimeField(blank=True, null=True)),
                 ('paid_at', models.DateTimeField(blank=True, null=True)),
                 ('seller', models.JSONField(blank=True, default=dict)),
@@ -159,7 +159,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('public_id', inventory.identifiers.PublicIdField(editable=False, prefix='cst', unique=True)),
-                ('state', models.CharField(choices=[('open', 'open'), ('upheld', 'upheld'), ('dismissed', 'dismissed')], default='open', max_length=10)),
+                ('state', models.CharField(choices=[('open', 'undecided'), ('upheld', 'upheld'), ('dismissed', 'dismissed')], default='open', max_length=10)),
                 ('reason', models.CharField(max_length=500)),
                 ('provider_note', models.CharField(blank=True, max_length=500)),
                 ('operator_note', models.CharField(blank=True, max_length=500)),

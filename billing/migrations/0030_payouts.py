@@ -51,25 +51,6 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name='PayeeAccount',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', inventory.identifiers.PublicIdField(editable=False, prefix='pye', unique=True)),
-                ('currency', models.CharField(max_length=3)),
-                ('holder_name', models.CharField(max_length=200)),
-                ('bank_name', models.CharField(max_length=200)),
-                ('bank_code', models.CharField(blank=True, max_length=14)),
-                ('account_number', models.CharField(max_length=34)),
-                ('state', models.CharField(choices=[('proposed', 'proposed'), ('checked', 'checked by one'), ('verified', 'verified'), ('rejected', 'rejected'), ('replaced', 'replaced')], default='proposed', max_length=10)),
-                ('usable_from', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField()),
-                ('checked_at', models.DateTimeField(blank=True, null=True)),
-                ('verified_at', models.DateTimeField(blank=True, null=True)),
-                ('rejected_at', models.DateTimeField(blank=True, null=True)),
-                ('replaced_at', models.DateTimeField(blank=True, null=True)),
-            ],
-        ),
-        migrations.CreateModel(
             name='Payout',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -224,21 +205,6 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='inventory.organisation'),
         ),
         migrations.AddField(
-            model_name='payeeaccount',
-            name='checked_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='payeeaccount',
-            name='decided_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='payeeaccount',
-            name='provider',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='inventory.organisation'),
-        ),
-        migrations.AddField(
             model_name='payout',
             name='approved_by',
             field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
@@ -251,7 +217,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='payout',
             name='payee',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='payouts', to='billing.payeeaccount'),
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='payouts', to='billing.bankaccount'),
         ),
         migrations.AddField(
             model_name='payout',
@@ -356,22 +322,6 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(condition=models.Q(('state', 'rejected'), _negated=True), fields=('number',), name='input_fapiao_number_once'),
         ),
         migrations.AddConstraint(
-            model_name='payeeaccount',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['verified', 'replaced']), _negated=True), models.Q(('checked_by__isnull', False), ('decided_by__isnull', False), ('usable_from__isnull', False)), _connector='OR'), name='payee_needs_two_decisions'),
-        ),
-        migrations.AddConstraint(
-            model_name='payeeaccount',
-            constraint=models.CheckConstraint(condition=models.Q(('decided_by__isnull', True), ('state', 'rejected'), models.Q(('decided_by', models.F('checked_by')), _negated=True), _connector='OR'), name='payee_needs_two_persons'),
-        ),
-        migrations.AddConstraint(
-            model_name='payeeaccount',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'verified')), fields=('provider', 'currency'), name='one_verified_payee'),
-        ),
-        migrations.AddConstraint(
-            model_name='payeeaccount',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['proposed', 'checked'])), fields=('provider', 'currency'), name='one_payee_in_question'),
-        ),
-        migrations.AddConstraint(
             model_name='payoutline',
             constraint=models.UniqueConstraint(condition=models.Q(('is_live', True)), fields=('settlement', 'part'), name='each_part_in_one_live_payout'),
         ),
@@ -464,14 +414,6 @@ class Migration(migrations.Migration):
             trigger=pgtrigger.compiler.Trigger(name='inputfapiao_lifecycle', sql=pgtrigger.compiler.UpsertTriggerSql(declare='DECLARE _is_valid_transition BOOLEAN;', func='SELECT CONCAT(OLD."state", \':\', NEW."state") = ANY(\'{handed_in:accepted,handed_in:rejected}\'::text[]) INTO _is_valid_transition; IF (_is_valid_transition IS FALSE AND OLD."state" IS DISTINCT FROM NEW."state") THEN RAISE EXCEPTION \'pgtrigger: Invalid transition of field "state" from "%" to "%" on table %\', OLD."state", NEW."state", TG_TABLE_NAME; ELSE RETURN NEW; END IF;', hash='1f7a81292da58d8f10d572410109851408a0aaff', operation='UPDATE', pgid='pgtrigger_inputfapiao_lifecycle_fc13c', table='billing_inputfapiao', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='payeeaccount',
-            trigger=pgtrigger.compiler.Trigger(name='payee_as_proposed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."account_number" IS DISTINCT FROM (NEW."account_number") OR OLD."bank_code" IS DISTINCT FROM (NEW."bank_code") OR OLD."bank_name" IS DISTINCT FROM (NEW."bank_name") OR OLD."created_at" IS DISTINCT FROM (NEW."created_at") OR OLD."currency" IS DISTINCT FROM (NEW."currency") OR OLD."holder_name" IS DISTINCT FROM (NEW."holder_name") OR OLD."provider_id" IS DISTINCT FROM (NEW."provider_id") OR OLD."public_id" IS DISTINCT FROM (NEW."public_id"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='d407ee1d2876523d5af73241958f0b2560fbb492', operation='UPDATE', pgid='pgtrigger_payee_as_proposed_a05e9', table='billing_payeeaccount', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='payeeaccount',
-            trigger=pgtrigger.compiler.Trigger(name='payeeaccount_lifecycle', sql=pgtrigger.compiler.UpsertTriggerSql(declare='DECLARE _is_valid_transition BOOLEAN;', func='SELECT CONCAT(OLD."state", \':\', NEW."state") = ANY(\'{proposed:checked,proposed:rejected,checked:verified,checked:rejected,verified:replaced}\'::text[]) INTO _is_valid_transition; IF (_is_valid_transition IS FALSE AND OLD."state" IS DISTINCT FROM NEW."state") THEN RAISE EXCEPTION \'pgtrigger: Invalid transition of field "state" from "%" to "%" on table %\', OLD."state", NEW."state", TG_TABLE_NAME; ELSE RETURN NEW; END IF;', hash='8934cf81bd1474034b1858be1dc33ed46f256360', operation='UPDATE', pgid='pgtrigger_payeeaccount_lifecycle_add2b', table='billing_payeeaccount', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
             model_name='payoutfile',
             trigger=pgtrigger.compiler.Trigger(name='payout_file_append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='b492fca237f89ba813038c99faf30cf2cd5c11ae', operation='UPDATE OR DELETE', pgid='pgtrigger_payout_file_append_only_8f082', table='billing_payoutfile', when='BEFORE')),
         ),
@@ -505,8 +447,6 @@ class Migration(migrations.Migration):
                 "billing_carriednet": "UPDATE (net_minor, until, settlement_id)",
                 "billing_repayment": "UPDATE (state, decided_by_id, ledger_transaction_id,"
                 " approved_at, rejected_at)",
-                "billing_payeeaccount": "UPDATE (state, checked_by_id, decided_by_id, usable_from,"
-                " checked_at, verified_at, rejected_at, replaced_at)",
                 "billing_inputfapiao": "UPDATE (state, decided_by_id, accepted_at, rejected_at)",
                 "billing_payout": "UPDATE (state, approved_by_id, file_id, rail_reference,"
                 " attempt_count, next_step_at, last_error, ledger_transaction_id, approved_at,"

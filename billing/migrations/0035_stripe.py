@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ('amount_minor', models.BigIntegerField()),
                 ('currency', models.CharField(max_length=3)),
                 ('reason', models.CharField(max_length=80)),
-                ('state', models.CharField(choices=[('inquiry', 'inquiry'), ('open', 'open'), ('won', 'won'), ('lost', 'lost'), ('closed', 'closed')], max_length=12)),
+                ('state', models.CharField(choices=[('inquiry', 'inquiry'), ('open', 'undecided'), ('won', 'won'), ('lost', 'lost'), ('closed', 'closed')], max_length=12)),
                 ('answer_by', models.DateTimeField(null=True)),
                 ('held_minor', models.BigIntegerField(default=0)),
                 ('withdrawn_at', models.DateTimeField(blank=True, null=True)),

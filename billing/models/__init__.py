@@ -23,7 +23,7 @@ from billing.models.ledger import (
     LedgerHold,
     LedgerTransaction,
 )
-from billing.models.payee import InputFapiao, PayeeAccount, PayoutTerms
+from billing.models.payee import InputFapiao, PayoutTerms
 from billing.models.payment import BankDeal, BankReceipt
 from billing.models.payout import Payout, PayoutFile, PayoutLine
 from billing.models.payout_account import (
@@ -41,10 +41,18 @@ from billing.models.psp import (
     PspRequest,
 )
 from billing.models.quote import Quote
+from billing.models.reconciliation import PspBalance, ReconciliationMatch, ReconciliationReversal
 from billing.models.refund import PaymentFile, Refund
-from billing.models.settlement import CarriedNet, Repayment, Settlement, SettlementLine
+from billing.models.settlement import (
+    CarriedNet,
+    Repayment,
+    SettledMark,
+    Settlement,
+    SettlementLine,
+)
 from billing.models.statement import Contest, Statement
 from billing.models.topup import Dispute, TopUp, WalletRefund
+from billing.models.voucher import Voucher, VoucherEntry
 
 __all__ = [
     "AccountingPeriod",
@@ -83,7 +91,6 @@ __all__ = [
     "LedgerExchange",
     "LedgerHold",
     "LedgerTransaction",
-    "PayeeAccount",
     "PaymentFile",
     "Payout",
     "PayoutAccount",
@@ -91,13 +98,17 @@ __all__ = [
     "PayoutLine",
     "PayoutTerms",
     "PriceTally",
+    "PspBalance",
     "PspBalanceTransaction",
     "PspCustomer",
     "PspRequest",
     "Quote",
+    "ReconciliationMatch",
+    "ReconciliationReversal",
     "Refund",
     "Repayment",
     "RunwayWarning",
+    "SettledMark",
     "Settlement",
     "SettlementLine",
     "Statement",
@@ -105,6 +116,8 @@ __all__ = [
     "Transfer",
     "TransferReversal",
     "VirtualAccount",
+    "Voucher",
+    "VoucherEntry",
     "WalletRefund",
     "WriteOff",
 ]

@@ -29,15 +29,19 @@ class BankAccountQuerySet(models.QuerySet["BankAccount"]):
 
 @enforced
 class BankAccount(models.Model):
-    """An organisation's account at a bank (对公账户), checked by a person of the operator.
+    """An organisation's account at a bank (对公账户), seen by two persons of the operator.
 
     The operator's own are where tenants pay to; anybody else's are where its money may come
-    from and go to. It holds no money here: the ledger does.
+    from and where refunds and payouts go. A new one is paid to some time after it was verified
+    only, so that a stolen password cannot send the next payout elsewhere. It holds no money
+    here: the ledger does.
     """
 
     class State(models.TextChoices):
-        PROPOSED = "proposed", _("proposed")
-        """Entered; the operator checks it."""
+        PROPOSED = "proposed", _("to be checked")
+        """Entered by its owner; a first person of the operator looks at it."""
+        CHECKED = "checked", _("checked by one")
+        """A person of the operator has seen it or entered it; a second one decides."""
         VERIFIED = "verified", _("verified")
         """Checked; money comes from it and goes to it. Its owner or the operator closes it."""
         REJECTED = "rejected", _("rejected")
@@ -47,7 +51,8 @@ class BankAccount(models.Model):
 
     LIFECYCLE: ClassVar = Lifecycle(
         {
-            State.PROPOSED: [State.VERIFIED, State.REJECTED],
+            State.PROPOSED: [State.CHECKED, State.REJECTED],
+            State.CHECKED: [State.VERIFIED, State.REJECTED],
             State.VERIFIED: [State.CLOSED],
             State.REJECTED: [],
             State.CLOSED: [],
@@ -69,8 +74,11 @@ class BankAccount(models.Model):
     virtual_prefix = models.CharField(max_length=30, blank=True)
     virtual_digits = models.PositiveSmallIntegerField(default=0)
     proposed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    checked_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    usable_from = models.DateTimeField(null=True, blank=True)  # money goes there from then on
     created_at = models.DateTimeField()
+    checked_at = models.DateTimeField(null=True, blank=True)
     verified_at = models.DateTimeField(null=True, blank=True)
     rejected_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -82,6 +90,16 @@ class BankAccount(models.Model):
             models.CheckConstraint(
                 condition=Q(decided_by__isnull=True) | ~Q(decided_by=F("proposed_by")),
                 name="bank_account_needs_two_persons",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=["verified", "closed"])
+                | Q(
+                    checked_by__isnull=False,
+                    decided_by__isnull=False,
+                    usable_from__isnull=False,
+                )
+                & ~Q(decided_by=F("checked_by")),
+                name="bank_account_seen_by_two",
             ),
             # Whose money comes from an account has one answer.
             models.UniqueConstraint(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import Case, F, Q, When
+from django.db.models.lookups import GreaterThan
 from django.utils.translation import gettext_lazy as _
 
 from billing.models.ledger import LedgerTransaction
@@ -130,6 +132,12 @@ class Charge(models.Model):
         indexes = [
             models.Index(fields=["provider", "currency", "hour"], name="charge_by_provider"),
             models.Index(fields=["lease", "hour"], name="charge_by_lease"),
+            # What was made long after its hour; see billing/settlement_lines.py.
+            models.Index(
+                fields=["provider", "currency", "hour"],
+                condition=Q(GreaterThan(F("created_at") - F("hour"), timedelta(days=1))),
+                name="charge_late",
+            ),
         ]
         triggers = [append_only("charge_append_only")]
 

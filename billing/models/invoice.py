@@ -59,7 +59,7 @@ class Invoice(models.Model):
     class PaymentStatus(models.TextChoices):
         PREPAID = "prepaid", _("prepaid")
         """Taken from what the party had paid ahead."""
-        OPEN = "open", _("open")
+        OPEN = "open", _("to be paid")
         PAID = "paid", _("paid")
         OVERDUE = "overdue", _("overdue")
 

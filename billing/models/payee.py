@@ -1,4 +1,4 @@
-"""By which terms a provider is paid, to which account, against which fapiaos."""
+"""By which terms a provider is paid, and against which fapiaos."""
 
 from __future__ import annotations
 
@@ -75,101 +75,6 @@ class PayoutTerms(models.Model):
 
     def __str__(self) -> str:
         return f"{self.public_id} v{self.version}"
-
-
-@enforced
-class PayeeAccount(models.Model):
-    """The bank account to which a provider is paid (收款账户): checked by two persons.
-
-    It is in the provider's own name, and is used some time after it was verified only, so
-    that a stolen password cannot send the next payout elsewhere.
-    """
-
-    class State(models.TextChoices):
-        PROPOSED = "proposed", _("proposed")
-        """The provider named it; a first person of the operator checks it."""
-        CHECKED = "checked", _("checked by one")
-        """A second person decides."""
-        VERIFIED = "verified", _("verified")
-        """In use from `usable_from` on; one per provider and currency."""
-        REJECTED = "rejected", _("rejected")
-        """Not the provider's, or not found; another may be proposed."""
-        REPLACED = "replaced", _("replaced")
-        """Another was verified after it."""
-
-    LIFECYCLE: ClassVar = Lifecycle(
-        {
-            State.PROPOSED: [State.CHECKED, State.REJECTED],
-            State.CHECKED: [State.VERIFIED, State.REJECTED],
-            State.VERIFIED: [State.REPLACED],
-            State.REJECTED: [],
-            State.REPLACED: [],
-        }
-    )
-
-    public_id = PublicIdField(prefix="pye")
-    provider = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
-    currency = models.CharField(max_length=3)
-    holder_name = models.CharField(max_length=200)  # the provider's name when it was proposed
-    bank_name = models.CharField(max_length=200)
-    bank_code = models.CharField(max_length=14, blank=True)  # 联行号 (CNAPS) or BIC
-    account_number = models.CharField(max_length=34)
-    state = models.CharField(max_length=10, choices=State, default=State.PROPOSED)
-    checked_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
-    decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
-    usable_from = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField()
-    checked_at = models.DateTimeField(null=True, blank=True)
-    verified_at = models.DateTimeField(null=True, blank=True)
-    rejected_at = models.DateTimeField(null=True, blank=True)
-    replaced_at = models.DateTimeField(null=True, blank=True)
-
-    objects = OwnedByProvider["PayeeAccount"].as_manager()
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(
-                condition=~Q(state__in=["verified", "replaced"])
-                | Q(
-                    checked_by__isnull=False,
-                    decided_by__isnull=False,
-                    usable_from__isnull=False,
-                ),
-                name="payee_needs_two_decisions",
-            ),
-            models.CheckConstraint(
-                condition=Q(decided_by__isnull=True)
-                | Q(state="rejected")
-                | ~Q(decided_by=F("checked_by")),
-                name="payee_needs_two_persons",
-            ),
-            models.UniqueConstraint(
-                fields=["provider", "currency"],
-                condition=Q(state="verified"),
-                name="one_verified_payee",
-            ),
-            models.UniqueConstraint(
-                fields=["provider", "currency"],
-                condition=Q(state__in=["proposed", "checked"]),
-                name="one_payee_in_question",
-            ),
-        ]
-        triggers = [
-            unchanging(
-                "payee_as_proposed",
-                "public_id",
-                "provider",
-                "currency",
-                "holder_name",
-                "bank_name",
-                "bank_code",
-                "account_number",
-                "created_at",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return self.public_id
 
 
 @enforced

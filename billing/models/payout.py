@@ -8,8 +8,9 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from billing.models.bank import BankAccount
 from billing.models.ledger import LedgerTransaction
-from billing.models.payee import OwnedByProvider, PayeeAccount, PayoutTerms
+from billing.models.payee import OwnedByProvider, PayoutTerms
 from billing.models.settlement import Settlement
 from inventory.identifiers import PublicIdField
 from inventory.lifecycle import Lifecycle, append_only, enforced, unchanging
@@ -76,7 +77,7 @@ class Payout(models.Model):
             State.CANCELLED: [],
         }
     )
-    # No other payout of the provider's, and no other bank account, before these are over.
+    # No other payout of the provider's, and its account stays open, before these are over.
     UNDER_WAY: ClassVar = (State.PLANNED, State.APPROVED, State.SENDING, State.SENT)
 
     public_id = PublicIdField(prefix="pay")
@@ -86,7 +87,7 @@ class Payout(models.Model):
     method = models.CharField(max_length=10, choices=PayoutTerms.Method)
     terms = models.ForeignKey(PayoutTerms, on_delete=models.PROTECT, related_name="+")
     payee = models.ForeignKey(
-        PayeeAccount, on_delete=models.PROTECT, null=True, blank=True, related_name="payouts"
+        BankAccount, on_delete=models.PROTECT, null=True, blank=True, related_name="payouts"
     )
     payee_name = models.CharField(max_length=200)
     payee_bank = models.CharField(max_length=200, blank=True)

@@ -104,7 +104,9 @@ class Refund(models.Model):
     receipt = models.ForeignKey(  # that goes back to its sender; else it is of the wallet
         "billing.BankReceipt", on_delete=models.PROTECT, null=True, related_name="refunds"
     )
-    account = models.ForeignKey(BankAccount, on_delete=models.PROTECT, null=True, related_name="+")
+    account = models.ForeignKey(
+        BankAccount, on_delete=models.PROTECT, null=True, related_name="refunds"
+    )
     payee_name = models.CharField(max_length=200)
     payee_account = models.CharField(max_length=64)
     payee_bank = models.CharField(max_length=200, blank=True)

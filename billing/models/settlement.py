@@ -175,6 +175,27 @@ class SettlementLine(models.Model):
         return f"{self.charge_id} in {self.settlement_id}"
 
 
+class SettledMark(models.Model):
+    """Up to which hour all of a provider's charges are settled, but for late ones.
+
+    Each settlement moves it on, to the first charge it leaves out; so a settlement reads what
+    came since the one before, and not a provider's whole past. `verify_ledger` looks whether
+    it is true.
+    """
+
+    provider = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
+    currency = models.CharField(max_length=3)
+    hour = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "currency"], name="one_settled_mark"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider_id} is settled up to {self.hour}"
+
+
 class CarriedNet(models.Model):
     """A net that was not positive, and since when it is carried. One open at a time.
 

@@ -89,7 +89,7 @@ class Contest(models.Model):
     """
 
     class State(models.TextChoices):
-        OPEN = "open", _("open")
+        OPEN = "open", _("undecided")
         """Frozen out of payout."""
         UPHELD = "upheld", _("upheld")
         """A credit note gives back what was wrong."""

@@ -189,7 +189,7 @@ class Dispute(models.Model):
     class State(models.TextChoices):
         INQUIRY = "inquiry", _("inquiry")
         """The bank asks; no money has moved."""
-        OPEN = "open", _("open")
+        OPEN = "open", _("undecided")
         """To be answered, or with the bank."""
         WON = "won", _("won")
         """The money comes back, or was never taken."""

@@ -139,6 +139,9 @@ DECLARE
     v_open timestamptz := ledger_first_open();
     v_sha bytea := ledger_content(p_kind, p_effective_at, p_external, p_codes, p_amounts, p_reverses);
     v_known bytea;
+    v_ids bigint[];       -- of the accounts, entry by entry …
+    v_currencies text[];
+    v_moves bigint[];     -- … and what each balance moves by
     v_short record;
 BEGIN
     INSERT INTO billing_ledgertransaction
@@ -157,34 +160,46 @@ BEGIN
         RETURN v_id;
     END IF;
 
-    PERFORM ledger_lock(p_codes);
+    LOOP
+        SELECT array_agg(a.id ORDER BY e.n), array_agg(a.currency ORDER BY e.n),
+               array_agg(ledger_normal(a.kind) * e.m ORDER BY e.n)
+          INTO v_ids, v_currencies, v_moves
+          FROM unnest(p_codes, p_amounts) WITH ORDINALITY AS e (c, m, n)
+          JOIN billing_ledgeraccount a ON a.code = e.c;
+        EXIT WHEN coalesce(cardinality(v_ids), 0) >= cardinality(p_codes);
+        -- Opened one by one in the order of codes, so that two openers never cross.
+        PERFORM ledger_open(s.c) FROM (SELECT DISTINCT c FROM unnest(p_codes) c ORDER BY c) s;
+    END LOOP;
 
-    SELECT a.code, b.posted - b.held + b.floor_minor AS available,
-           -ledger_normal(a.kind) * d.amount AS needed
+    -- Locked and read at once: a row that had to be waited for is read as it is then. Nothing
+    -- else is read of it.
+    SELECT x.account_id, x.available, -d.moved AS needed
       INTO v_short
-      FROM (SELECT c, sum(m)::bigint AS amount
-              FROM unnest(p_codes, p_amounts) AS e (c, m) GROUP BY c) d
-      JOIN billing_ledgeraccount a ON a.code = d.c
-      JOIN billing_ledgerbalance b ON b.account_id = a.id
-     WHERE b.guarded AND ledger_normal(a.kind) * d.amount < 0
-       AND b.posted - b.held + b.floor_minor + ledger_normal(a.kind) * d.amount < 0
-     ORDER BY a.id LIMIT 1;
+      FROM (SELECT b.account_id, b.guarded, b.posted - b.held + b.floor_minor AS available
+              FROM billing_ledgerbalance b WHERE b.account_id = ANY (v_ids)
+             ORDER BY b.account_id FOR NO KEY UPDATE) x
+      JOIN (SELECT u.id, sum(u.m) AS moved FROM unnest(v_ids, v_moves) AS u (id, m)
+             GROUP BY u.id) d ON d.id = x.account_id
+     WHERE x.guarded AND d.moved < 0 AND x.available + d.moved < 0
+     ORDER BY x.account_id LIMIT 1;
     IF FOUND THEN
+        SELECT v_short.available, v_short.needed, a.code INTO v_short
+          FROM billing_ledgeraccount a WHERE a.id = v_short.account_id;
         RAISE EXCEPTION 'insufficient funds in %', v_short.code USING ERRCODE = 'LG002',
             DETAIL = jsonb_build_object('account', v_short.code,
                 'available', v_short.available, 'needed', v_short.needed)::text;
     END IF;
 
-    INSERT INTO billing_ledgerentry (transaction_id, account_id, currency, amount_minor)
-        SELECT v_id, a.id, a.currency, e.m
-          FROM unnest(p_codes, p_amounts) WITH ORDINALITY AS e (c, m, n)
-          JOIN billing_ledgeraccount a ON a.code = e.c ORDER BY e.n;
+    WITH entries AS (
+        INSERT INTO billing_ledgerentry (transaction_id, account_id, currency, amount_minor)
+        SELECT v_id, u.id, u.currency, u.m
+          FROM unnest(v_ids, v_currencies, p_amounts) WITH ORDINALITY AS u (id, currency, m, n)
+         ORDER BY u.n
+    )
     UPDATE billing_ledgerbalance b
-       SET posted = b.posted + d.amount, version = b.version + 1
-      FROM (SELECT a.id, (ledger_normal(a.kind) * sum(e.m))::bigint AS amount
-              FROM unnest(p_codes, p_amounts) AS e (c, m)
-              JOIN billing_ledgeraccount a ON a.code = e.c
-             GROUP BY a.id, a.kind) d
+       SET posted = b.posted + d.moved, version = b.version + 1
+      FROM (SELECT u.id, sum(u.m)::bigint AS moved FROM unnest(v_ids, v_moves) AS u (id, m)
+             GROUP BY u.id) d
      WHERE b.account_id = d.id;
     RETURN v_id;
 END $$;

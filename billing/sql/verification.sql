@@ -735,6 +735,13 @@ LEFT JOIN billing_charge c ON c.provider_id = a.owner_id AND c.currency = a.curr
 WHERE a.purpose = 'provider_accrued'
 GROUP BY a.code, b.posted HAVING b.posted <> coalesce(sum(c.accrued_minor), 0);
 
+-- check: what lies before a provider's mark is settled, but for what came late
+SELECT m.provider_id, m.hour, c.id
+FROM billing_settledmark m
+JOIN billing_charge c ON c.provider_id = m.provider_id AND c.currency = m.currency
+WHERE c.hour < m.hour AND c.created_at - c.hour <= interval '1 day'
+  AND NOT EXISTS (SELECT FROM billing_settlementline s WHERE s.charge_id = c.id);
+
 -- check: what is committed under quotas is what the reservations commit
 SELECT tenant_id, project_id, api_key, currency, month, sum(minor), sum(card_seconds) FROM (
     SELECT tenant_id, project_id, api_key, currency, month, minor, card_seconds
@@ -848,3 +855,36 @@ CROSS JOIN LATERAL (
 ) x
 WHERE (r.state IN ('held', 'failed') AND x.wallet <> 0)
    OR (r.state = 'succeeded' AND x.wallet <> r.amount_minor);
+
+-- check: a voucher is in the ledger as it was proposed, once it is posted and only then
+SELECT v.id, v.state, x.account_code, x.proposed, x.posted FROM billing_voucher v
+CROSS JOIN LATERAL (
+    SELECT coalesce(p.account_code, b.code) AS account_code, p.minor AS proposed, b.minor AS posted
+    FROM (SELECT account_code, sum(amount_minor) AS minor FROM billing_voucherentry
+          WHERE voucher_id = v.id GROUP BY 1) p
+    FULL JOIN (SELECT a.code, sum(e.amount_minor) AS minor FROM billing_ledgertransaction t
+               JOIN billing_ledgerentry e ON e.transaction_id = t.id
+               JOIN billing_ledgeraccount a ON a.id = e.account_id
+               WHERE t.id = v.ledger_transaction_id GROUP BY 1) b ON b.code = p.account_code
+) x
+WHERE (v.state = 'posted' AND x.proposed IS DISTINCT FROM x.posted)
+   OR (v.state <> 'posted' AND x.posted IS NOT NULL);
+
+-- check: a match is of one amount, and neither of its sides is in another
+SELECT m.id, m.net_minor, v.net_minor, coalesce(l.amount_minor, p.net_minor, s.opening_minor,
+       -w.net_minor) AS outside
+FROM reconciliation_live m
+LEFT JOIN reconciliation_movement v
+       ON v.account_id = m.account_id AND v.transaction_id = m.transaction_id
+LEFT JOIN reconciliation_movement w
+       ON w.account_id = m.account_id AND w.transaction_id = m.offset_id
+LEFT JOIN billing_bankline l ON l.id = m.bank_line_id
+LEFT JOIN billing_pspbalancetransaction p ON p.transaction_id = m.psp_line_id
+LEFT JOIN billing_bankstatement s ON s.id = m.opening_id
+WHERE m.net_minor IS DISTINCT FROM v.net_minor
+   OR m.net_minor IS DISTINCT FROM coalesce(l.amount_minor, p.net_minor, s.opening_minor, -w.net_minor)
+   OR EXISTS (SELECT FROM reconciliation_live o WHERE o.id <> m.id AND (
+        (o.account_id = m.account_id AND (o.transaction_id = m.transaction_id
+         OR o.offset_id = m.transaction_id OR o.offset_id = m.offset_id))
+        OR o.bank_line_id = m.bank_line_id OR o.psp_line_id = m.psp_line_id
+        OR o.opening_id = m.opening_id));

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from billing import earnings
 from billing.earnings import MonthEarned
 from billing.models import Settlement
+from billing.web import settlements
 from inventory.periods import Period
 from marketplace import money, money_text
 from marketplace.web import charts, exports
@@ -51,10 +52,13 @@ def index(request: ConsoleRequest) -> HttpResponse:
     best: dict[str, int] = {}  # by currency: yuan and dollars are no lengths of one scale
     for row in found.months:
         best[row.currency] = max(best.get(row.currency, 0), row.gross_minor)
+    settled = paged(Settlement.objects.filter(provider=visit.organisation), request)
     context = {
         "payable": found.payable,
         "months": [_bar(row, best[row.currency]) for row in reversed(found.months)],
-        "page": paged(Settlement.objects.filter(provider=visit.organisation), request),
+        "has_direct": any(row.direct_minor for row in found.months),
+        "page": settled,
+        "settled": settlements.with_sums(settled.rows),
     }
     return render(request, "console/earnings.html", context)
 
@@ -62,7 +66,9 @@ def index(request: ConsoleRequest) -> HttpResponse:
 def _bar(row: MonthEarned, best: int) -> Bar:
     parts = charts.bar(
         [
-            ("p-sold", "", row.net_minor),
+            ("p-sold", "", max(0, row.net_minor)),
+            # A net below zero is owed for what was paid directly, and comes off that.
+            ("p-held", "", row.direct_minor + min(0, row.net_minor)),
             ("p-listed", "", row.fee_minor),
             ("p-external", "", row.vat_minor),
         ],
@@ -75,7 +81,8 @@ def _bar(row: MonthEarned, best: int) -> Bar:
 def index_csv(request: ConsoleRequest) -> StreamingHttpResponse:
     visit = request.visit
     found = earnings.earnings(provider_id=visit.organisation.pk, period=last_months(visit.at))
-    header = [_("Month"), _("Currency"), _("Card-hours"), _("Gross"), _("Fee"), _("VAT"), _("Net")]
+    header = [_("Month"), _("Currency"), _("Card-hours"), _("Gross")]
+    header += [_("Paid to you directly"), _("Fee"), _("VAT"), _("Net")]
 
     def text(amount: int, currency: str) -> str:
         return money_text.plain_money(amount, currency)
@@ -84,6 +91,7 @@ def index_csv(request: ConsoleRequest) -> StreamingHttpResponse:
         [
             f"{row.month.start.astimezone(ZoneInfo(settings.BILLING_ZONE)):%Y-%m}", row.currency,
             f"{row.card_seconds / 3600:.2f}", text(row.gross_minor, row.currency),
+            text(row.direct_minor, row.currency),
             text(row.fee_minor, row.currency), text(row.vat_minor, row.currency),
             text(row.net_minor, row.currency),
         ]

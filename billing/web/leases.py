@@ -15,8 +15,8 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
-from billing import dunning
-from billing.models import Charge, LeaseTally
+from billing import dunning, selling
+from billing.models import Charge, DirectReceipt, LeaseTally
 from billing.web import cancelling, changes
 from inventory import credentials
 from inventory.errors import DomainError
@@ -186,21 +186,31 @@ def _bill(lease: Lease, zone: str) -> Bill:
     collected = lease.instalments.aggregate(
         minor=Sum("deposit_minor", filter=~Q(kind="security"), default=0)
     )["minor"]
+    if selling.is_direct(lease):  # by instalments of nobody: the centre has it, and gives it back
+        paid, returned = _paid_to_the_centre(lease), 0
+    else:
+        paid, returned = collected, collected - left - sums["from_deposit"]
     return Bill(
         currency=lease.currency,
         **{name: sums[f"sum_{name}"] for name in _AMOUNTS},
         owed_minor=sums["owed"],
         kept=Amounts(**{name: sums[f"kept_{name}"] for name in _AMOUNTS}),
         compensation_minor=-sums["compensation"],
-        paid_minor=collected,
+        paid_minor=paid,
         security_minor=tally.security_minor,
         arrears_minor=tally.arrears_minor,
         deposit_left_minor=left,
-        returned_minor=collected - left - sums["from_deposit"],
+        returned_minor=returned,
         days=usage[:SHOWN_DAYS],
         day_count=len(usage),
         card_hours=sum(day.card_hours for day in usage),
     )
+
+
+def _paid_to_the_centre(lease: Lease) -> int:
+    """By its own word; of units added later, what was due for them."""
+    receipt = DirectReceipt.objects.filter(reservation=lease.reservation_id).first()
+    return receipt.amount_minor if receipt is not None else lease.due_minor
 
 
 _KEPT = (Charge.Kind.CANCELLATION, Charge.Kind.LEAVING)

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy
 from billing import earnings, ledger
 from billing.models import LedgerAccount, Settlement
 from billing.receipts import LARGEST_RECEIPT_MINOR
+from billing.web import settlements
 from inventory import organisations as verbs
 from inventory.models import Centre, Membership, Node, Organisation, Pool
 from marketplace import money_text
@@ -74,6 +75,7 @@ def detail(request: ConsoleRequest, organisation_id: str) -> HttpResponse:
     visit = request.visit
     organisation = find(traders(), organisation_id)
     members = Membership.objects.filter(organisation=organisation)
+    settled = paged(Settlement.objects.filter(provider=organisation), request)
     context = {
         "organisation": organisation,
         "bank_accounts": organisation.bank_accounts.filter(state="verified").order_by("pk"),
@@ -87,7 +89,8 @@ def detail(request: ConsoleRequest, organisation_id: str) -> HttpResponse:
         "sides": list(_sides(organisation)),
         "wallets": _wallets(organisation),
         "payable": earnings.payable(provider_id=organisation.pk),
-        "page": paged(Settlement.objects.filter(provider=organisation), request),
+        "page": settled,
+        "settled": settlements.with_sums(settled.rows),
     }
     return render(request, "console/organisation.html", context)
 

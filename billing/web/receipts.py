@@ -162,6 +162,7 @@ def detail(request: ConsoleRequest, receipt_id: str) -> HttpResponse:
     context = {
         "receipt": receipt,
         "reason": reason.first(),
+        "refunds": receipt.refunds.order_by("pk"),
         "may_decide": receipt.state == State.RECORDED and visit.actor.may("receipts:approve"),
         "is_own": receipt.recorded_by_id == visit.user.pk,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,14 +17,15 @@ from django.shortcuts import redirect
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
-from billing import bank_accounts, settlement, settlement_paper
+from billing import payout_terms, settlement, settlement_lines, settlement_paper
 from billing.models import Charge, LedgerAccount, Settlement
 from billing.paper import Language
+from billing.settlement_lines import Sums
 from inventory.models import Organisation
 from inventory.periods import Period
 from marketplace import money, money_text
 from marketplace.models import Lease
-from marketplace.web import deals, exports, names
+from marketplace.web import deals, exports, figures, names
 from marketplace.web.entry import ConsoleRequest, attempt, find, need, page, render
 from marketplace.web.forms import ConsoleForm
 from marketplace.web.paging import paged
@@ -42,9 +44,10 @@ class SettleForm(ConsoleForm):
 
     def __init__(self, *args: Any, at: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.at = at
         rows = Organisation.objects.filter(is_provider=True).order_by("name", "pk")
         self.providers = {row.public_id: row for row in rows}
-        self.months = {_name(month): month for month in _months_over(at)}
+        self.months = {_name(month): month for month in _months_due(at)}
         self._offer("provider", [(key, names.of(row)) for key, row in self.providers.items()])
         self._offer("month", [(key, key) for key in self.months])
         codes = [(code, code) for code in _currencies()]
@@ -60,6 +63,16 @@ class SettleForm(ConsoleForm):
         assert isinstance(field, forms.ChoiceField)
         field.choices = [("", _("choose")), *choices]
 
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        if len(data) == len(self.fields):
+            provider, month, currency = self.chosen()
+            terms = payout_terms.outlook(provider_id=provider.pk, currency=currency)
+            if (due := settlement.due_at(month, terms)) > self.at:
+                words = _("By the provider's payout terms this month is settled from %(when)s on.")
+                self.add_error("month", words % {"when": figures.instant(due)})
+        return data
+
     def chosen(self) -> tuple[Organisation, Period, str]:
         data = self.cleaned_data
         return self.providers[data["provider"]], self.months[data["month"]], data["currency"]
@@ -72,6 +85,7 @@ class Outlook:
     provider: Organisation
     month: str
     row: Settlement
+    sums: Sums
     waiting_count: int
     waiting_minor: int
 
@@ -81,16 +95,7 @@ class LeaseSum:
     """The charges of one lease in a settlement."""
 
     lease: Lease
-    line_count: int
-    card_seconds: int
-    gross_minor: int
-    fee_minor: int
-    vat_minor: int
-    net_minor: int
-
-    @property
-    def card_hours(self) -> float:
-        return self.card_seconds / 3600
+    sums: Sums
 
 
 @page(scope="audit:read", party="operator", changes=True)
@@ -106,9 +111,11 @@ def index(request: ConsoleRequest) -> HttpResponse:
         if made is not None:
             return redirect("settlement", made.public_id)
     rows = Settlement.objects.visible_to(visit.actor).select_related("provider")
+    found = paged(rows, request)
     context = {
         "outlook": _outlook(form) if is_asked and form.is_valid() else None,
-        "page": paged(rows, request),
+        "page": found,
+        "settled": with_sums(found.rows),
     }
     return render(request, "console/settlements.html", context, form=form)
 
@@ -141,12 +148,15 @@ def _outlook(form: SettleForm) -> Outlook:
     row = settlement.preview(provider_id=provider.pk, period=month, currency=currency)
     open_charges = Charge.objects.filter(
         provider=provider, currency=currency, hour__lt=month.end, settlement_line__isnull=True
-    ).aggregate(count=Count("pk"), net=Sum("provider_minor", default=0))
+    ).aggregate(count=Count("pk"), net=Sum("accrued_minor", default=0))
     is_made = row.pk is not None
     return Outlook(
         provider=provider,
         month=_name(month),
         row=row,
+        sums=settlement_lines.totals([row])[row.pk]
+        if is_made
+        else settlement_lines.open_sums(provider.pk, currency, month),
         waiting_count=0 if is_made else open_charges["count"] - row.line_count,
         waiting_minor=0 if is_made else open_charges["net"] - row.net_minor,
     )
@@ -156,13 +166,15 @@ def _outlook(form: SettleForm) -> Outlook:
 def statement(request: ConsoleRequest, settlement_id: str) -> HttpResponse:
     """One settlement for its provider and the operator, lease by lease."""
     row = find(_visible(request), settlement_id)
-    sums = _by_lease(row)
+    found = settlement_lines.by_lease(row)
+    lines = row.payout_lines.select_related("payout").order_by("pk")
     context = {
         "settlement": row,
         "month": _name(Period.of(row.period)),
-        "sums": sums[:SHOWN_LEASES],
-        "more": max(0, len(sums) - SHOWN_LEASES),
-        "bank": bank_accounts.of(row.provider, row.currency),
+        "whole": settlement_lines.totals([row])[row.pk],
+        "sums": _with_leases(found[:SHOWN_LEASES]),
+        "more": max(0, len(found) - SHOWN_LEASES),
+        "payout_lines": lines,
     }
     return render(request, "console/settlement.html", context)
 
@@ -186,7 +198,8 @@ def statement_csv(request: ConsoleRequest, settlement_id: str) -> StreamingHttpR
     row = find(_visible(request), settlement_id)
     header = [
         _("Charge"), _("Lease"), _("Pool"), _("Kind"), _("Hour (UTC)"), _("Revision"),
-        _("Card-seconds"), _("Currency"), _("Gross"), _("Fee"), _("VAT"), _("Net"),
+        _("Card-seconds"), _("Currency"), _("Gross"), _("Paid to you directly"), _("Fee"),
+        _("VAT"), _("Net"),
     ]  # fmt: skip
     charges = (
         Charge.objects.filter(settlement_line__settlement=row)
@@ -201,7 +214,9 @@ def statement_csv(request: ConsoleRequest, settlement_id: str) -> StreamingHttpR
             *(
                 money_text.plain_money(amount, charge.currency)
                 for amount in (
-                    charge.gross_minor, charge.fee_minor, charge.vat_minor, charge.provider_minor
+                    charge.gross_minor, charge.direct_minor, charge.fee_minor,
+                    charge.fee_vat_minor if charge.selling == "direct" else charge.vat_minor,
+                    charge.accrued_minor,
                 )
             ),
         ]
@@ -214,9 +229,10 @@ def statement_csv(request: ConsoleRequest, settlement_id: str) -> StreamingHttpR
 def index_csv(request: ConsoleRequest) -> StreamingHttpResponse:
     header = [
         _("Settlement"), _("Provider"), _("Month"), _("State"), _("Charges"), _("Card-hours"),
-        _("Currency"), _("Gross"), _("Fee"), _("VAT"), _("Net"), _("Settled (UTC)"),
+        _("Currency"), _("Gross"), _("Paid directly"), _("Fee"), _("VAT"), _("Net"),
+        _("Settled (UTC)"),
     ]  # fmt: skip
-    rows = Settlement.objects.visible_to(request.visit.actor).select_related("provider")
+    rows = list(_visible(request).order_by("-pk")[:EXPORT_ROWS])
     lines = (
         [
             row.public_id, names.of(row.provider), _name(Period.of(row.period)),
@@ -224,31 +240,31 @@ def index_csv(request: ConsoleRequest) -> StreamingHttpResponse:
             row.currency,
             *(
                 money_text.plain_money(amount, row.currency)
-                for amount in (row.gross_minor, row.fee_minor, row.vat_minor, row.net_minor)
+                for amount in (
+                    sums.gross_minor, sums.direct_minor, sums.fee_minor, sums.vat_minor,
+                    sums.net_minor,
+                )
             ),
             row.created_at.isoformat(),
         ]
-        for row in rows.order_by("-pk")[:EXPORT_ROWS].iterator()
+        for row, sums in with_sums(rows)
     )  # fmt: skip
     return exports.stream("settlements", header, lines)
+
+
+def with_sums(rows: Sequence[Settlement]) -> list[tuple[Settlement, Sums]]:
+    """Settlements with what each comes to, for `settlement_rows.html`."""
+    found = settlement_lines.totals(rows)
+    return [(row, found[row.pk]) for row in rows]
 
 
 def _visible(request: ConsoleRequest) -> QuerySet[Settlement]:
     return Settlement.objects.visible_to(request.visit.actor).select_related("provider")
 
 
-def _by_lease(row: Settlement) -> list[LeaseSum]:
-    sums = (
-        Charge.objects.filter(settlement_line__settlement=row)
-        .values_list("lease_id")
-        .annotate(
-            Count("pk"), Sum("card_seconds"), Sum("gross_minor"), Sum("fee_minor"),
-            Sum("vat_minor"), Sum("provider_minor"),
-        )
-        .order_by("lease_id")
-    )  # fmt: skip
-    leases = {lease.pk: lease for lease in deals.with_parties(pk for pk, *_rest in sums)}
-    return [LeaseSum(leases[pk], *rest) for pk, *rest in sums]
+def _with_leases(found: Sequence[tuple[int, Sums]]) -> list[LeaseSum]:
+    leases = {lease.pk: lease for lease in deals.with_parties(pk for pk, _sums in found)}
+    return [LeaseSum(leases[pk], sums) for pk, sums in found]
 
 
 def _currencies() -> list[str]:
@@ -259,10 +275,11 @@ def _currencies() -> list[str]:
     return [usual, *sorted(codes - {usual})]
 
 
-def _months_over(at: datetime) -> list[Period]:
-    """The calendar months that are over, the last one first."""
+def _months_due(at: datetime) -> list[Period]:
+    """The calendar months that somebody's terms let be settled by now, the last one first."""
     months: list[Period] = []
-    month = money.month_of(at, settings.BILLING_ZONE)
+    over = at - timedelta(days=payout_terms.shortest_delay())
+    month = money.month_of(over, settings.BILLING_ZONE)
     for _number in range(MONTHS):
         month = money.month_of(month.start - timedelta(days=1), settings.BILLING_ZONE)
         months.append(month)

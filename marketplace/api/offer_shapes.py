@@ -19,10 +19,11 @@ from inventory.api.fields import (
 from inventory.models import HubNode, OwnerKind
 from marketplace.api.serializers import CURRENCIES, LARGEST_PRICE_MICRO, Tier
 from marketplace.asking import FIVE_YEARS_HOURS
-from marketplace.models import PriceVersion
+from marketplace.models import Listing, PriceVersion
 from marketplace.offers.model import DAY_SECONDS, MOST_OFFERS, PAYMENT_KINDS
 
 Shape = serializers.Serializer[Any]
+SIDES = [("provider", "provider"), ("operator", "operator")]
 
 
 class SearchIn(StrictSerializer):
@@ -148,6 +149,16 @@ class OfferOut(Shape):
     net_days = serializers.IntegerField()
     hold_deposit_minor = serializers.IntegerField(help_text="Kept aside while held.")
     hold_seconds = serializers.IntegerField()
+    selling = serializers.ChoiceField(Listing.Selling.choices)
+    seller = serializers.ChoiceField(SIDES, source="parties.seller")
+    issuer = serializers.ChoiceField(
+        SIDES, source="parties.issuer", help_text="Of the invoice to the tenant."
+    )
+    payee = serializers.ChoiceField(
+        SIDES,
+        source="parties.payee",
+        help_text="Where it is the provider, a hold is confirmed on its own receipt.",
+    )
     decide_hours = serializers.IntegerField(
         allow_null=True,
         help_text="The provider decides on the hold within so long; null: it need not.",

@@ -33,6 +33,8 @@ _WHY = {
     "429": "Too many requests; see Retry-After.",
     "503": "A lock was not granted in time; nothing happened. See Retry-After.",
 }
+# An extension by which a read names the statuses it refuses with beside those of any read.
+ALSO_REFUSES = "x-also-refuses"
 _ALWAYS = ("400", "401", "403", "405", "406", "422", "429")
 _ON_WRITES = ("402", "409", "410", "411", "413", "415", "503")
 _PROBLEM = {
@@ -87,6 +89,29 @@ _PREFIX = {
     "topup-refunds": "tur",
     "payment-files": "pfl",
     "settlements": "stl",
+    "quotas": "quo",
+    "quotes": "cqt",
+    "amendments": "amd",
+    "instalments": "ist",
+    "invoices": "inv",
+    "credit-notes": "inv",
+    "statements": "stm",
+    "contests": "cst",
+    "fapiaos": "fpo",
+    "topups": "top",
+    "disputes": "dsp",
+    "payout-accounts": "pac",
+    "payouts": "pay",
+    "payout-files": "pof",
+    "payout-terms": "ptm",
+    "input-fapiaos": "ifp",
+    "provider-repayments": "rpm",
+    "gateway-events": "gev",
+    "gateway-requests": "psp",
+    "vouchers": "vch",
+    "accounting-periods": "acp",
+    "reconciliation-matches": "rcm",
+    "ledger-transactions": "ltr",
 }
 
 
@@ -228,7 +253,8 @@ def document_refusals(result: dict[str, Any], generator: Any, **_: Any) -> dict[
             statuses = [*_ALWAYS, *(_ON_WRITES if method != "get" else ())]
             if method != "get" or any(map(_names_a_row, operation.get("parameters", []))):
                 statuses.append("404")
-            for status in sorted(statuses):
+            statuses += operation.pop(ALSO_REFUSES, [])
+            for status in sorted(set(statuses)):
                 refusal = {"$ref": f"#/components/responses/Refused{status}"}
                 operation["responses"].setdefault(status, refusal)
             _name_ids(path, operation)

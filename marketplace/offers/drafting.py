@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from marketplace import approvals, money, policy
+from marketplace import approvals, money, policy, selling
 from marketplace.offers import schedules, tokens
 from marketplace.offers.matching import Match
 from marketplace.offers.model import UNKNOWN, Fact, Offer
@@ -77,6 +77,8 @@ def draft(found: Match, map_: SearchMap, lapsed_count: int, at: datetime) -> Off
         net_days=ware.price.net_days,
         hold_deposit_minor=hold.deposit_minor(quote.gross_minor),
         hold_seconds=int((hold.expires_at - at).total_seconds()),
+        selling=ware.selling,
+        parties=selling.parties(ware.selling),
         decide_hours=ware.decide_hours,
         pay_by_at=bank.expires_at if bank else None,
         pay_by_deposit_minor=bank.deposit_minor(quote.gross_minor) if bank else None,

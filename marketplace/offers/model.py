@@ -10,6 +10,7 @@ from django.conf import settings
 
 from inventory.errors import Invalid
 from inventory.periods import Period
+from marketplace.selling import Parties
 
 Fact = str | int | float | bool
 UNKNOWN = "unknown"
@@ -248,6 +249,8 @@ class Offer:
     net_days: int
     hold_deposit_minor: int
     hold_seconds: int  # how long a hold made now lasts; near the start less than elsewhere
+    selling: str  # agency, resale or direct …
+    parties: Parties  # … and who sells, invoices and is paid by it
     decide_hours: int | None  # the provider decides on the hold within so long; None: no wait
     pay_by_at: datetime | None  # until when it is kept for a bank transfer, where it is
     pay_by_deposit_minor: int | None  # kept aside until then

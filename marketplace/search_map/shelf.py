@@ -50,6 +50,7 @@ class Ware:
     maximum_units: int | None = None
     discounts: Tiers = ()
     decide_hours: int | None = None  # where the provider decides on a hold, how long it may take
+    selling: Listing.Selling = Listing.Selling.AGENCY
 
 
 def read(
@@ -107,6 +108,7 @@ def _ware(key: Key, listing: Listing, version: PriceVersion, terms: TermsVersion
         cancellation=tuple((hours, bps) for hours, bps in steps),
         discounts=discounts.tiers(version.discounts),
         decide_hours=terms.decide_hours if listing.mode == Listing.Mode.APPROVAL else None,
+        selling=Listing.Selling(listing.selling),
         key=key,
         pool_id=listing.pool_id,
     )

@@ -99,25 +99,47 @@ _TONES = {
     # What serves or is fine; what waits; what went wrong; what is over.
     "green": {
         "active", "published", "open", "serviceable", "verified", "confirmed", "approved", "paid",
-        "signed",
+        "signed", "done", "accepted", "finalised",
     },
     "yellow": {
         "held", "pending", "paused", "draining", "delivering", "releasing", "ending",
-        "recorded", "settled", "proposed", "planned", "scheduled", "unverified",
+        "recorded", "settled", "proposed", "planned", "scheduled", "unverified", "checked",
+        "asked", "handed_in", "requested", "sending", "sent", "waiting", "returning", "draft",
     },
-    "red": {"failed", "broken", "rejected", "release_failed", "provision_failed", "revoked"},
+    "red": {
+        "failed", "broken", "rejected", "release_failed", "provision_failed", "revoked",
+        "returned", "came_back", "refused", "missed", "demanded", "overdue",
+    },
 }  # fmt: skip
+
+
+# Of rows to which the same word means something else.
+_OWN_TONES = {
+    ("statement", "issued"): "yellow",
+    ("contest", "open"): "yellow",
+    ("topup", "open"): "yellow",
+    ("bankreceipt", "returned"): "secondary",
+    ("fapiao", "issued"): "green",
+}
 
 
 @register.simple_tag
 def status(row: Any) -> SafeString:
     """A dot and the word of a row's state, in a colour that says how things stand."""
-    return dot(str(row.state), row.get_state_display())
+    own = _OWN_TONES.get((row._meta.model_name, row.state))
+    return _dot(own or _tone(str(row.state)), row.get_state_display())
 
 
 @register.simple_tag
 def dot(code: str, label: str) -> SafeString:
-    tone = next((tone for tone, codes in _TONES.items() if code in codes), "secondary")
+    return _dot(_tone(code), label)
+
+
+def _tone(code: str) -> str:
+    return next((tone for tone, codes in _TONES.items() if code in codes), "secondary")
+
+
+def _dot(tone: str, label: str) -> SafeString:
     return format_html(
         '<span class="status status-{}">'
         '<span class="status-dot" aria-hidden="true"></span>{}</span>',

@@ -38,9 +38,19 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("Listings"), "listings", "provider", "listings:read"),
             (_("To be approved"), "approvals", "provider", "reservations:read"),
             (_("Reservations and leases"), "deals", "provider", "leases:read"),
+        ],
+    ),
+    (
+        _("Income"),
+        [
             (_("Earnings"), "earnings", "provider", "settlements:read"),
-            (_("Invoices"), "invoices", "provider", "invoices:read"),
+            (_("Payouts"), "payouts", "provider", "settlements:read"),
+            (_("Payout terms"), "payout_terms", "provider", "settlements:read"),
+            (_("Bank accounts"), "bank_accounts", "provider", "wallet:read"),
             (_("Payouts over Stripe"), "payout_account", "provider", "settlements:read"),
+            (_("Paid to you directly"), "direct", "provider", "reservations:read"),
+            (_("Fapiaos to the operator"), "input_fapiaos", "provider", "settlements:read"),
+            (_("Invoices"), "invoices", "provider", "invoices:read"),
         ],
     ),
     (
@@ -48,9 +58,18 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
         [
             (_("Find capacity"), "search", "tenant", "offers:read"),
             (_("My leases"), "rented", "tenant", "leases:read"),
-            (_("Wallet"), "wallet", "tenant", "wallet:read"),
-            (_("Invoices"), "invoices", "tenant", "invoices:read"),
             (_("Quotas"), "quotas", "tenant", "reservations:read"),
+        ],
+    ),
+    (
+        _("Payments"),
+        [
+            (_("Wallet"), "wallet", "tenant", "wallet:read"),
+            (_("Pay online"), "topups", "tenant", "wallet:read"),
+            (_("Bank accounts"), "bank_accounts", "tenant", "wallet:read"),
+            (_("Refunds by bank"), "refunds", "tenant", "wallet:read"),
+            (_("Invoices"), "invoices", "tenant", "invoices:read"),
+            (_("Fapiaos"), "fapiaos", "tenant", "invoices:read"),
         ],
     ),
     (
@@ -59,13 +78,37 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("Card-hour funnel"), "audit", "operator", "audit:read"),
             (_("Organisations"), "organisations", "operator", "audit:read"),
             (_("All leases"), "all_leases", "operator", "audit:read"),
+        ],
+    ),
+    (
+        _("Money in"),
+        [
             (_("Bank receipts"), "receipts", "operator", "audit:read"),
-            (_("Overdue"), "overdue", "operator", "audit:read"),
             (_("Bank statements"), "statements", "operator", "audit:read"),
-            (_("Settlements"), "settlements", "operator", "audit:read"),
+            (_("Bank lines"), "bank_lines", "operator", "audit:read"),
+            (_("Bank accounts"), "bank_accounts", "operator", "audit:read"),
+            (_("Refunds by bank"), "refunds", "operator", "audit:read"),
+            (_("Online payments"), "online_payments", "operator", "audit:read"),
             (_("Invoices"), "invoices", "operator", "invoices:read"),
             (_("Fapiaos"), "fapiaos", "operator", "invoices:read"),
-            (_("Online payments"), "online_payments", "operator", "audit:read"),
+            (_("Overdue"), "overdue", "operator", "audit:read"),
+        ],
+    ),
+    (
+        _("Money out"),
+        [
+            (_("Settlements"), "settlements", "operator", "audit:read"),
+            (_("Payouts"), "payouts", "operator", "audit:read"),
+            (_("Providers' fapiaos"), "input_fapiaos", "operator", "audit:read"),
+        ],
+    ),
+    (
+        _("Books"),
+        [
+            (_("Reconciliation"), "reconciliation", "operator", "audit:read"),
+            (_("Vouchers"), "vouchers", "operator", "audit:read"),
+            (_("Trial balance"), "trial_balance", "operator", "audit:read"),
+            (_("Closing"), "closing", "operator", "audit:read"),
         ],
     ),
     (

@@ -17,13 +17,13 @@ from inventory.errors import DomainError
 from inventory.models import Chip, HubNode, OwnerKind
 from inventory.periods import ceil_hour
 from marketplace import listings, offers, trials
-from marketplace.models import PriceVersion, TermsVersion
+from marketplace.models import Listing, PriceVersion, TermsVersion
 from marketplace.offers import CalendarDay, Offer, OfferRequest, OfferResults, RangeTooLarge
 from marketplace.web import refusals
 from marketplace.web.entry import ConsoleRequest, Visit, page, render
 from marketplace.web.forms import ConsoleForm, ZonedDateTimeField, count_field
 from marketplace.web.money_fields import PriceField
-from marketplace.web.search_words import CHANGES, MARKS, REASONS, SOFTWARE
+from marketplace.web.search_words import CHANGES, MARKS, REASONS, SOFTWARE, SOLD
 
 CALENDAR_DAYS = 31  # so many days with a start are shown
 
@@ -35,6 +35,7 @@ class Shown:
     offer: Offer
     chip: str
     schedule: str
+    sold: str
     marks: tuple[str, ...]
     software: tuple[tuple[str, str], ...]
     changed: str  # what of the search it does not meet
@@ -203,6 +204,7 @@ def _shown(
     return Shown(
         offer=offer,
         chip=chips.get(offer.chip, offer.chip),
+        sold=str(SOLD[Listing.Selling(offer.selling)]),
         schedule=str(PriceVersion.Schedule(offer.schedule).label),
         marks=tuple(str(MARKS[mark]) for mark in offer.marks),
         software=tuple(

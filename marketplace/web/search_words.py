@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
+from marketplace.models import Listing
+
 REASONS = {
     "no_such_chip": _("another chip"),
     "too_little_memory": _("less memory on a card"),
@@ -50,6 +52,11 @@ CHANGES = {
     "minimum_interconnect_gbps": _("a slower interconnect"),
     "chip_class": _("another kind of chip"),
     "chips": _("another chip"),
+}
+SOLD = {
+    Listing.Selling.AGENCY: _("for the provider by the operator, who invoices and is paid"),
+    Listing.Selling.RESALE: _("by the operator in its own name"),
+    Listing.Selling.DIRECT: _("by the provider, who invoices and is paid"),
 }
 MARKS = {"cheapest": _("cheapest"), "earliest": _("earliest")}
 SOFTWARE = {"unknown": _("unknown"), "mixed": _("differs between its nodes")}

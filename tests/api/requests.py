@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,45 +11,13 @@ from inventory.transitions import advance
 from marketplace import leases
 from marketplace.models import Lease
 from tests import world
+from tests.api import money_requests
 from tests.api.client import Api
+from tests.api.good import Good, no_body, reason
 from tests.api.market import Market, next_hour, text
-from tests.api.test_other_organisations import (
-    OBJECTS,
-    account_body,
-    approved_refund,
-    checked_refund,
-    external_body,
-    file_body,
-    lived_in_june,
-    outage_body,
-    quota_body,
-    refund_body,
-    sent_refund,
-    settle_body,
-    trial_terms,
-    verified_account,
-)
-from tests.billing import online
-
-
-@dataclass(frozen=True)
-class Good:
-    """Who sends it, and what."""
-
-    who: str
-    body: Callable[[Market], Any]
-    row: Callable[[Market], str] | None = None  # where any object of the collection does not do
-
+from tests.api.rows import OBJECTS, deals, machines
 
 SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICp+DnOy9lRSESdgdpyR5MgGs6hInSw8YO2knseJo2rG me"
-
-
-def _no_body(market: Market) -> Any:
-    return None
-
-
-def _reason(market: Market) -> Any:
-    return {"reason": "test"}
 
 
 def _search(market: Market) -> Any:
@@ -78,7 +44,7 @@ def _hold_together(market: Market) -> Any:
 
 
 def _try(market: Market) -> Any:
-    return {"listing": market.listing(terms=trial_terms())["id"]}
+    return {"listing": market.listing(terms=deals.trial_terms())["id"]}
 
 
 def running_trial(market: Market) -> str:
@@ -92,18 +58,13 @@ def running_trial(market: Market) -> str:
     return leases.follow(lease_id=lease.pk, at=datetime.now(UTC)).public_id
 
 
-def _settle(market: Market) -> Any:
-    lived_in_june(market)
-    return settle_body(market)
-
-
 def _paused(market: Market) -> str:
     public_id = str(market.listing()["id"])
     market.as_provider.do(f"/listings/{public_id}/pause", {})
     return public_id
 
 
-def _waiting(market: Market) -> str:
+def waiting(market: Market) -> str:
     market.listing(mode="approval")
     market.fund()
     return str(market.reservation()["id"])
@@ -115,7 +76,7 @@ def _sold_directly(market: Market) -> str:
     return str(market.reservation(start=24 * 10)["id"])
 
 
-def _handed_over(market: Market) -> str:
+def handed_over(market: Market) -> str:
     public_id = OBJECTS["leases"](market)
     lease = Lease.objects.get(public_id=public_id)
     credentials.issue(
@@ -141,7 +102,7 @@ GOOD: dict[str, Good] = {
         "as_tenant",
         lambda m: {"name": "ci", "scopes": ["leases:read"], "ip_allow": ["10.0.0.0/8"]},
     ),
-    "/quotas": Good("as_tenant", quota_body),
+    "/quotas": Good("as_tenant", machines.quota_body),
     "/centres": Good(
         "as_provider",
         lambda m: {
@@ -187,14 +148,14 @@ GOOD: dict[str, Good] = {
         "as_provider",
         lambda m: {"reason": "a card fell off the bus", "expected_back_at": text(next_hour(30))},
     ),
-    "/nodes/{public_id}/retire": Good("as_provider", _reason),
-    "/outages": Good("as_provider", outage_body),
-    "/outages/{public_id}/close": Good("as_provider", _reason),
-    "/instances/{public_id}/replace": Good("as_provider", _reason),
-    "/instances/{public_id}/retry-release": Good("as_provider", _reason, _stuck),
-    "/instances/{public_id}/mark-clean": Good("as_provider", _reason, _stuck),
-    "/external-allocations": Good("as_provider", external_body),
-    "/external-allocations/{public_id}/release": Good("as_provider", _reason),
+    "/nodes/{public_id}/retire": Good("as_provider", reason),
+    "/outages": Good("as_provider", machines.outage_body),
+    "/outages/{public_id}/close": Good("as_provider", reason),
+    "/instances/{public_id}/replace": Good("as_provider", reason),
+    "/instances/{public_id}/retry-release": Good("as_provider", reason, _stuck),
+    "/instances/{public_id}/mark-clean": Good("as_provider", reason, _stuck),
+    "/external-allocations": Good("as_provider", machines.external_body),
+    "/external-allocations/{public_id}/release": Good("as_provider", reason),
     "/listings": Good("as_provider", lambda m: m.listing_body()),
     "/listings/{public_id}/reprice": Good(
         "as_provider", lambda m: {"basis": "card_hour", "amount_micro": 7_000_000}
@@ -202,80 +163,38 @@ GOOD: dict[str, Good] = {
     "/listings/{public_id}/reterm": Good("as_provider", lambda m: {"minimum_hours": 2}),
     "/listings/{public_id}/resize": Good("as_provider", lambda m: {"unit_count": 3}),
     "/approval-rules": Good("as_provider", lambda m: {"thresholds": []}),
-    "/listings/{public_id}/pause": Good("as_provider", _reason),
-    "/listings/{public_id}/resume": Good("as_provider", _reason, _paused),
-    "/listings/{public_id}/withdraw": Good("as_provider", _reason),
+    "/listings/{public_id}/pause": Good("as_provider", reason),
+    "/listings/{public_id}/resume": Good("as_provider", reason, _paused),
+    "/listings/{public_id}/withdraw": Good("as_provider", reason),
     "/offers/search": Good("as_tenant", _search),
     "/offers/calendar": Good("as_tenant", _search),
     "/reservations": Good("as_tenant", _hold),
-    "/reservations/{public_id}/confirm": Good("as_tenant", _no_body),
-    "/reservations/{public_id}/cancel": Good("as_tenant", _reason),
+    "/reservations/{public_id}/confirm": Good("as_tenant", no_body),
+    "/reservations/{public_id}/cancel": Good("as_tenant", reason),
     "/trials": Good("as_tenant", _try),
     "/leases/{public_id}/convert": Good("as_tenant", lambda m: {"hours": 24}, running_trial),
     "/baskets": Good("as_tenant", _hold_together),
-    "/baskets/{public_id}/confirm": Good("as_tenant", _no_body),
-    "/baskets/{public_id}/cancel": Good("as_tenant", _reason),
+    "/baskets/{public_id}/confirm": Good("as_tenant", no_body),
+    "/baskets/{public_id}/cancel": Good("as_tenant", reason),
     "/reservations/{public_id}/approve": Good(
-        "as_provider", lambda m: {"document_number": "HT-2026-17"}, _waiting
+        "as_provider", lambda m: {"document_number": "HT-2026-17"}, waiting
     ),
     "/reservations/{public_id}/received": Good(
         "as_provider",
         lambda m: {"reference": "D-1", "received_date": "2026-01-01"},
         _sold_directly,
     ),
-    "/reservations/{public_id}/reject": Good("as_provider", _reason, _waiting),
-    "/leases/{public_id}/credentials/reveal": Good("as_tenant", _no_body, _handed_over),
+    "/reservations/{public_id}/reject": Good("as_provider", reason, waiting),
+    "/leases/{public_id}/credentials/reveal": Good("as_tenant", no_body, handed_over),
     "/leases/{public_id}/quotes": Good("as_tenant", lambda m: {"kind": "cancel"}),
     "/leases/{public_id}/amendments": Good(
         "as_tenant", lambda m: {"end_at": text(next_hour(9)), "reason": "as agreed"}
     ),
-    "/quotes/{public_id}/accept": Good("as_tenant", _no_body),
-    "/amendments/{public_id}/sign": Good("as_provider", _no_body),
-    "/amendments/{public_id}/decline": Good("as_provider", _reason),
-    "/amendments/{public_id}/withdraw": Good("as_tenant", _reason),
-    "/bank-receipts": Good("as_operator", lambda m: m.receipt_body()),
-    "/bank-receipts/{public_id}/approve": Good("as_second_operator", _no_body),
-    "/bank-receipts/{public_id}/attribute": Good(
-        "as_operator", lambda m: {"tenant": m.tenant.public_id, "reason": "a letter"}
-    ),
-    "/bank-receipts/{public_id}/send-back": Good(
-        "as_operator",
-        lambda m: {"payee_bank": "Bank 5", "payee_account": "555501", "reason": "nobody's"},
-    ),
-    "/bank-accounts": Good("as_tenant", lambda m: account_body()),
-    "/bank-accounts/{public_id}/decide": Good("as_operator", lambda m: {"verified": True}),
-    "/bank-accounts/{public_id}/close": Good("as_tenant", _no_body, verified_account),
-    "/refunds": Good("as_tenant", refund_body),
-    "/refunds/{public_id}/withdraw": Good("as_tenant", _no_body),
-    "/refunds/{public_id}/check": Good("as_operator", _no_body),
-    "/refunds/{public_id}/approve": Good("as_second_operator", _no_body, checked_refund),
-    "/refunds/{public_id}/refuse": Good("as_operator", _reason),
-    "/refunds/{public_id}/send": Good(
-        "as_operator", lambda m: {"bank_reference": "X1"}, approved_refund
-    ),
-    "/refunds/{public_id}/complete": Good("as_operator", _no_body, sent_refund),
-    "/refunds/{public_id}/fail": Good("as_operator", _reason, sent_refund),
-    "/payment-files": Good("as_operator", file_body),
-    "/bank-receipts/{public_id}/reject": Good("as_second_operator", lambda m: {"reason": "no"}),
-    "/wallet/credit-limit": Good(
-        "as_operator",
-        lambda m: {
-            "organisation": m.tenant.public_id,
-            "limit_minor": 5_000_000,
-            "reason": "audited accounts",
-        },
-    ),
-    "/settlements": Good("as_operator", _settle),
-    "/topups": Good("as_tenant", lambda m: {"amount_minor": 10_000, "currency": "CNY"}),
-    "/topups/{public_id}/cancel": Good("as_tenant", _no_body),
-    "/topup-refunds": Good(
-        "as_tenant", lambda m: {"topup": online.paid().public_id, "amount_minor": 1_000}
-    ),
-    "/payout-accounts": Good("as_provider", lambda m: {"country": "HK"}),
-    "/payout-accounts/{public_id}/onboarding-link": Good(
-        "as_provider",
-        lambda m: {"refresh_url": "https://a.example", "return_url": "https://a.example"},
-    ),
+    "/quotes/{public_id}/accept": Good("as_tenant", no_body),
+    "/amendments/{public_id}/sign": Good("as_provider", no_body),
+    "/amendments/{public_id}/decline": Good("as_provider", reason),
+    "/amendments/{public_id}/withdraw": Good("as_tenant", reason),
+    **money_requests.GOOD,
 }
 # Their bodies are files.
 FILES = {"/pools/{public_id}/nodes/import", "/bank-statements"}

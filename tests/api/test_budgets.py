@@ -20,6 +20,7 @@ from marketplace.offers.model import MOST_OFFERS
 from tests import world
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
+from tests.api.rows.many import COUNT, Many
 
 ROWS = 50
 MOST = 6
@@ -131,3 +132,31 @@ def test_as_many_offers_as_are_shown(market: Market, settings: Any) -> None:
     rows, statements = spent(market.as_tenant, "POST", "/offers/search", body)
 
     assert (len(rows), statements <= MOST) == (MOST_OFFERS, True), statements
+
+
+MONEY = (
+    "/charges", "/settlements", "/bank-receipts", "/bank-accounts", "/bank-statements",
+    "/bank-lines", "/refunds", "/payment-files", "/instalments", "/invoices", "/credit-notes",
+    "/statements", "/contests", "/fapiaos", "/payouts", "/payout-files", "/payout-terms",
+    "/input-fapiaos", "/provider-repayments", "/topups", "/topup-refunds",
+    "/disputes", "/payout-accounts", "/gateway-events", "/gateway-requests", "/vouchers",
+    "/accounting-periods", "/reconciliation-matches",
+)  # fmt: skip
+
+
+def test_lists_of_money_cost_the_same_for_one_row_and_for_many(market: Market) -> None:
+    many = Many(market)
+    many.make()
+
+    bank = "/ledger-entries?account=asset:bank:CNY&month=2026-06"
+    for path in (*MONEY, f"/invoices/{many.longest_invoice}/lines", bank):
+        beside = "&" if "?" in path else "?"
+        one, few = spent(market.as_operator, "GET", f"{path}{beside}limit=1")
+        rows, statements = spent(market.as_operator, "GET", f"{path}{beside}limit={ROWS}")
+
+        assert (len(one), len(rows) >= COUNT) == (1, True), (path, len(rows))
+        assert statements == few <= MOST, (path, few, statements)
+    for api in (many.as_tenant[0], many.as_provider[0]):
+        for path in MONEY:
+            if api.get(path).status == 200:
+                assert spent(api, "GET", path)[1] <= MOST, path

@@ -56,6 +56,17 @@ def test_an_operation_says_what_it_does_and_how_it_refuses(
         assert "404" in operation["responses"]
 
 
+def test_every_path_says_which_kind_of_id_it_takes() -> None:
+    untold = [
+        path
+        for _, path, operation in OPERATIONS
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] == "path" and "pattern" not in parameter["schema"]
+    ]
+
+    assert untold == []
+
+
 def test_the_three_main_calls_have_examples() -> None:
     for path in ("/offers/search", "/reservations", "/listings"):
         content = SCHEMA["paths"][f"/api/v1{path}"]["post"]["requestBody"]["content"]

@@ -11,13 +11,12 @@ from billing import (
     chart,
     input_fapiaos,
     ledger,
-    payees,
     payout_files,
     payout_terms,
     payouts,
     rating,
 )
-from billing.models import Charge, InputFapiao, PayeeAccount, Payout, PayoutTerms, Settlement
+from billing.models import BankAccount, Charge, InputFapiao, Payout, PayoutTerms, Settlement
 from billing.payout_terms import Terms
 from inventory.models import Organisation
 from marketplace import money
@@ -65,25 +64,34 @@ def terms(**changes: Any) -> PayoutTerms:
 
 def payee(
     *, at: datetime = T0, number: str = "6222020200011223344", provider: Organisation | None = None
-) -> PayeeAccount:
+) -> BankAccount:
     """An account that two persons have verified."""
-    first, second = books.people()
     row = proposed(at=at, number=number, provider=provider)
-    payees.check(payee_public_id=row.public_id, at=at, actor=SYSTEM, user=first)
-    return payees.verify(payee_public_id=row.public_id, at=at, actor=SYSTEM, user=second)
+    return verify(row, at=at)
+
+
+def verify(row: BankAccount, *, at: datetime) -> BankAccount:
+    _, second = books.people()
+    return bank_accounts.decide(
+        account_public_id=row.public_id, verified=True, at=at, actor=SYSTEM, user=second
+    )
 
 
 def proposed(
     *, at: datetime = T0, number: str = "6222020200011223344", provider: Organisation | None = None
-) -> PayeeAccount:
-    return payees.propose(
-        provider_id=(provider or world.provider()).pk,
-        currency="CNY",
+) -> BankAccount:
+    """Entered by a person of the operator, who has seen it."""
+    owner = provider or world.provider()
+    return bank_accounts.propose(
+        owner=owner,
+        holder_name=owner.name,
         bank_name="中国工商银行兰州新区支行",
-        account_number=number,
+        number=number,
         bank_code="102821000015",
+        currency="CNY",
         at=at,
         actor=SYSTEM,
+        user=books.people()[0],
     )
 
 

@@ -44,6 +44,7 @@ from tests.world import SYSTEM, T0, hours
 
 pytestmark = pytest.mark.django_db
 DAY = T0.date().isoformat()
+COOLED = T0 - hours(72)  # verified then, an account is paid to at T0
 
 
 def account(
@@ -59,13 +60,13 @@ def account(
         bank_name="Bank 1",
         number=number,
         currency="CNY",
-        at=T0,
+        at=COOLED,
         actor=SYSTEM,
         user=first,
         **facts,
     )
     return bank_accounts.decide(
-        account_public_id=row.public_id, verified=True, at=T0, actor=SYSTEM, user=second
+        account_public_id=row.public_id, verified=True, at=COOLED, actor=SYSTEM, user=second
     )
 
 

@@ -11,9 +11,9 @@ from billing import (
     chart,
     checkout,
     closing,
+    collecting,
     credit,
     dunning,
-    instalments,
     ledger,
     quotes,
     rating,
@@ -102,7 +102,7 @@ def finish(row: Lease, at: datetime | None = None) -> None:
 
 
 def collect(at: datetime) -> int:
-    return instalments.note_cleared(at=at, limit=100) + instalments.collect_due(at=at, limit=100)
+    return collecting.note_cleared(at=at, limit=100) + collecting.collect_due(at=at, limit=100)
 
 
 def test_the_security_and_the_first_months_are_paid_when_it_is_confirmed() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db.models import Sum
 
-from billing import chart, checkout, closing, instalments, invoices, ledger, rating
+from billing import chart, checkout, closing, collecting, invoices, ledger, rating
 from billing.models import Charge, Instalment, Invoice, InvoiceLine
 from inventory.periods import HOUR, Period, ceil_hour
 from marketplace.asking import TermsInput
@@ -41,11 +41,11 @@ def live(lease: Lease) -> Lease:
         at = min(end, at + timedelta(days=90))
         books.deliver(lease, until=ceil_hour(at))
         rating.rate_due(at=at + HOUR, limit=10**6)
-        instalments.collect_due(at=at, limit=100)
+        collecting.collect_due(at=at, limit=100)
         invoices.finalise_due(at=at, limit=100)
     books.end(lease)
     for days in (0, 40, 80):
-        instalments.collect_due(at=end + timedelta(days=days), limit=100)
+        collecting.collect_due(at=end + timedelta(days=days), limit=100)
         closing.close_leases(at=end + timedelta(days=days), limit=10)
     invoices.finalise_due(at=end + timedelta(days=80), limit=100)
     lease.refresh_from_db()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -9,16 +10,16 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from billing import (
+    bank_accounts,
     chart,
     input_fapiaos,
     ledger,
-    payees,
     payout_files,
     payouts,
     reserves,
     settlement_paper,
 )
-from billing.models import Payout, PayoutFile, PayoutLine, Settlement
+from billing.models import BankAccount, Payout, PayoutFile, PayoutLine, Settlement
 from billing.payments import SamePerson
 from inventory import organisations
 from inventory.models import JournalEntry
@@ -48,7 +49,7 @@ def test_two_persons_a_hold_a_file_and_it_has_left() -> None:
     account = paying.payee()
 
     row = paying.plan()
-    assert (row.amount_minor, row.payee_account) == (settlement.net_minor, account.account_number)
+    assert (row.amount_minor, row.payee_account) == (settlement.net_minor, account.number)
     assert settling() == (settlement.net_minor, settlement.net_minor)
     paying.approve(row)
     assert settling() == (settlement.net_minor, 0)
@@ -87,7 +88,7 @@ def test_there_is_one_under_way_and_each_part_in_one() -> None:
     paying.payee()
     row = paying.plan()
 
-    with pytest.raises(payees.PayoutUnderWay):
+    with pytest.raises(payouts.PayoutUnderWay):
         paying.plan()
     with pytest.raises(IntegrityError, match="each_part_in_one_live_payout"), transaction.atomic():
         PayoutLine.objects.create(payout=row, settlement=settlement, part="net", amount_minor=1)
@@ -115,12 +116,12 @@ def test_nobody_is_paid_before_verification_without_an_account_or_below_the_mini
 
 def test_an_account_is_needed_and_has_cooled() -> None:
     paying.settled()
-    with pytest.raises(payees.NoPayee, match="no verified"):
+    with pytest.raises(bank_accounts.NoBankAccount):
         paying.plan()
 
     paying.payee(at=SETTLED_AT - timedelta(hours=71))
 
-    with pytest.raises(payees.NoPayee, match="cooling"):
+    with pytest.raises(bank_accounts.NoBankAccount, match="cooling"):
         paying.plan()
     assert paying.plan(at=SETTLED_AT + timedelta(hours=1)).state == "planned"
 
@@ -139,22 +140,55 @@ def test_it_is_looked_at_again_before_it_is_approved() -> None:
     assert settling()[1] > 0
 
 
-def test_an_account_does_not_change_under_a_payout() -> None:
+def test_a_new_account_is_paid_to_once_it_has_cooled_and_by_payouts_planned_after() -> None:
     paying.settled()
-    paying.payee()
+    old = paying.payee()
     row = paying.plan()
-    first, second = books.people()
-    other = paying.proposed(number="6230580000012345678")
-    payees.check(payee_public_id=other.public_id, at=SETTLED_AT, actor=SYSTEM, user=first)
+    new = paying.verify(paying.proposed(number="6230580000012345678"), at=SETTLED_AT)
+    cooled = SETTLED_AT + timedelta(hours=72)
 
-    with pytest.raises(payees.PayoutUnderWay):
-        payees.verify(payee_public_id=other.public_id, at=SETTLED_AT, actor=SYSTEM, user=second)
+    with pytest.raises(bank_accounts.AccountInUse):
+        bank_accounts.close(account_public_id=old.public_id, at=SETTLED_AT, actor=SYSTEM)
+    with pytest.raises(payouts.PayeeChanged):
+        paying.approve(row, at=cooled)
     payouts.cancel(payout_public_id=row.public_id, reason="new bank", at=SETTLED_AT, actor=SYSTEM)
-    payees.verify(payee_public_id=other.public_id, at=SETTLED_AT, actor=SYSTEM, user=second)
+    bank_accounts.close(account_public_id=old.public_id, at=SETTLED_AT, actor=SYSTEM)
 
-    again = paying.plan(at=SETTLED_AT + timedelta(days=3))
-    assert again.payee_account == "6230580000012345678"
+    with pytest.raises(bank_accounts.NoBankAccount, match="cooling"):
+        paying.plan(at=cooled - timedelta(seconds=1))
+    assert paying.plan(at=cooled).payee == new
     assert not books.differences()
+
+
+def test_an_account_is_checked_by_one_person_and_decided_on_by_another() -> None:
+    first, second = books.people()
+    owner = world.provider()
+    row = bank_accounts.propose(
+        owner=owner,
+        holder_name=owner.name,
+        bank_name="Bank",
+        number="6222020200011223344",
+        currency="CNY",
+        at=T0,
+        actor=replace(SYSTEM, sees_everything=False),
+        user=world.member(owner),
+    )
+    facts: dict[str, Any] = {"account_public_id": row.public_id, "at": T0, "actor": SYSTEM}
+
+    with pytest.raises(IllegalTransition):
+        bank_accounts.decide(verified=True, user=second, **facts)
+    bank_accounts.check(user=first, **facts)
+    with pytest.raises(SamePerson):
+        bank_accounts.decide(verified=True, user=first, **facts)
+    with pytest.raises(IntegrityError, match="bank_account_seen_by_two"), transaction.atomic():
+        BankAccount.objects.filter(pk=row.pk).update(
+            state="verified", decided_by=first, usable_from=T0
+        )
+    bank_accounts.decide(verified=True, user=second, **facts)
+
+    with pytest.raises(bank_accounts.NoBankAccount, match="cooling"):
+        bank_accounts.usable(owner, "CNY", at=T0)
+    assert bank_accounts.usable(owner, "CNY", at=T0 + timedelta(hours=72)) == row
 
 
 @pytest.mark.parametrize("how", ["cancelled", "failed", "returned"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from billing import chart, earnings, ledger, rating, settlement
-from billing.models import Charge, SettlementLine
+from billing.models import Charge, SettledMark, SettlementLine
 from inventory.models import JournalEntry
 from inventory.periods import Period
 from marketplace import money
@@ -129,3 +129,37 @@ def test_what_the_tenant_has_not_paid_is_not_settled_until_it_has() -> None:
     assert second is not None
     assert second.line_count == 4
     assert not books.differences()
+
+
+@pytest.mark.parametrize("unpaid", [False, True])
+def test_a_settlement_reads_on_from_what_the_one_before_left_and_what_came_late(
+    unpaid: bool,
+) -> None:
+    """Without the late ones, the correction of an hour long settled would be lost."""
+    books.top_up(world.tenant(), GROSS // 10 if unpaid else GROSS)
+    price: dict[str, Any] = {"schedule": "deposit_hourly", "deposit_bps": 1000}
+    lease = books.activate(books.lease(scene.listing(**price)))
+    books.meter(lease, until=T0 + hours(15), gaps={T0 + hours(10): CARDS_HOUR // 2})
+    rating.rate_due(at=T0 + hours(16), limit=100)
+    assert not books.differences()
+
+    first = books.settle()
+
+    month_end = money.month_of(T0, "Asia/Shanghai").end
+    left_out = Charge.objects.filter(settlement_line=None).order_by("hour").first()
+    mark = SettledMark.objects.get()
+    assert mark.hour == (left_out.hour if left_out else month_end - timedelta(days=1))
+    assert (left_out is not None) == unpaid
+    books.correct(lease, T0 + hours(10), CARDS_HOUR // 2)
+    books.top_up(world.tenant(), GROSS, "B-2")
+    assert [charge.hour for charge in rate()] == [T0 + hours(10)]
+    second = books.settle(1)
+
+    assert first is not None
+    assert second is not None
+    assert first.line_count + second.line_count == Charge.objects.count() == 6
+    assert not books.differences()
+    SettledMark.objects.update(hour=LATER)
+    books.meter(lease, until=T0 + hours(16))
+    rating.rate_due(at=T0 + hours(17), limit=100)
+    assert any("mark" in line for line in books.differences())

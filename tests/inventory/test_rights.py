@@ -32,7 +32,8 @@ CHANGED = {
     " waived_at written_off_at",
     "billing_leasetally": "arrears_minor deposit_left_minor gross_minor paid_minor rated_until"
     " security_minor",
-    "billing_bankaccount": "closed_at decided_by_id rejected_at state verified_at",
+    "billing_bankaccount": "checked_at checked_by_id closed_at decided_by_id rejected_at state"
+    " usable_from verified_at",
     "billing_bankdeal": "again_basket_id again_reservation_id confirmed_at missed_at next_try_at"
     " state waits_for withdrawn_at",
     "billing_bankreceipt": "approved_at attributed_at attributed_by_id basket_id candidate_id"
@@ -76,13 +77,12 @@ CHANGED = {
     " until_at vat_minor",
     "billing_invoiceseries": "last_number",
     "billing_statement": "accepted_at accepted_by_id deemed_at state",
-    "billing_payeeaccount": "checked_at checked_by_id decided_by_id rejected_at replaced_at state"
-    " usable_from verified_at",
     "billing_payout": "approved_at approved_by_id attempt_count cancelled_at failed_at file_id"
     " last_error ledger_transaction_id next_step_at paid_at rail_reference returned_at sending_at"
     " sent_at state",
     "billing_payoutline": "is_live",
     "billing_repayment": "approved_at decided_by_id ledger_transaction_id rejected_at state",
+    "billing_settledmark": "hour",
     "billing_settlement": "paid_at paid_back_at reserve_released_at state",
     "inventory_allocation": "active_at claim_token claimed_until ended_at failed_at failure_code"
     " next_step_at state suspended_at",

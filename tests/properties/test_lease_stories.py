@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from billing import arrears, chart, closing, dunning, instalments, ledger, quotes, rating
+from billing import arrears, chart, closing, collecting, dunning, ledger, quotes, rating
 from billing.models import Charge, Instalment, LeaseTally, LedgerBalance, LedgerTransaction
 from inventory.errors import DomainError
 from inventory.models import Allocation
@@ -272,8 +272,8 @@ class Story(RuleBasedStateMachine):
         for _ in range(2):
             books.deliver(self.lease, until=self.now, lost=self.lost)
             rating.rate_due(at=self.now + HOUR, limit=100_000)
-            instalments.note_cleared(at=self.now, limit=10)
-            instalments.collect_due(at=self.now, limit=100)
+            collecting.note_cleared(at=self.now, limit=10)
+            collecting.collect_due(at=self.now, limit=100)
             dunning.sweep(at=self.now, limit=10)
             arrears.end_unpaid(at=self.now, limit=10)
             self.end()

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from billing import chart, instalments, ledger, quotes
+from billing import chart, collecting, ledger, quotes
 from billing.models import Instalment, LeaseTally
 from marketplace.models import Lease
 from tests import world
@@ -34,7 +34,7 @@ def test_two_sweeps_collect_it_once() -> None:
     row = due_lease()
     due = start_of(row) + timedelta(days=92)
 
-    moved = together(*[lambda: instalments.collect_due(at=due, limit=10)] * 4)
+    moved = together(*[lambda: collecting.collect_due(at=due, limit=10)] * 4)
 
     assert sorted(moved) == [0, 0, 0, 1]
     assert books.available() == 10**9 - row.security_minor - row.gross_minor
@@ -49,11 +49,11 @@ def test_it_is_collected_or_the_lease_is_left_and_the_money_goes_one_way() -> No
     quote = quotes.ask(lease_public_id=row.public_id, kind="leave", end=end, at=due, actor=tenant)
 
     together(
-        lambda: instalments.collect_due(at=due, limit=10),
+        lambda: collecting.collect_due(at=due, limit=10),
         lambda: quotes.accept(quote_public_id=quote.public_id, at=due, actor=tenant),
     )
 
-    instalments.collect_due(at=due, limit=10)
+    collecting.collect_due(at=due, limit=10)
     row.refresh_from_db()
     asked = Instalment.objects.filter(lease=row, state__in=Instalment.OPEN)
     assert (

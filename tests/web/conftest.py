@@ -64,6 +64,7 @@ class Market:
         units: int = 2,
         mode: str = "instant",
         terms: TermsInput | None = None,
+        selling: str = "agency",
         **price: Any,
     ) -> Listing:
         start = ceil_hour(self.at) + timedelta(hours=4)
@@ -74,6 +75,7 @@ class Market:
             price=PriceInput(basis="card_hour", amount_micro=6_800_000, **price),
             terms=terms or TermsInput(),
             mode=mode,
+            selling=selling,
             at=self.at,
             actor=world.actor(self.provider),
         )

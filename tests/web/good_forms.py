@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.urls import reverse
 
 from billing import amending, baskets, quotes
 from billing.amending import Proposal
+from billing.models import AccountingPeriod
 from inventory import capacity, keys
 from inventory.models import Instance
 from inventory.periods import Period, ceil_hour
@@ -17,10 +18,10 @@ from marketplace import quotas
 from marketplace.asking import TermsInput
 from marketplace.models import Lease
 from tests import world
-from tests.billing import online
+from tests.billing import online, test_vouchers
 from tests.web.conftest import Market
+from tests.web.money import last_month
 from tests.web.test_changes import SHANGHAI, listing_fields
-from tests.web.test_settlements import last_month
 
 
 @dataclass
@@ -95,6 +96,38 @@ def _key(market: Market) -> str:
         actor=world.SYSTEM,
     )
     return key.public_id
+
+
+def _books(market: Market) -> dict[str, Good]:
+    """The forms of the operator's accountants."""
+    period = AccountingPeriod.objects.create(
+        issuer=market.operator, month=date(2026, 1, 1), zone="Asia/Shanghai", created_at=market.at,
+        starts_at=market.at, ends_at=market.at + timedelta(days=1),
+    ).public_id  # fmt: skip
+    return {
+        "reconciliation": Good(
+            "operator", reverse("reconciliation"),
+            {"line": "txn_1", "transaction": "k", "reason": "seen"},
+        ),
+        "reconciliation_undo": Good(
+            "operator", reverse("reconciliation_undo", args=["rcm_" + "0" * 32]), {"reason": "r"}
+        ),
+        "vouchers": Good(
+            "operator", reverse("vouchers"),
+            {"entries": "expense:bank_fee:CNY 3.00\nasset:bank:CNY -3.00",
+             "effective_date": "2026-01-02", "reason": "fee", "evidence": "statement",
+             "external_reference": ""},
+        ),
+        "voucher": Good(
+            "operator", reverse("voucher", args=[test_vouchers.propose().public_id]),
+            {"verdict": "reject", "reason": "r"},
+        ),
+        "closing_ask": Good("operator", reverse("closing_ask"), {"month": last_month(market)}),
+        "closing_close": Good("operator", reverse("closing_close", args=[period])),
+        "closing_put_off": Good(
+            "operator", reverse("closing_put_off", args=[period]), {"reason": "r"}
+        ),
+    }  # fmt: skip
 
 
 def good_forms(market: Market) -> dict[str, Good]:
@@ -338,6 +371,7 @@ def good_forms(market: Market) -> dict[str, Good]:
             "operator", reverse("statement_import"),
             {"account": "bnk_0", "content": "AAAA", "file_name": "a", "late_reason": ""},
         ),
+        **_books(market),
         "receipt": Good(
             "operator", reverse("receipt", args=[market.receipt().public_id]),
             {"verdict": "reject", "reason": "r"},

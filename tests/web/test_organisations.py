@@ -13,8 +13,9 @@ from inventory.models import JournalEntry, Organisation
 from tests import database, world
 from tests.billing import books
 from tests.web.conftest import Market, keyed
+from tests.web.money import in_last_month
 from tests.web.test_leases import plain
-from tests.web.test_settlements import in_last_month, settled
+from tests.web.test_settlements import settled
 
 CODE = "914403001922038216"
 

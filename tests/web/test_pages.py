@@ -15,13 +15,21 @@ from tests.web.conftest import Market
 PROVIDER_PAGES = [
     "overview", "centres", "centre_create", "pools", "pools_csv", "pool_create", "node_template",
     "listings", "listing_create", "approvals", "approval_rule", "deals", "earnings", "earnings_csv",
-    "payout_account",
+    "payout_account", "payouts", "payouts_csv", "payout_terms", "bank_accounts", "input_fapiaos",
+    "direct", "invoices", "contests", "fapiaos",
 ]  # fmt: skip
-TENANT_PAGES = ["search", "rented", "wallet", "wallet_csv", "quotas", "topups"]
+TENANT_PAGES = [
+    "search", "rented", "wallet", "wallet_csv", "quotas", "topups", "bank_accounts", "refunds",
+    "invoices", "contests", "fapiaos",
+]  # fmt: skip
 OPERATOR_PAGES = [
     "audit", "audit_csv", "organisations", "organisations_csv", "all_leases",
     "all_leases_csv", "receipts", "receipts_csv", "settlements", "settlements_csv",
-    "online_payments", "online_payments_csv",
+    "online_payments", "online_payments_csv", "payouts", "payouts_csv", "payout_files",
+    "input_fapiaos", "bank_accounts", "bank_lines", "bank_lines_csv", "refunds", "payment_files",
+    "statements", "overdue", "invoices", "contests", "fapiaos",
+    "reconciliation", "reconciliation_csv", "vouchers", "trial_balance", "trial_balance_csv",
+    "closing",
 ]  # fmt: skip
 ANYBODYS_PAGES = ["members", "keys", "journal", "journal_csv", "password_change"]
 AT_THE_DOOR = {
@@ -65,11 +73,25 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "instalment_id": "ist_" + "0" * 32,
         "settlement_id": "stl_" + "0" * 32,
         "topup_id": "top_" + "0" * 32,
+        "invoice_id": "inv_" + "0" * 32,
+        "line_id": "inl_" + "0" * 32,
+        "contest_id": "cst_" + "0" * 32,
+        "fapiao_id": "fap_" + "0" * 32,
+        "payout_id": "pay_" + "0" * 32,
+        "file_id": "pof_" + "0" * 32,
+        "account_id": "bnk_" + "0" * 32,
+        "refund_id": "rfd_" + "0" * 32,
+        "language": "en",
+        "role": "original",
         "endpoint": "platform",
         "quote_id": "cqt_" + "0" * 32,
         "amendment_id": "amd_" + "0" * 32,
         "kind": "extend",
         "verb": "pause",
+        "match_id": "rcm_" + "0" * 32,
+        "voucher_id": "vch_" + "0" * 32,
+        "period_id": "acp_" + "0" * 32,
+        "code": "asset:bank:CNY",
         "by": "centre",
         "key": market.pool.fabric.centre.public_id,
         "uidb64": "usr_" + "0" * 32,

@@ -2,57 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from django.urls import reverse
 
-from billing import chart, ledger, settlement
-from billing.models import Settlement
-from marketplace import listings, money
+from billing import chart, direct, ledger, settlement, settlement_paper
+from billing.models import Charge, Settlement
+from billing.web.settlements import SettleForm
+from marketplace import listings
 from marketplace.asking import PriceInput
 from marketplace.models import Lease
+from marketplace.money import month_of
 from tests import world
 from tests.billing import books
+from tests.web import money
 from tests.web.conftest import Market, keyed
+from tests.web.test_changes import SHANGHAI
 from tests.web.test_leases import plain
-
-
-def last_month(market: Market) -> str:
-    """The last calendar month that is over, as the form names it."""
-    zone = "Asia/Shanghai"
-    this = money.month_of(market.at, zone)
-    last = money.month_of(this.start - timedelta(days=1), zone)
-    return f"{last.start.astimezone(ZoneInfo(zone)):%Y-%m}"
-
-
-def in_last_month(market: Market) -> None:
-    """The market as it was in the middle of that month."""
-    this = money.month_of(market.at, "Asia/Shanghai")
-    market.at = money.month_of(this.start - timedelta(days=1), "Asia/Shanghai").start + timedelta(
-        days=9
-    )
 
 
 @pytest.fixture
 def earned(market: Market) -> Lease:
-    """Eight cards for a day of last month, delivered and charged."""
-    now = market.at
-    in_last_month(market)
-    market.fund()
-    lease = books.live(market.lease(market.listing()))
-    market.at = now
-    return lease
+    return money.lived(market)
 
 
 def settled(market: Market) -> Settlement:
-    zone = "Asia/Shanghai"
-    month = money.month_of(market.at, zone)
     row = settlement.settle(
         provider_id=market.provider.pk,
-        period=money.month_of(month.start - timedelta(days=1), zone),
+        period=money.last_month_of(market),
         currency="CNY",
         at=market.at,
         actor=world.SYSTEM,
@@ -61,10 +40,15 @@ def settled(market: Market) -> Settlement:
     return row
 
 
+def market_month_end(market: Market) -> datetime:
+    """When the month before this one was over."""
+    return month_of(market.at, "Asia/Shanghai").start
+
+
 def chosen(market: Market, **changes: str) -> dict[str, Any]:
     fields = {
         "provider": market.provider.public_id,
-        "month": last_month(market),
+        "month": money.last_month(market),
         "currency": "CNY",
     }
     return {**fields, **changes}
@@ -96,7 +80,8 @@ def test_a_statement_adds_up_lease_by_lease(market: Market, earned: Lease) -> No
     for reader in (market.provider, market.operator):
         reply = market.client(reader).get(address)
         (line,) = reply.context["sums"]
-        assert (line.lease, line.line_count, line.net_minor) == (earned, 24, made.net_minor)
+        assert (line.lease, line.sums.line_count) == (earned, 24)
+        assert line.sums.net_minor == made.net_minor
     assert market.tenant.name not in plain(market.client(market.provider).get(address))
     for other in (market.stranger, market.tenant):
         assert market.client(other).get(address).status_code == 404
@@ -140,7 +125,7 @@ def test_an_empty_month_says_so(market: Market) -> None:
 def test_what_a_tenant_has_not_paid_for_waits(market: Market) -> None:
     """A deposit of a third, an empty wallet: the rest of the hours is owed."""
     now = market.at
-    in_last_month(market)
+    money.in_last_month(market)
     market.fund(130_560 * 30 // 100)
     listing = market.listing()
     listings.reprice(
@@ -182,7 +167,73 @@ def test_no_provider_and_no_running_month_is_chosen_for_you(market: Market) -> N
     form = market.client(market.operator).get(reverse("settlements")).context["form"]
 
     assert form["provider"].value() is None
-    assert next(iter(form.months)) == last_month(market)
+    assert next(iter(form.months)) == money.last_month(market)
+
+
+def test_a_month_is_offered_once_its_terms_let_it_be_settled(market: Market) -> None:
+    over = market_month_end(market)
+    for at, offered in ((over + timedelta(days=7), True), (over + timedelta(days=6), False)):
+        form = SettleForm(None, at=at)
+        month = f"{(over - timedelta(days=1)).astimezone(SHANGHAI):%Y-%m}"
+        assert (month in form.months) is offered
+
+
+def test_a_provider_of_longer_terms_is_settled_later(market: Market, earned: Lease) -> None:
+    money.terms(market, settle_after_days=90)
+    client = market.client(market.operator)
+
+    for reply in (
+        client.get(reverse("settlements"), chosen(market)),
+        client.post(reverse("settlements"), keyed(**chosen(market))),
+    ):
+        assert reply.status_code == 422
+        assert "payout terms this month is settled from" in plain(reply)
+    assert Settlement.objects.count() == 0
+
+
+def test_what_was_paid_directly_is_said_as_such(market: Market) -> None:
+    """Of a direct lease the fee alone is booked: the page, the file and the paper say so."""
+    now = market.at
+    money.in_last_month(market)
+    market.fund()
+    books.live(market.lease(market.listing()))
+    held = market.reservation(market.listing(selling="direct"))
+    books.live(
+        direct.confirm_received(
+            reservation_public_id=held.public_id,
+            reference="D-1",
+            received_date=market.at.date(),
+            at=market.at,
+            actor=world.actor(market.provider),
+        )
+    )
+    market.at = now
+    row = settled(market)
+    charges = list(Charge.objects.filter(selling="direct"))
+    gross, fee, fee_vat = (
+        sum(getattr(charge, f"{part}_minor") for charge in charges)
+        for part in ("gross", "fee", "fee_vat")
+    )
+    assert (gross, fee > 0, fee_vat > 0) == (130_560, True, True)
+
+    reply = market.client(market.provider).get(reverse("settlement", args=[row.public_id]))
+
+    whole = reply.context["whole"]
+    assert whole.gross_minor == 2 * 130_560
+    assert whole.direct_minor == gross
+    parts = whole.direct_minor + whole.vat_minor + whole.fee_minor + whole.net_minor
+    assert (parts, whole.net_minor) == (whole.gross_minor, row.net_minor)
+    _agency, sold = (each.sums for each in reply.context["sums"])
+    assert (sold.direct_minor, sold.fee_minor, sold.vat_minor) == (gross, fee, fee_vat)
+    assert sold.net_minor == -fee - fee_vat
+    assert "Paid to you directly" in plain(reply)
+    lines = market.client(market.provider).get(reverse("settlement_csv", args=[row.public_id]))
+    text = lines.getvalue().decode().splitlines()[1:]
+    assert sum(round(float(line.rsplit(",", 1)[1]) * 100) for line in text) == row.net_minor
+    operator = market.client(market.operator)
+    (again,) = operator.get(reverse("settlements")).context["settled"]
+    assert again == (row, whole)
+    assert settlement_paper.pdf(row, language="en").startswith(b"%PDF")
 
 
 def test_who_only_reads_cannot_settle(market: Market, earned: Lease) -> None:

@@ -1,0 +1,61 @@
+"""Rows of those who have machines, and of every organisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.api.market import Market, next_hour, text
+
+
+def centre(market: Market) -> str:
+    return str(market.pool.fabric.centre.public_id)
+
+
+def node(market: Market) -> str:
+    return str(market.pool.nodes.order_by("-pk")[0].public_id)
+
+
+def external_body(market: Market) -> dict[str, Any]:
+    return {
+        "pool": market.pool.public_id,
+        "kind": "own_use",
+        "unit_count": 1,
+        "start_at": text(next_hour(48)),
+        "end_at": text(next_hour(96)),
+    }
+
+
+def external(market: Market) -> str:
+    reply = market.as_provider.do("/external-allocations", external_body(market))
+    return str(reply["id"])
+
+
+def outage_body(market: Market) -> dict[str, Any]:
+    return {
+        "pool": market.pool.public_id,
+        "node_count": 1,
+        "start_at": text(next_hour(48)),
+        "end_at": text(next_hour(96)),
+        "reason": "new switches",
+    }
+
+
+def outage(market: Market) -> str:
+    return str(market.as_provider.do("/outages", outage_body(market))["id"])
+
+
+def project(market: Market) -> str:
+    return str(market.as_tenant.do("/projects", {"name": "Pre-training"})["id"])
+
+
+def quota_body(_market: Market) -> dict[str, Any]:
+    return {"measure": "spend", "window": "month", "currency": "CNY", "limit_minor": 10**9}
+
+
+def quota(market: Market) -> str:
+    return str(market.as_tenant.do("/quotas", quota_body(market))["id"])
+
+
+def key(market: Market) -> str:
+    body = {"name": "ci", "scopes": ["leases:read"]}
+    return str(market.as_tenant.do("/api-keys", body)["id"])
