@@ -76,7 +76,7 @@ def test_every_form_is_here(market: Market) -> None:
         "payouts_csv", "payout_file", "input_fapiao_file", "direct", "bank_lines",
         "bank_lines_csv", "payment_file", "reservation_transfer", "basket_transfer",
         "reconciliation_csv", "voucher_file", "voucher_export", "trial_balance",
-        "trial_balance_csv", "ledger_account", "ledger_transaction", "closing",
+        "trial_balance_csv", "ledger_account", "ledger_transaction", "closing", "payout_terms",
     }  # fmt: skip
     named: set[str] = set()
     for group in (good_paper_forms, good_forms, good_money_forms):
