@@ -99,6 +99,8 @@ EVENTS = {
     "credential.revoked": _("way in closed"),
     "dunning.noticed": _("warned of what is overdue"),
     "fapiao.requested": _("fapiao asked for"),
+    "invoice.discarded": _("draft thrown away"),
+    "invoice.finalised": _("invoice made final"),
     "invoice.credit_requested": _("credit asked for"),
     "statement.issued": _("statement sent"),
     "organisation.billing_details_set": _("billing details changed"),
