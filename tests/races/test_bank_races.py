@@ -12,7 +12,7 @@ from django.db import connections
 
 from billing import bank_deals, bank_statements, checkout, receipts, references
 from billing.models import BankLine, BankReceipt, BankStatement
-from inventory.errors import DomainError
+from inventory.errors import Busy, DomainError
 from inventory.models import User
 from tests import world
 from tests.billing import books
@@ -126,13 +126,16 @@ def test_the_money_is_approved_while_the_hold_lapses_and_is_the_tenants_either_w
     bring(row, statement(line(references.of(held.public_id), f"{(GROSS - DEPOSIT) / 100:.2f}")))
     receipt = BankReceipt.objects.latest("pk")
 
-    at_once(
-        lambda: receipts.approve(
+    def approve() -> BankReceipt:
+        return receipts.approve(
             receipt_public_id=receipt.public_id, at=DUE, actor=SYSTEM, user=second
-        ),
-        lambda: checkout.expire_due(at=DUE, limit=10),
-    )
+        )
 
+    said = at_once(approve, lambda: checkout.expire_due(at=DUE, limit=10))
+    if isinstance(said[0], Busy):  # who waited too long for the other is asked to come again
+        said[0] = approve()
+
+    assert said[0] == receipt
     receipt.refresh_from_db()
     held.refresh_from_db()
     assert (receipt.state, held.state) == ("approved", "expired")

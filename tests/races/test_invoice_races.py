@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,7 +13,7 @@ from billing import invoices, rating
 from billing.invoices import finalising
 from billing.models import BilledCharge, Charge, Invoice, InvoiceSeries
 from inventory import chips
-from tests import database, world
+from tests import world
 from tests.billing import books
 from tests.marketplace import scene
 from tests.world import SYSTEM, T0, hours
@@ -141,5 +140,9 @@ def test_the_control_a_counter_that_nobody_locks_gives_a_number_twice(month: Non
 
 
 def _terminate(pid: int) -> None:
-    with closing(database.owner_connection("postgres")) as server:
-        server.execute("SELECT pg_terminate_backend(%s)", [pid])
+    """A role may end what it runs itself."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+    finally:
+        connections.close_all()
