@@ -71,7 +71,8 @@ class OwnAccountForm(AccountForm):
         ):
             field = self.fields[name]
             assert isinstance(field, forms.ChoiceField)
-            field.choices = [("", _("plain")), *((key, key) for key in layouts)]
+            own = [key for key in layouts if key != "plain"]
+            field.choices = [("", _("plain")), *((key, key) for key in own)]
 
     def clean_virtual_digits(self) -> int:
         return self.cleaned_data["virtual_digits"] or 0

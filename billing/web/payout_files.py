@@ -40,7 +40,7 @@ class FileForm(ConsoleForm):
         for name, values in choices.items():
             field = self.fields[name]
             assert isinstance(field, forms.ChoiceField)
-            field.choices = [(value, value) for value in values]
+            field.choices = [(key, _("plain") if key == "plain" else key) for key in values]
         self.fields["layout"].initial = (own[0].file_layout if own else "") or "plain"
 
 
