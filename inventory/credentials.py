@@ -177,6 +177,19 @@ def rotate(*, batch: int = 500) -> int:
         done, last = done + len(rows), rows[-1].pk
 
 
+def wrap(text: str) -> bytes:
+    """A secret of ours in another's system, to be kept. Raises ImproperlyConfigured."""
+    return _cipher().encrypt(text.encode())
+
+
+def unwrap(ciphertext: bytes) -> str:
+    """What was wrapped. Raises CredentialUnreadable."""
+    try:
+        return _cipher().decrypt(bytes(ciphertext)).decode()
+    except InvalidToken as error:
+        raise CredentialUnreadable() from error
+
+
 def _cipher() -> MultiFernet:
     """Fails loudly rather than keep a secret in the clear."""
     if not settings.CREDENTIAL_KEYS:

@@ -6,4 +6,8 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
 
-application = get_wsgi_application()
+_application = get_wsgi_application()
+
+from marketplace.http import telemetry  # noqa: E402  settings come first
+
+application = telemetry.beside(_application)

@@ -70,6 +70,13 @@ class Buckets:
             wait = 0.0 if granted else (max(cost, 1) - bucket.tokens) / rate
             return Grant(granted, limit, int(bucket.tokens), wait)
 
+    def spend(self, name: str, *, limit: int, cost: int) -> None:
+        """Takes what turned out to be due, below nothing if need be."""
+        self.take(name, limit=limit, cost=0)
+        with self._lock:
+            if bucket := self._buckets.get(name):
+                bucket.tokens -= cost
+
     def _forget_full(self, rate: float, limit: int, now: float) -> None:
         if len(self._buckets) < _KEPT:
             return
