@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from inventory import capacity, clock, metering, partitions, provisioning, seals, verification
+from inventory import (
+    capacity,
+    clock,
+    metering,
+    partitions,
+    provisioning,
+    seals,
+    telemetry,
+    verification,
+)
 
 
 @shared_task(name="inventory.step_allocations")
@@ -29,6 +38,16 @@ def follow_calendar(**_: object) -> int:
 @shared_task(name="inventory.meter_usage")
 def meter_usage(**_: object) -> int:
     return metering.sweep(at=clock.now(), limit=500)
+
+
+@shared_task(name="inventory.seal_telemetry")
+def seal_telemetry(**_: object) -> int:
+    return telemetry.seal(at=clock.now())
+
+
+@shared_task(name="inventory.pull_telemetry")
+def pull_telemetry(**_: object) -> int:
+    return len(telemetry.pull(at=clock.now(), limit=20))
 
 
 @shared_task(name="inventory.seal_records")

@@ -3,6 +3,7 @@
 from inventory.telemetry.folding import EARLY, LATE, SLOT_SECONDS, Counts
 from inventory.telemetry.hours import seal
 from inventory.telemetry.metrics import EXPORTERS, METRICS, Fact
+from inventory.telemetry.pulling import sweep as pull
 from inventory.telemetry.reception import receive
 from inventory.telemetry.sources import (
     AlreadyBound,
@@ -33,6 +34,7 @@ __all__ = [
     "bind",
     "close_source",
     "open_source",
+    "pull",
     "receive",
     "revoke_keys",
     "rotate_key",
