@@ -7,7 +7,7 @@ from smtplib import SMTPException
 from celery import shared_task
 
 from inventory import clock
-from marketplace import amendments, ending, leases, listings, passwords, quotas
+from marketplace import amendments, ending, idling, leases, listings, passwords, quotas
 from marketplace.http import idempotency
 
 
@@ -19,6 +19,11 @@ def follow_leases(**_: object) -> int:
 @shared_task(name="marketplace.warn_leases")
 def warn_leases(**_: object) -> int:
     return ending.warn_due(at=clock.now(), limit=500)
+
+
+@shared_task(name="marketplace.tell_of_idle_cards")
+def tell_of_idle_cards(**_: object) -> int:
+    return idling.sweep(at=clock.now())
 
 
 @shared_task(name="marketplace.expire_amendments")

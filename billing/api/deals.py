@@ -33,7 +33,7 @@ from inventory.api.serializers import PeriodQuery, ReasonIn
 from inventory.errors import DomainError
 from inventory.models import Credential, Project, UsageHour
 from inventory.periods import Period
-from marketplace import approvals
+from marketplace import approvals, utilisation
 from marketplace.api.serializers import AccessOut, ApprovalOut, CredentialOut, ReservationOut
 from marketplace.api.views import ReadOnlyLeases, ReadOnlyReservations
 from marketplace.models import Lease, Reservation
@@ -200,6 +200,7 @@ class Leases(ReadOnlyLeases):
         "reveal": "credentials:reveal",
         "usage": "usage:read",
         "instalments": "leases:read",
+        "utilisation": "usage:read",
     }
     for_projects = frozenset(required_scopes)
     serializer_class = shapes.LeaseOut
@@ -263,3 +264,25 @@ class Leases(ReadOnlyLeases):
             allocation_id=self.row().allocation_id, hour__gte=period.start, hour__lt=period.end
         ).order_by("hour", "revision")
         return Response(shapes.UsageHourOut(rows, many=True).data)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("from", OpenApiTypes.DATETIME, required=True),
+            OpenApiParameter("to", OpenApiTypes.DATETIME, required=True),
+        ],
+        responses=shapes.UtilisationOut,
+        operation_id="read_lease_utilisation",
+    )
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def utilisation(self, request: Request, public_id: str) -> Response:
+        """What telemetry saw of the lease's cards, by hour and in total, at most 31 days.
+
+        Hours of which nothing was seen are left out: they are not known, not idle.
+        """
+        given = query(request, PeriodQuery)
+        period = Period(given["from"], given["to"])
+        if period.hours > HOURS_PER_REPLY:
+            raise RangeTooLarge()
+        hours = utilisation.leases.of_allocation(self.row().allocation_id, period)
+        data = {"total": utilisation.leases.total(hours), "hours": hours}
+        return Response(shapes.UtilisationOut(data).data)

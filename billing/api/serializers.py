@@ -149,6 +149,34 @@ class UsageHourOut(Shape):
     gap_card_seconds = serializers.IntegerField(help_text="Owed and not delivered.")
 
 
+class UtilisationTotalOut(Shape):
+    seen_card_seconds = serializers.IntegerField(
+        help_text="In slots of 30 seconds with a sample of utilisation or health."
+    )
+    healthy_card_seconds = serializers.IntegerField(help_text="Of the seen.")
+    measured_card_seconds = serializers.IntegerField(
+        help_text="In slots with a sample of utilisation."
+    )
+    busy_card_seconds = serializers.IntegerField(help_text="Of the measured.")
+    busy_share = serializers.FloatField(
+        allow_null=True, help_text="busy / measured; null where nothing was measured."
+    )
+
+
+class UtilisationHourOut(UtilisationTotalOut):
+    hour = Instant()
+    card_count = serializers.IntegerField(help_text="Cards that were seen.")
+    memory_share = serializers.FloatField(allow_null=True)
+    power_watts = serializers.FloatField(allow_null=True, help_text="Of one card, on average.")
+    temperature_celsius = serializers.IntegerField(allow_null=True, help_text="The highest.")
+    last_error = serializers.IntegerField(allow_null=True, help_text="The vendor's own code.")
+
+
+class UtilisationOut(Shape):
+    total = UtilisationTotalOut()
+    hours = UtilisationHourOut(many=True)
+
+
 class ChargeOut(Shape):
     id = PublicId("chg", source="public_id")
     lease = PublicId("lse", source="lease.public_id")

@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 
 from billing import dunning, selling
 from billing.models import Charge, DirectReceipt, LeaseTally
-from billing.web import cancelling, changes
+from billing.web import cancelling, changes, utilisation
 from inventory import credentials
 from inventory.errors import DomainError
 from inventory.models import UsageHour
@@ -161,6 +161,7 @@ def _detail(request: ConsoleRequest, lease: Lease, extra: dict[str, Any]) -> Htt
         "bill": _bill(lease, zone),
         "instalments": lease.instalments.order_by("due_at", "pk")[:SHOWN_INSTALMENTS],
         "dunning": dunning.of(lease),
+        "use": utilisation.panel(lease, request=request, zone=zone),
         **extra,
     }
     return render(request, "console/lease.html", context)

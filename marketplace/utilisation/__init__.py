@@ -15,11 +15,20 @@ from django.db.models import Q
 from inventory.actors import Actor
 from inventory.models import Pool
 from inventory.periods import Period
-from marketplace.utilisation import levels
+from marketplace.utilisation import leases, levels
 from marketplace.utilisation.definitions import DEFINITIONS, Definition, definitions
 from marketplace.utilisation.levels import Levels
 
-__all__ = ["DEFINITIONS", "Definition", "GroupBy", "Row", "definitions", "funnel", "total"]
+__all__ = [
+    "DEFINITIONS",
+    "Definition",
+    "GroupBy",
+    "Row",
+    "definitions",
+    "funnel",
+    "leases",
+    "total",
+]
 
 GroupBy = Literal["centre", "chip", "region", "hub", "pool", "provider"]
 
@@ -38,6 +47,7 @@ class Row:
     busy: float | None
     listed_down: float  # on sale while out of use
     sold_down: float  # sold while out of use
+    measured: float  # of the delivered, what telemetry told the utilisation of
 
     @property
     def undelivered(self) -> float:
@@ -72,7 +82,7 @@ def funnel(
     `within` narrows them down, by fields of the pool.
 
     Recomputed from rows: nodes, outages, blocks with their journal, allocations, usage hours.
-    Nothing measures work inside a lease yet, so `busy` is None.
+    What was busy is what telemetry saw of the delivered; `measured` says of how much of it.
     """
     pools = list(
         Pool.objects.visible_to(actor)
@@ -89,19 +99,19 @@ def funnel(
 
 
 def total(rows: Iterable[Row]) -> Row:
-    """The rows added up. Busy is known only where it is known of each."""
+    """The rows added up. Busy is known only where it is known of each that delivered."""
     rows = list(rows)
-    busy = [row.busy for row in rows]
-    known = [amount for amount in busy if amount is not None]
+    known = [row.busy for row in rows if row.busy is not None]
+    all_known = not any(row.delivered and row.busy is None for row in rows)
     return Row(
         key="total",
         label="",
-        busy=sum(known) if rows and len(known) == len(rows) else None,
+        busy=sum(known) if known and all_known else None,
         **{name: sum(getattr(row, name) for row in rows) for name in _AMOUNTS},
     )
 
 
-_AMOUNTS = [field.name for field in fields(Levels)]
+_AMOUNTS = [field.name for field in fields(Levels) if field.name != "busy_measured"]
 
 
 def _row(key: str, label: str, members: list[Levels]) -> Row:
@@ -109,9 +119,17 @@ def _row(key: str, label: str, members: list[Levels]) -> Row:
     return Row(
         key=key,
         label=label,
-        busy=None,
+        busy=_busy(members),
         **{name: float(seconds / 3600) for name, seconds in sums.items()},
     )
+
+
+def _busy(members: list[Levels]) -> float | None:
+    """Not known where one that delivered was not measured, nor where nothing was."""
+    known = [one.busy for one in members if one.busy is not None]
+    if not known or any(one.delivered and one.busy is None for one in members):
+        return None
+    return float(sum(known) / 3600)
 
 
 def _group(pool: Pool, group_by: GroupBy) -> tuple[str, str]:

@@ -122,10 +122,35 @@ WITH pool AS (
     JOIN inventory_allocation a ON a.id = u.allocation_id JOIN pool p ON p.id = a.pool_id
     WHERE u.hour >= %(first_hour)s AND u.hour < %(end)s
     GROUP BY a.pool_id, u.hour
+), work AS (
+    -- What telemetry saw of the cards that served a sale, by the part of the hour they did. Only
+    -- while it is read, an hour is as it was: a node is its own row there.
+    SELECT a.pool_id, t.hour, sum(s.seen * c.share) AS seen, sum(s.busy * c.share) AS busy
+    FROM inventory_allocation a
+    JOIN pool p ON p.id = a.pool_id
+    JOIN inventory_binding b ON b.allocation_id = a.id
+     AND b.during && tstzrange(%(start)s, %(end)s)
+    JOIN inventory_telemetryhour t ON t.node_id = b.node_id
+     AND t.hour >= %(first_hour)s AND t.hour < %(end)s
+     AND b.during && tstzrange(t.hour, t.hour + interval '1 hour')
+    CROSS JOIN LATERAL (
+        SELECT tstzrange(t.hour, t.hour + interval '1 hour') * b.during
+               * tstzrange(%(start)s, %(end)s) AS span) r
+    CROSS JOIN LATERAL (
+        SELECT extract(epoch FROM upper(r.span) - lower(r.span)) / 3600 AS share) c
+    CROSS JOIN LATERAL (
+        SELECT sum(30 * t.busy_slots[n + 1]) AS seen, sum(0.03 * t.busy_permille_sum[n + 1]) AS busy
+        FROM generate_series(lower(b.cards), least(upper(b.cards), t.card_count) - 1) AS n) s
+    WHERE a.kind = 'sale' AND NOT isempty(r.span)
+    GROUP BY a.pool_id, t.hour
 )
 SELECT h.pool_id, sum(h.installed), sum(h.serviceable), sum(h.listed), sum(h.sold),
-       sum(least(coalesce(u.delivered, 0), h.sold)), sum(h.listed_down), sum(h.sold_down)
-FROM hourly h LEFT JOIN usage u USING (pool_id, hour)
+       sum(least(coalesce(u.delivered, 0), h.sold)), sum(h.listed_down), sum(h.sold_down),
+       sum(least(coalesce(w.seen, 0), coalesce(u.delivered, 0), h.sold)),
+       sum(least(coalesce(w.busy, 0), coalesce(u.delivered, 0), h.sold))
+FROM hourly h
+LEFT JOIN usage u USING (pool_id, hour)
+LEFT JOIN work w USING (pool_id, hour)
 GROUP BY h.pool_id
 """
 
@@ -141,6 +166,15 @@ class Levels:
     delivered: Decimal
     listed_down: Decimal
     sold_down: Decimal
+    measured: Decimal  # of the delivered, what telemetry told the utilisation of
+    busy_measured: Decimal
+
+    @property
+    def busy(self) -> Decimal | None:
+        """None where something was delivered and nothing of it was measured."""
+        if not self.measured:
+            return None
+        return self.busy_measured
 
 
 def of_pools(pool_ids: list[int], period: Period) -> dict[int, Levels]:

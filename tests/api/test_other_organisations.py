@@ -192,7 +192,7 @@ def _strange(market: Market, route: Route, path: str, body: Any = None) -> Any:
     content_type, raw, query = "application/json", None, ""
     if route.path.endswith("/nodes/import"):
         content_type, raw = "text/csv", b"serial\nA1\n"
-    if route.path.endswith(("/availability", "/on-sale", "/usage")):
+    if route.path.endswith(("/availability", "/on-sale", "/usage", "/utilisation")):
         query = f"?from={text(next_hour())}&to={text(next_hour(2))}"
     if route.path.endswith("/conversion-quote"):
         query = "?hours=24"
