@@ -21,6 +21,7 @@ ENGINES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "npm": (("npm",), "apt-get install npm"),
     "postgresql-15": (("/usr/lib/postgresql/15/bin/postgres",), "apt-get install postgresql-15"),
+    "prometheus": (("prometheus",), "apt-get install prometheus"),
     "rabbitmq": (("/usr/lib/rabbitmq/bin/rabbitmq-server",), "apt-get install rabbitmq-server"),
 }
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
