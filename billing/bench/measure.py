@@ -36,6 +36,8 @@ class Row:
     floor_seconds: float | None = None
     of_floor_seconds: float | None = None  # seconds / floor_seconds
     of_hordak: float | None = None  # per_second / django-hordak's
+    share_of_a_core: float | None = None  # at the load that is aimed at
+    bytes_per_card_hour: float | None = None
     of_smaller: float | None = None  # seconds per operation / that of the smallest load
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from billing import nation
-from billing.bench import charging, closing, holds, postings, search, soak
+from billing.bench import charging, closing, holds, postings, search, soak, telemetry
 from billing.bench.measure import Row
 
 FULL = {"claims": [1_000, 100_000, 1_000_000], "clients": [1, 8, 32]}
@@ -37,6 +37,7 @@ class Command(BaseCommand):
         _search(names.add_parser("search", help="national search while the market moves"))
         _ledger(names.add_parser("ledger", help="postings, and usage hours charged in one batch"))
         _closing(names.add_parser("closing", help="a month closed, for more and more leases"))
+        _telemetry(names.add_parser("telemetry", help="remote write, decoded and folded"))
         _soak(names.add_parser("soak", help="mixed operations, then verify_capacity"))
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -152,6 +153,21 @@ def _closing(parser: ArgumentParser) -> None:
 def _run_closing(options: dict[str, Any], progress: Callable[[str], None]) -> list[Row]:
     asked = closing.Asked(leases=options["leases"], hours=options["hours"])
     return closing.measure(asked, progress=progress)
+
+
+def _telemetry(parser: ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("--nodes", type=_bounded(10, 10_000), default=64, help="of eight cards")
+    parser.add_argument("--scrapes", type=_bounded(2, 480), default=40, help="15 seconds apart")
+    parser.add_argument("--clients", type=_bounded(1, 32), default=4, help="connections")
+    parser.set_defaults(run=_run_telemetry)
+
+
+def _run_telemetry(options: dict[str, Any], progress: Callable[[str], None]) -> list[Row]:
+    asked = telemetry.Asked(
+        nodes=options["nodes"], scrapes=options["scrapes"], connections=options["clients"]
+    )
+    return telemetry.measure(asked, progress=progress)
 
 
 def _soak(parser: ArgumentParser) -> None:
