@@ -151,6 +151,16 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "options": {"expires": 60},
     },
     "meter-usage": {"task": "inventory.meter_usage", "schedule": 60.0, "options": {"expires": 120}},
+    "pull-telemetry": {
+        "task": "inventory.pull_telemetry",
+        "schedule": 15.0,
+        "options": {"expires": 60},
+    },
+    "seal-telemetry": {
+        "task": "inventory.seal_telemetry",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     "seal-records": {
         "task": "inventory.seal_records",
         "schedule": 30.0,
@@ -162,6 +172,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3.0,
         "options": {"expires": 15},
     },
+    "tell-of-idle-cards": {"task": "marketplace.tell_of_idle_cards", "schedule": 3600.0},
     "warn-leases": {"task": "marketplace.warn_leases", "schedule": 60.0},
     "expire-amendments": {"task": "marketplace.expire_amendments", "schedule": 60.0},
     "pause-unverified": {
@@ -505,6 +516,11 @@ STATEMENT_BUSINESS_DAYS = env_int("STATEMENT_BUSINESS_DAYS", 5)
 # What issues fapiaos: "manual", or the name of an entry point of the group cardhour.fapiao.
 FAPIAO_ADAPTER = env_str("FAPIAO_ADAPTER", "manual")
 FAPIAO_FILE_BYTES = env_int("FAPIAO_FILE_BYTES", 5 * 1024 * 1024)
+# A store that is queried for telemetry may stand in a private network: of a market of one's own.
+TELEMETRY_PULLS_PRIVATE = env_bool("TELEMETRY_PULLS_PRIVATE", DEBUG)
+# A leased card that worked for less than so much of the time, over so long, is told of.
+IDLE_PERMILLE = env_int("IDLE_PERMILLE", 50)
+IDLE_HOURS = env_int("IDLE_HOURS", 24)
 SEARCH_MAP_SECONDS = 0.3  # how old the map that answers a search may be
 OFFER_SECONDS = env_int("OFFER_SECONDS", 600)  # how long a signed offer can be posted back
 HOLD_SECONDS = env_int("HOLD_SECONDS", 900)  # how long capacity is kept for a wallet

@@ -13,7 +13,7 @@ from inventory.models import Node, SeriesBinding, SeriesIdentity
 from inventory.telemetry.metrics import METRICS, Fact, Metric
 
 SERIAL_LABELS = ("node_serial", "serial")
-HOST_LABELS = ("hostname", "Hostname", "node", "node_name", "instance")
+HOST_LABELS = ("hostname", "exported_hostname", "Hostname", "node", "node_name", "instance")
 VALUE_LENGTH = 200
 _AMBIGUOUS = (-1, None)
 

@@ -111,6 +111,7 @@ CHANGED = {
     "marketplace_amendment": "child_id declined_at expired_at provider_signed_at"
     " provider_signed_by signed_at state tenant_signed_at tenant_signed_by withdrawn_at",
     "marketplace_basket": "cancelled_at confirmed_at expired_at state",
+    "marketplace_idlenotice": "kept_at over_at state",
     "marketplace_lease": "active_at amendment_id cancelled_at closed_at due_minor end_reason"
     " ended_at ending_at failed_at gross_minor period state warned_of",
     "marketplace_listing": "state",

@@ -11,12 +11,12 @@ from django.urls import reverse
 from billing import amending, baskets, quotes
 from billing.amending import Proposal
 from billing.models import AccountingPeriod
-from inventory import capacity, keys
+from inventory import capacity, keys, telemetry
 from inventory.models import Instance
 from inventory.periods import Period, ceil_hour
 from marketplace import quotas
 from marketplace.asking import TermsInput
-from marketplace.models import Lease
+from marketplace.models import IdleNotice, Lease
 from tests import world
 from tests.billing import online, test_vouchers
 from tests.web.conftest import Market
@@ -96,6 +96,41 @@ def _key(market: Market) -> str:
         actor=world.SYSTEM,
     )
     return key.public_id
+
+
+def _telemetry(market: Market, lease: Lease) -> dict[str, Good]:
+    """The forms of a centre's feeds, and what a tenant answers to idle cards."""
+    centre, actor = market.pool.fabric.centre, world.actor(market.provider)
+    node = market.pool.nodes.order_by("pk")[0]
+    source, _text = telemetry.open_source(
+        centre_id=centre.pk, name="prometheus", at=market.at, actor=actor
+    )
+    binding = telemetry.bind(
+        source_id=source.pk, identity="hostname", value="h1", node_id=node.pk, at=market.at,
+        actor=actor,
+    )  # fmt: skip
+    IdleNotice.objects.create(
+        lease=lease, provider=market.provider, tenant=market.tenant, since=market.at,
+        hour_count=24, card_count=1, measured_count=8, busy_permille=10, created_at=market.at,
+    )  # fmt: skip
+    own = [source.public_id]
+    return {
+        "telemetry": Good(
+            "provider", reverse("telemetry", args=[centre.public_id]),
+            {"name": "second", "replica_label": "replica", "query_url": "https://store.example",
+             "query_secret": "x"},
+        ),
+        "telemetry_source": Good(
+            "provider", reverse("telemetry_source", args=own),
+            {"identity": "card_uuid", "value": "GPU-1", "node": node.serial, "card_index": "3"},
+        ),
+        "telemetry_key": Good("provider", reverse("telemetry_key", args=own), {"old": "rotate"}),
+        "telemetry_close": Good("provider", reverse("telemetry_close", args=own)),
+        "telemetry_unbind": Good(
+            "provider", reverse("telemetry_unbind", args=[binding.public_id])
+        ),
+        "lease_keep_idle": Good("tenant", reverse("lease_keep_idle", args=[lease.public_id])),
+    }  # fmt: skip
 
 
 def _books(market: Market) -> dict[str, Good]:
@@ -231,6 +266,7 @@ def good_forms(market: Market) -> dict[str, Good]:
             "provider", reverse("remedy", args=[_stuck(market), "retry"]), {"reason": "r"}
         ),
         "key_revoke": Good("provider", reverse("key_revoke", args=[_key(market)])),
+        **_telemetry(market, lease),
         "floor": Good(
             "provider", reverse("floor", args=own),
             {"power": "1", "depreciation": "1", "network": "1", "operations": "1"},

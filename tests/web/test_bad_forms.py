@@ -94,6 +94,8 @@ def test_every_form_is_here(market: Market) -> None:
         "switch", "set_language", "centre_create", "centre", "pool_create",
         "pool_move", "node_import", "node_import_apply", "external", "external_end", "outage",
         "outage_close", "node_fail", "node_retire", "remedy", "key_revoke", "floor",
+        "telemetry", "telemetry_source", "telemetry_key", "telemetry_close", "telemetry_unbind",
+        "lease_keep_idle",
         "listing_create", "listing_preview", "listing",
         "listing_stop", "listing_resume", "listing_size", "listing_terms", "approve",
         "approval_rule", "reservation_reject",

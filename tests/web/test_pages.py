@@ -67,6 +67,8 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "outage_id": "out_" + "0" * 32,
         "user_id": "usr_" + "0" * 32,
         "key_id": "key_" + "0" * 32,
+        "source_id": "tms_" + "0" * 32,
+        "binding_id": "tsb_" + "0" * 32,
         "quota_id": "quo_" + "0" * 32,
         "basket_id": "bsk_" + "0" * 32,
         "receipt_id": "rcp_" + "0" * 32,
