@@ -12,7 +12,7 @@ import random
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from django.db import transaction
@@ -78,7 +78,7 @@ from tests.world import SYSTEM, T0, hours
 
 ZONE = "Asia/Shanghai"
 START = 16  # midnight of 2 June in Shanghai
-SCHEDULES = (
+SCHEDULES: tuple[dict[str, Any], ...] = (
     {"selling": "agency", "schedule": "deposit_hourly", "deposit_bps": 3_000},
     {"selling": "resale", "schedule": "advance", "advance_months": 1, "security_months": 1},
     {"selling": "agency", "schedule": "arrears", "net_days": 10, "grace_days": 5},
@@ -249,7 +249,7 @@ class Everything(RuleBasedStateMachine):
         if not found:
             return
         row = found[pick % len(found)]
-        facts = {
+        facts: dict[str, Any] = {
             "contest_public_id": row.public_id, "note": "looked at", "at": self.later(),
             "actor": world.actor(world.operator()), "user": books.people()[0],
         }  # fmt: skip
@@ -326,7 +326,7 @@ class Everything(RuleBasedStateMachine):
             return
         row = found[pick % len(found)]
         first, second = books.people()
-        facts = {"refund_public_id": row.public_id, "at": self.now, "actor": SYSTEM}
+        facts: dict[str, Any] = {"refund_public_id": row.public_id, "at": self.now, "actor": SYSTEM}
         with contextlib.suppress(DomainError):
             if row.state == "asked":
                 refunds.check(**facts, user=first)
@@ -362,7 +362,11 @@ class Everything(RuleBasedStateMachine):
         if not found:
             return
         row = found[pick % len(found)]
-        facts = {"payout_public_id": row.public_id, "at": self.later(), "actor": SYSTEM}
+        facts: dict[str, Any] = {
+            "payout_public_id": row.public_id,
+            "at": self.later(),
+            "actor": SYSTEM,
+        }
         name = references.of(row.public_id)
         if row.state == "approved":
             payout_files.make(
@@ -370,12 +374,12 @@ class Everything(RuleBasedStateMachine):
             )
         elif row.state == "sent" and goes_well:
             payouts.mark_paid(**facts, reference=f"ICBC-{row.pk}")
-            self.tell_out(name, row.amount_minor, row.payee)
+            self.tell_out(name, row.amount_minor, world.provider().name)
         elif row.state == "sent":
             payouts.mark_failed(**facts, reason="no such account")
         elif not goes_well:
             payouts.mark_returned(**facts, reason="the account is closed")
-            self.tell(line(f"退汇 {name}", f"{row.amount_minor / 100:.2f}", row.payee))
+            self.tell(line(f"退汇 {name}", f"{row.amount_minor / 100:.2f}", world.provider().name))
 
     @rule()
     def bank_speaks(self) -> None:
