@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.urls import NoReverseMatch, get_resolver, reverse
 from pytest_django import Settings
 
-from billing.bench import direct, holds, search, soak, world
+from billing.bench import direct, holds, search, soak, telemetry, world
 from billing.bench.clients import InProcess
 from billing.bench.measure import Row
 from billing.nation import Plan
@@ -155,3 +155,16 @@ def test_the_command_prints_a_table_and_writes_the_figures(tmp_path: Path) -> No
         "http bare view", "http spread", "database spread",
         "http bare view", "http hot", "database hot",
     ]  # fmt: skip
+
+
+def test_telemetry_stands_beside_decoding_and_copying() -> None:
+    asked = telemetry.Asked(nodes=10, scrapes=10, connections=2)
+
+    rows = by_case(telemetry.measure(asked, progress=quietly))
+
+    alone, end = rows["protobuf decode alone"], rows["end to end, per core of the web server"]
+    assert alone.per_second
+    assert end.of_floor
+    assert end.floor_per_second == alone.per_second
+    assert rows["COPY alone"].per_second
+    assert 0 < (rows["sealed"].bytes_per_card_hour or 0) < (end.bytes_per_card_hour or 0)

@@ -44,9 +44,8 @@ def test_folded_is_counted(place: Scene, drawn, parts: int, rng: random.Random) 
         # Each example begins with empty hours; the runtime role deletes none.
         **EMPTY
     )
-    value_of: dict[
-        tuple[int, int, int], int
-    ] = {}  # one value for a card's slot, so that the order cannot matter
+    # One value for a card's slot, so that the order cannot matter.
+    value_of: dict[tuple[int, int, int], int] = {}
     for node, card, second, value in drawn:
         value_of.setdefault((node, card, second // 30), value)
     series = [
