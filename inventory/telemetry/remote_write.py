@@ -102,8 +102,8 @@ def decode(
                 elif raw[stop - 8] == 0x07 and raw[stop - 9] == 0x12:
                     cut = stop - 9
                 else:
-                    cut = at
-                series = find(raw[at:cut], _MISSING)
+                    cut = 0  # no such sample; a series without labels is known by no bytes at all
+                series = find(raw[at:cut], _MISSING) if cut else _MISSING
                 if series is not _MISSING:
                     here = raw[stop - 6 : stop]
                     if here != stamp:

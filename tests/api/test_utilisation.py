@@ -24,6 +24,7 @@ pytestmark = pytest.mark.django_db
 def measured(market: Market) -> Lease:
     """The first hour of a lease, each slot of which one of its cards worked half of."""
     reception.forget()
+    market.listing()
     market.fund()
     lease = Lease.objects.get(public_id=market.lease(hours=4)["id"])
     start: datetime = lease.period.lower
