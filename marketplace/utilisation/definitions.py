@@ -59,9 +59,9 @@ DEFINITIONS = (
         "busy",
         "在用卡时",
         "busy",
-        "交付卡时中遥测显示繁忙的部分；无遥测即“未测量”，从不估算",
-        "delivered card-hours that telemetry saw at work; “not measured” without telemetry,"
-        " never guessed",
+        "交付卡时中遥测显示繁忙的部分；没有遥测的小时不计入，全无遥测即“未测量”，从不估算",
+        "delivered card-hours that telemetry saw at work; hours without telemetry add nothing,"
+        " and without any it is “not measured”, never guessed",
     ),
     Definition("listed_rate", "挂牌率", "listed rate", "挂牌卡时 / 装机卡时", "listed / installed"),
     Definition("sold_rate", "出租率", "rental rate", "已售卡时 / 挂牌卡时", "sold / listed"),
