@@ -182,6 +182,14 @@ def wrap(text: str) -> bytes:
     return _cipher().encrypt(text.encode())
 
 
+def rewrap(ciphertext: bytes) -> bytes:
+    """The same secret under the first of CREDENTIAL_KEYS. Raises CredentialUnreadable."""
+    try:
+        return _cipher().rotate(bytes(ciphertext))
+    except InvalidToken as error:
+        raise CredentialUnreadable() from error
+
+
 def unwrap(ciphertext: bytes) -> str:
     """What was wrapped. Raises CredentialUnreadable."""
     try:

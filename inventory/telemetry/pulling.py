@@ -26,6 +26,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from inventory import credentials
+from inventory.credentials import CredentialUnreadable
 from inventory.errors import DomainError
 from inventory.models import TelemetrySource
 from inventory.telemetry import reception
@@ -70,7 +71,7 @@ def sweep(*, at: datetime, limit: int = 20) -> list[Pulled]:
     for source in _claim(at, limit):
         try:
             found.append(_pull(source, at=at))
-        except StoreFailed as error:
+        except (StoreFailed, CredentialUnreadable) as error:
             _rest(source, error=error.detail, next_at=at + AGAIN)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from cryptography.fernet import Fernet
+from django.core.management import call_command
 from pytest_django import Settings
 
 from inventory import telemetry
@@ -224,3 +227,21 @@ def test_a_real_prometheus_is_asked(tmp_path: Path) -> None:
     (row,) = TelemetryHour.objects.filter(node_id=s.nodes[0].pk)[:1]
     assert row.busy_permille_sum[0] == 1000 * row.busy_slots[0] > 0
     assert row.power_watt_sum[0] == 627 * row.power_slots[0]
+
+
+def test_tokens_survive_another_key_of_ours(settings: Settings) -> None:
+    s, store = scene(), Store()
+    with store.serving() as url:
+        source = pulled(s, url, "tok")
+        new = Fernet.generate_key().decode()
+        settings.CREDENTIAL_KEYS = [new, *settings.CREDENTIAL_KEYS]
+        call_command("rotate_credentials", stdout=io.StringIO())
+        settings.CREDENTIAL_KEYS = [new]
+        telemetry.pull(at=at(90))
+        assert store.tokens == ["Bearer tok"]
+
+        settings.CREDENTIAL_KEYS = [Fernet.generate_key().decode()]
+        TelemetrySource.objects.filter(pk=source.pk).update(next_pull_at=at(90))
+        assert telemetry.pull(at=at(150)) == []
+    source.refresh_from_db()
+    assert source.last_error == "The credential cannot be read"

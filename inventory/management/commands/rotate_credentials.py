@@ -6,11 +6,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from inventory import credentials
+from inventory import credentials, telemetry
 
 
 class Command(BaseCommand):
     help = "Re-encrypt live credentials with the first key; after it the older keys may go."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"{credentials.rotate()} credentials re-encrypted")
+        done = credentials.rotate() + telemetry.rewrap_secrets()
+        self.stdout.write(f"{done} credentials re-encrypted")
