@@ -164,7 +164,8 @@ def test_an_allocation_called_off_cancels_its_lease() -> None:
     leases.follow(lease_id=lease.pk, at=T0 + timedelta(minutes=1))
 
     lease.refresh_from_db()
-    assert (lease.state, lease.end_reason) == ("cancelled", "")
+    assert (lease.state, lease.end_reason) == ("cancelled", "capacity_released")
+    assert lease.end_evidence == lease.allocation.public_id
 
 
 @pytest.mark.parametrize("key", ["lse_" + "0" * 32, "rsv_" + "0" * 32, "x", 2**40])
