@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Max, Sum
+from django.db.models import Max, QuerySet, Sum
 
 from billing import ledger, rating, selling
 from billing.draws import Draw, Purses
@@ -186,6 +186,12 @@ def count(*, lease_id: int, month: date, at: datetime) -> SlaMonth | None:
     return row
 
 
+def newest(lease: Lease) -> QuerySet[SlaMonth]:
+    """Each of its months as last counted, the newest first."""
+    rows = SlaMonth.objects.filter(lease=lease).order_by("-month", "-revision")
+    return rows.distinct("month")
+
+
 def _attempt(lease_id: int, month: date, at: datetime) -> SlaMonth | None:
     try:
         return count(lease_id=lease_id, month=month, at=at)
@@ -204,7 +210,8 @@ def _find(sql: str, at: datetime, stuck: set[int], limit: int) -> list[tuple[int
     }
     with connection.cursor() as cursor:
         cursor.execute(sql, facts)
-        return cursor.fetchall()
+        found: list[tuple[int, date]] = cursor.fetchall()
+    return found
 
 
 def _period(month: date) -> Period:

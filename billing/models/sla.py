@@ -143,6 +143,14 @@ class SlaMonth(models.Model):
         return self.public_id
 
     @property
+    def missed_card_hours(self) -> float:
+        return (self.missing_card_seconds + self.excluded_card_seconds) / 3600
+
+    @property
+    def excluded_card_hours(self) -> float:
+        return self.excluded_card_seconds / 3600
+
+    @property
     def amounts(self) -> Amounts:
         """The whole credit in its parts."""
         net = self.credit_minor - self.vat_minor

@@ -15,7 +15,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
-from billing import dunning, selling
+from billing import dunning, selling, sla_credits
 from billing.models import Charge, DirectReceipt, LeaseTally
 from billing.web import cancelling, changes
 from inventory import credentials
@@ -30,6 +30,7 @@ from marketplace.web.entry import ConsoleRequest, find, page, render
 SHOWN_DAYS = 31
 SHOWN_AMENDMENTS = 20
 SHOWN_INSTALMENTS = 200
+SHOWN_SLA_MONTHS = 24
 State = Lease.State
 
 
@@ -161,6 +162,7 @@ def _detail(request: ConsoleRequest, lease: Lease, extra: dict[str, Any]) -> Htt
         "bill": _bill(lease, zone),
         "instalments": lease.instalments.order_by("due_at", "pk")[:SHOWN_INSTALMENTS],
         "dunning": dunning.of(lease),
+        "sla_months": sla_credits.newest(lease)[:SHOWN_SLA_MONTHS],
         **extra,
     }
     return render(request, "console/lease.html", context)

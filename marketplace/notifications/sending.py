@@ -6,6 +6,7 @@ import logging
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -65,7 +66,7 @@ def send_due(*, at: datetime, limit: int = 10) -> int:
 
 
 def claim(*, at: datetime, limit: int) -> list[_Claimed]:
-    facts = {
+    facts: dict[str, Any] = {
         "at": at,
         "until": at + CLAIM,
         "minute_ago": at - A_MINUTE,
@@ -119,7 +120,7 @@ def _failed(claimed: _Claimed, row: Delivery, error: SendingFailed, at: datetime
 def _wait(attempts: int) -> timedelta:
     """Twice as long each time, up to an hour, of which a random half is left out: those that
     failed together do not come back together."""
-    whole = min(FIRST_WAIT * 2 ** (attempts - 1), LONGEST_WAIT)
+    whole: timedelta = min(FIRST_WAIT * int(2 ** (attempts - 1)), LONGEST_WAIT)
     return whole * (0.5 + random.random() / 2)  # noqa: S311 (no secret)
 
 

@@ -246,6 +246,7 @@ def test_what_is_used_in_arrears_shrinks_first() -> None:
 
 def test_of_a_direct_lease_only_the_fee_comes_back_here() -> None:
     world.operator()
+    books.top_up(world.tenant(), 10**9)
     held = books.hold(scene.listing(terms=SLA, selling="direct"), start=200, end=300)
     row = used(receive(held), 30, since=220, until=300)
     accrued = chart.provider_accrued(row.provider, "CNY")

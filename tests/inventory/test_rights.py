@@ -61,6 +61,7 @@ CHANGED = {
     "billing_pricetally": "card_seconds exact_denominator exact_numerator fee_minor gross_minor"
     " vat_minor",
     "billing_quote": "accepted_at amendment_id",
+    "billing_voucher": "decided_by_id ledger_transaction_id posted_at rejected_at state",
     "billing_writeoff": "amount_minor decided_at decided_by_id",
     "billing_carriednet": "net_minor settlement_id until",
     "billing_inputfapiao": "accepted_at decided_by_id rejected_at state",
