@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -32,7 +33,7 @@ SLA = TermsInput(
 )
 
 
-def leased(*, end: float = 110, terms: TermsInput = SLA, **price: object) -> Lease:
+def leased(*, end: float = 110, terms: TermsInput = SLA, **price: Any) -> Lease:
     """A node of eight cards for hours 10 to `end`, at 6.80 a card-hour."""
     world.operator()
     books.top_up(world.tenant(), 10**9)
@@ -229,7 +230,7 @@ def test_what_is_used_in_arrears_shrinks_first() -> None:
     world.operator()
     books.top_up(world.tenant(), 10**9)
     ledger.set_credit_limit(world.tenant(), currency="CNY", limit_minor=10**9, at=T0, actor=SYSTEM)
-    price = {"schedule": "arrears", "net_days": 15}
+    price: dict[str, Any] = {"schedule": "arrears", "net_days": 15}
     row = used(books.lease(scene.listing(terms=SLA, **price), start=10, end=110), 30)
     wallet = books.available()
 
@@ -296,9 +297,9 @@ def test_announced_maintenance_and_a_shut_access_do_not_count() -> None:
         {"sla_availability_bps": 9_900, "sla_cap_bps": 100, "sla_credits": ((9_900,),)},
     ],
 )  # fmt: skip
-def test_half_a_promise_is_refused(terms: dict[str, object]) -> None:
+def test_half_a_promise_is_refused(terms: dict[str, Any]) -> None:
     with scene.refused(InvalidTerms):
-        scene.listing(terms=TermsInput(**terms))  # type: ignore[arg-type]
+        scene.listing(terms=TermsInput(**terms))
 
 
 def test_the_database_refuses_a_credit_above_the_charges_or_another_count() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, transaction
@@ -26,8 +27,8 @@ def lease() -> Lease:
     return scene.lease(scene.listing())
 
 
-def opened(row: Lease | None = None, **changes: object) -> Case:
-    facts = {
+def opened(row: Lease | None = None, **changes: Any) -> Case:
+    facts: dict[str, Any] = {
         "lease_public_id": (row or lease()).public_id,
         "title": "Slow links",
         "text": "NCCL says 20 GB/s",
@@ -37,10 +38,10 @@ def opened(row: Lease | None = None, **changes: object) -> Case:
         "actor": world.actor(world.tenant()),
         **changes,
     }
-    return cases.open_case(**facts)  # type: ignore[arg-type]
+    return cases.open_case(**facts)
 
 
-def by(name: str) -> dict[str, object]:
+def by(name: str) -> dict[str, Any]:
     orgs = {
         "tenant": world.tenant, "provider": world.provider, "operator": world.operator,
         "stranger": world.stranger,
@@ -48,8 +49,8 @@ def by(name: str) -> dict[str, object]:
     return {"actor": world.actor(orgs[name]())}
 
 
-def reply(row: Case, who: str, at=T0 + MINUTE, **facts: object) -> Case:
-    cases.reply(case_public_id=row.public_id, text="…", at=at, **by(who), **facts)  # type: ignore[arg-type]
+def reply(row: Case, who: str, at=T0 + MINUTE, **facts: Any) -> Case:
+    cases.reply(case_public_id=row.public_id, text="…", at=at, **by(who), **facts)
     row.refresh_from_db()
     return row
 
@@ -83,22 +84,22 @@ def test_an_answer_stops_the_clock_and_its_opener_starts_it_again() -> None:
 
 def test_it_is_closed_and_reopened_by_who_opened_it() -> None:
     row = opened()
-    facts = {"case_public_id": row.public_id, "at": T0}
+    facts: dict[str, Any] = {"case_public_id": row.public_id, "at": T0}
     with pytest.raises(Forbidden):
-        cases.close(**facts, **by("provider"))  # type: ignore[arg-type]
+        cases.close(**facts, **by("provider"))
 
-    cases.close(**facts, **by("tenant"))  # type: ignore[arg-type]
+    cases.close(**facts, **by("tenant"))
     for act in (
-        lambda: cases.reply(**facts, text="x", **by("provider")),  # type: ignore[arg-type]
-        lambda: cases.attach(**facts, name="a", content=PNG, **by("tenant")),  # type: ignore[arg-type]
+        lambda: cases.reply(**facts, text="x", **by("provider")),
+        lambda: cases.attach(**facts, name="a", content=PNG, **by("tenant")),
     ):
         with pytest.raises(CaseClosed):
             act()
     with pytest.raises(IllegalTransition):
-        cases.close(**facts, **by("tenant"))  # type: ignore[arg-type]
+        cases.close(**facts, **by("tenant"))
     with pytest.raises(Forbidden):
-        cases.reopen(**facts, text="x", **by("provider"))  # type: ignore[arg-type]
-    cases.reopen(**facts, text="still slow", **by("tenant"))  # type: ignore[arg-type]
+        cases.reopen(**facts, text="x", **by("provider"))
+    cases.reopen(**facts, text="still slow", **by("tenant"))
 
     row.refresh_from_db()
     assert (row.state, row.respond_by) == ("reopened", T0 + 120 * MINUTE)
@@ -129,8 +130,8 @@ def test_nobody_else_knows_of_it() -> None:
     row = opened()
 
     for act in (
-        lambda: cases.reply(case_public_id=row.public_id, text="x", at=T0, **by("stranger")),  # type: ignore[arg-type]
-        lambda: cases.close(case_public_id=row.public_id, at=T0, **by("stranger")),  # type: ignore[arg-type]
+        lambda: cases.reply(case_public_id=row.public_id, text="x", at=T0, **by("stranger")),
+        lambda: cases.close(case_public_id=row.public_id, at=T0, **by("stranger")),
         lambda: opened(row.lease, **by("stranger")),
     ):
         with pytest.raises(NotFound):
@@ -164,7 +165,7 @@ def test_what_a_file_is_is_read_from_its_bytes(name: str, content: bytes, media_
         name=name,
         content=content,
         at=T0,
-        **by("tenant"),  # type: ignore[arg-type]
+        **by("tenant"),
     )
 
     assert found.media_type == media_type
@@ -184,19 +185,19 @@ def test_files_that_are_too_large_or_of_no_form_are_refused(content: bytes) -> N
             name="a",
             content=content,
             at=T0,
-            **by("tenant"),  # type: ignore[arg-type]
+            **by("tenant"),
         )
     assert CaseAttachment.objects.count() == 0
 
 
 def test_a_case_has_twenty_attachments_at_the_most() -> None:
     row = opened()
-    facts = {"case_public_id": row.public_id, "name": "a", "content": PNG, "at": T0}
+    facts: dict[str, Any] = {"case_public_id": row.public_id, "name": "a", "content": PNG, "at": T0}
     for _ in range(20):
-        cases.attach(**facts, **by("tenant"))  # type: ignore[arg-type]
+        cases.attach(**facts, **by("tenant"))
 
     with pytest.raises(AttachmentRefused):
-        cases.attach(**facts, **by("provider"))  # type: ignore[arg-type]
+        cases.attach(**facts, **by("provider"))
     last = row.attachments.latest("number")
     for changes in ({"number": 21}, {"number": 20}, {"size": 5}):
         copied = {
@@ -220,7 +221,7 @@ def test_a_case_has_twenty_attachments_at_the_most() -> None:
         {"priority": "now"},
     ],
 )
-def test_what_says_nothing_is_refused(changes: dict[str, object]) -> None:
+def test_what_says_nothing_is_refused(changes: dict[str, Any]) -> None:
     row = lease()
 
     with pytest.raises(Invalid), transaction.atomic():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from inventory import capacity, provisioning
+from inventory.actors import Actor
 from inventory.errors import Forbidden, NotFound
 from inventory.models import JournalEntry, Node, Outage
 from inventory.periods import Period
@@ -46,9 +48,9 @@ def node_of(row: Lease) -> Node:
     return Node.objects.get(bindings__allocation_id=row.allocation_id)
 
 
-def kinds(row: Incident, reader: object = None) -> list[str]:
+def kinds(row: Incident, reader: Actor | None = None) -> list[str]:
     actor = reader or world.actor(world.provider())
-    return [entry.kind for entry in incidents.timeline(row, actor)]  # type: ignore[arg-type]
+    return [entry.kind for entry in incidents.timeline(row, actor)]
 
 
 def test_a_failed_node_opens_one_and_names_the_lease() -> None:
@@ -132,7 +134,7 @@ def test_provider_and_operator_write_into_it_and_nobody_else() -> None:
     fail(node_of(row))
     incidents.sweep(at=FAILED)
     incident = Incident.objects.get()
-    facts = {"incident_public_id": incident.public_id, "at": FAILED}
+    facts: dict[str, Any] = {"incident_public_id": incident.public_id, "at": FAILED}
 
     incidents.note(**facts, text="on site", actor=world.actor(world.provider()))
     incidents.explain(**facts, cause="a fan", actor=world.actor(world.operator()))

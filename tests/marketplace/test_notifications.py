@@ -8,6 +8,7 @@ import hmac
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.core import mail
@@ -37,16 +38,16 @@ def _committed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def there(settings: object) -> Iterator[Robots]:
+def there(settings: Any) -> Iterator[Robots]:
     with robots.running() as found:
-        settings.ROBOT_API_BASE = found.base  # type: ignore[attr-defined]
+        settings.ROBOT_API_BASE = found.base
         yield found
 
 
-def channel(kind: str = "wecom", *topics: str, **facts: object) -> Channel:
+def channel(kind: str = "wecom", *topics: str, **facts: Any) -> Channel:
     address = {"email": "noc@aurora.example", "sms": "+86 138-0000-0000", **HOOKS}[kind]
     secret = SECRET if kind in ("dingtalk", "feishu") else ""
-    asked = {
+    asked: dict[str, Any] = {
         "organisation_id": world.provider().pk,
         "kind": kind,
         "name": f"{kind} {uuid.uuid4().hex[:6]}",
@@ -58,16 +59,16 @@ def channel(kind: str = "wecom", *topics: str, **facts: object) -> Channel:
         "actor": SYSTEM,
         **facts,
     }
-    return notifications.add(**asked)  # type: ignore[arg-type]
+    return notifications.add(**asked)
 
 
-def happen(event: str = "lease.ended", **facts: object) -> None:
+def happen(event: str = "lease.ended", **facts: Any) -> None:
     journal.record(
         event=event,
         object_id="lse_" + "1" * 32,
         actor=SYSTEM,
         at=NOW,
-        **{"provider_id": world.provider().pk, **facts},  # type: ignore[arg-type]
+        **{"provider_id": world.provider().pk, **facts},
     )
 
 
@@ -90,8 +91,8 @@ def test_a_robot_hears_of_an_event_once(kind: str, there: Robots) -> None:
     assert (row.state, row.attempt_count, row.sent_at) == ("sent", 1, NOW)
 
 
-def test_mail_and_text_messages_are_sent_too(settings: object) -> None:
-    settings.SMS_ADAPTER = "tests.robots.sms"  # type: ignore[attr-defined]
+def test_mail_and_text_messages_are_sent_too(settings: Any) -> None:
+    settings.SMS_ADAPTER = "tests.robots.sms"
     channel("email")
     channel("sms")
     happen()
