@@ -65,7 +65,7 @@ def test_a_tenants_case_goes_to_the_provider_and_its_clock_runs() -> None:
 
 
 def test_a_providers_case_about_a_node_goes_to_the_operator() -> None:
-    node = world.pool().nodes.first()
+    node = world.pool().nodes.order_by("pk")[0]
     row = opened(lease_public_id="", node_public_id=node.public_id, **by("provider"))
 
     assert (row.assignee, row.tenant_id, row.node_id) == ("operator", None, node.pk)
