@@ -61,6 +61,7 @@ class Bill:
     provider_minor: int
     owed_minor: int  # of it, what the tenant's wallet could not pay at the time
     kept: Amounts  # of it, for a cancellation or for leaving early
+    credits: Amounts  # given back by the service level; none where nothing was, else negative
     compensation_minor: int  # paid by the provider for withdrawing; taken off the gross
     paid_minor: int  # ahead, at confirmation and by amendments
     security_minor: int  # kept now
@@ -180,6 +181,7 @@ def _bill(lease: Lease, zone: str) -> Bill:
         **{f"sum_{name}": Sum(name, default=0) for name in _AMOUNTS},
         owed=Sum("receivable_minor", default=0),
         **{f"kept_{name}": Sum(name, filter=Q(kind__in=_KEPT), default=0) for name in _AMOUNTS},
+        **{f"credit_{name}": Sum(name, filter=Q(kind=_CREDIT), default=0) for name in _AMOUNTS},
         from_deposit=Sum("deposit_minor", default=0),
         compensation=Sum("gross_minor", filter=Q(kind=Charge.Kind.COMPENSATION), default=0),
     )
@@ -197,6 +199,7 @@ def _bill(lease: Lease, zone: str) -> Bill:
         **{name: sums[f"sum_{name}"] for name in _AMOUNTS},
         owed_minor=sums["owed"],
         kept=Amounts(**{name: sums[f"kept_{name}"] for name in _AMOUNTS}),
+        credits=Amounts(**{name: sums[f"credit_{name}"] for name in _AMOUNTS}),
         compensation_minor=-sums["compensation"],
         paid_minor=paid,
         security_minor=tally.security_minor,
@@ -216,6 +219,7 @@ def _paid_to_the_centre(lease: Lease) -> int:
 
 
 _KEPT = (Charge.Kind.CANCELLATION, Charge.Kind.LEAVING)
+_CREDIT = Charge.Kind.SLA_CREDIT
 _AMOUNTS = ("gross_minor", "vat_minor", "fee_minor", "provider_minor")
 
 

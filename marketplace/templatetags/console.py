@@ -155,12 +155,6 @@ def _dot(tone: str, label: str) -> SafeString:
     )
 
 
-@register.filter
-def percentage(bps: int) -> str:
-    """Basis points as a percentage."""
-    return f"{bps / 100:g}%"
-
-
 @register.simple_tag
 def idempotency() -> SafeString:
     """The hidden key of a form that changes something: a double click is one change."""

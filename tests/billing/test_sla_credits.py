@@ -13,7 +13,7 @@ from billing.models import Charge, Invoice, InvoiceLine, LeaseTally, SlaMonth
 from inventory.periods import Period
 from marketplace.asking import InvalidTerms, TermsInput
 from marketplace.models import Lease
-from tests import world
+from tests import database, world
 from tests.billing import books
 from tests.billing.test_selling import receive
 from tests.marketplace import scene
@@ -33,10 +33,10 @@ SLA = TermsInput(
 )
 
 
-def leased(*, end: float = 110, terms: TermsInput = SLA, **price: Any) -> Lease:
+def leased(*, end: float = 110, terms: TermsInput = SLA, number: int = 0, **price: Any) -> Lease:
     """A node of eight cards for hours 10 to `end`, at 6.80 a card-hour."""
     world.operator()
-    books.top_up(world.tenant(), 10**9)
+    books.top_up(world.tenant(), 10**9, f"B-{number}")
     return books.lease(scene.listing(terms=terms, **price), start=10, end=end)
 
 
@@ -333,3 +333,30 @@ def test_a_lease_that_goes_on_waits_for_its_month_to_be_rated() -> None:
     rating.rate_due(at=OVER + hours(1), limit=100_000)
     assert credit(OVER + hours(1)) == 1
     assert Period.of(row.period).end > OVER
+
+
+def test_maintenance_counts_unless_it_was_announced_in_time() -> None:
+    for number, (announced_hours_ahead, excluded) in enumerate([(72, 3), (71, 0)]):
+        row = leased(end=110, number=number)
+        node = row.listing.pool.nodes.order_by("pk")[0]
+        used(row, 3, since=40)
+        period = f"[{(T0 + hours(40)).isoformat()},{(T0 + hours(44)).isoformat()})"
+        told = (T0 + hours(40 - announced_hours_ahead)).isoformat()
+        database.as_owner(
+            "INSERT INTO inventory_binding"
+            " (public_id, allocation_id, node_id, cards, during, created_at)"
+            f" VALUES (gen_random_uuid(), {row.allocation_id}, {node.pk}, '[0,8)',"
+            f" '[{(T0 + hours(10)).isoformat()},{(T0 + hours(40)).isoformat()})', '{told}')"
+        )
+        database.as_owner(
+            "INSERT INTO inventory_outage (public_id, pool_id, kind, node_id, node_count, period,"
+            " state, reason, created_at) VALUES (gen_random_uuid(),"
+            f" {node.pool_id}, 'planned', {node.pk}, 1, '{period}', 'open', 'disks', '{told}')"
+        )
+
+        credit()
+
+        month = SlaMonth.objects.get(lease=row)
+        assert month.excluded_card_seconds == excluded * CARDS_HOUR
+        assert month.missing_card_seconds == (3 - excluded) * CARDS_HOUR
+        assert month.availability_bps == (10_000 if excluded else 9_700)
