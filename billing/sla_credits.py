@@ -315,6 +315,7 @@ def _post(
             entries=entries,
             at=at,
             actor=ACTOR,
+            effective_at=charge.hour,  # it lessens the month it is about, while that is open
             external_reference=row.public_id,
         )
     charge.save(force_insert=True)

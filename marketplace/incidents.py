@@ -18,6 +18,7 @@ from inventory import actors, identifiers, journal, transitions
 from inventory.actors import Actor
 from inventory.errors import DomainError, Forbidden, Invalid
 from inventory.models import JournalEntry, Outage, Pool
+from inventory.periods import HOUR
 from marketplace.models import Incident, IncidentEntry, IncidentLease, IncidentOutage, Lease
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ _STRUCK = """
 
 # Of an incident's leases, those that are to be served now and are not, whole, by healthy nodes.
 _LACKING = """
-    SELECT count(*) FROM marketplace_incidentlease t
+    SELECT l.id FROM marketplace_incidentlease t
     JOIN marketplace_lease l ON l.id = t.lease_id
     JOIN inventory_allocation a ON a.id = l.allocation_id
     LEFT JOIN LATERAL (
@@ -207,7 +208,9 @@ def _move(incident: Incident, at: datetime) -> bool:
             _write(incident, Kind.NODE_BACK, row.outage.closed_at or at, outage=row.outage)
             changed = True
     still_out = incident.outages.exclude(outage__state=Outage.State.CLOSED).exists()
-    to = State.RESOLVED if not still_out else _standing(incident, at)
+    lacking = _lacking(incident, at) if still_out else []
+    changed |= _tell_late(incident, lacking, at)
+    to = State.RESOLVED if not still_out else State.OPEN if lacking else State.MITIGATED
     if to == incident.state:
         return changed
     kinds = {
@@ -228,11 +231,32 @@ def _move(incident: Incident, at: datetime) -> bool:
     return True
 
 
-def _standing(incident: Incident, at: datetime) -> State:
+def _lacking(incident: Incident, at: datetime) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(_LACKING, {"incident": incident.pk, "at": at})
-        (lacking,) = cursor.fetchone()
-    return State.OPEN if lacking else State.MITIGATED
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _tell_late(incident: Incident, lacking: list[int], at: datetime) -> bool:
+    """Leases that lack nodes for longer than their terms give for replacing one; each once."""
+    told = set(incident.entries.filter(kind=Kind.LATE).values_list("lease_id", flat=True))
+    rows = incident.leases.filter(lease_id__in=lacking, lease__terms__sla_replacement_hours__gt=0)
+    late = [
+        row.lease
+        for row in rows.exclude(lease_id__in=told).select_related("lease__terms").order_by("pk")
+        if row.touched_at + row.lease.terms.sla_replacement_hours * HOUR <= at
+    ]
+    for lease in late:
+        _write(incident, Kind.LATE, at, lease=lease)
+        _record(
+            incident,
+            "incident.replacement_late",
+            at,
+            ACTOR,
+            tenant_id=lease.tenant_id,
+            data={"lease": lease.public_id},
+        )
+    return bool(late)
 
 
 def _own(public_id: str, actor: Actor) -> Incident:

@@ -121,7 +121,7 @@ class Migration(migrations.Migration):
             name='IncidentEntry',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('opened', 'opened'), ('node_failed', 'node failed'), ('node_back', 'node back'), ('lease_touched', 'lease touched'), ('mitigated', 'mitigated'), ('reopened', 'worse again'), ('resolved', 'resolved'), ('cause', 'cause found'), ('note', 'note')], max_length=14)),
+                ('kind', models.CharField(choices=[('opened', 'opened'), ('node_failed', 'node failed'), ('node_back', 'node back'), ('lease_touched', 'lease touched'), ('late', 'not replaced in time'), ('mitigated', 'mitigated'), ('reopened', 'worse again'), ('resolved', 'resolved'), ('cause', 'cause found'), ('note', 'note')], max_length=14)),
                 ('at', models.DateTimeField()),
                 ('text', models.CharField(blank=True, max_length=1000)),
                 ('author', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='inventory.organisation')),

@@ -126,6 +126,8 @@ class IncidentEntry(models.Model):
         NODE_FAILED = "node_failed", _("node failed")
         NODE_BACK = "node_back", _("node back")
         LEASE_TOUCHED = "lease_touched", _("lease touched")
+        LATE = "late", _("not replaced in time")
+        """The lease lacks nodes for longer than its terms allow to replace one."""
         MITIGATED = "mitigated", _("mitigated")
         REOPENED = "reopened", _("worse again")
         RESOLVED = "resolved", _("resolved")

@@ -24,6 +24,7 @@ EVENTS: dict[str, tuple[str, object]] = {
     "lease.end_ordered": ("leases", _("The end of a lease is ordered")),
     "incident.opened": ("incidents", _("An incident is opened")),
     "incident.lease_touched": ("incidents", _("An incident touches a lease")),
+    "incident.replacement_late": ("incidents", _("A failed node is not replaced in time")),
     "incident.mitigated": ("incidents", _("An incident is mitigated")),
     "incident.resolved": ("incidents", _("An incident is resolved")),
     "incident.lease_mitigated": ("incidents", _("An incident is mitigated")),

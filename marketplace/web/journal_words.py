@@ -111,6 +111,7 @@ EVENTS = {
     "incident.lease_resolved": _("resolved, for a lease it touched"),
     "incident.lease_touched": _("lease touched"),
     "incident.noted": _("noted in the timeline"),
+    "incident.replacement_late": _("not replaced in time"),
     "incident.opened": _("incident opened"),
     "contest.answered": _("the provider has answered"),
     "contest.opened": _("line contested"),

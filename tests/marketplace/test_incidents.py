@@ -13,6 +13,7 @@ from inventory.errors import Forbidden, NotFound
 from inventory.models import JournalEntry, Node, Outage
 from inventory.periods import Period
 from marketplace import incidents
+from marketplace.asking import TermsInput
 from marketplace.models import Incident, Lease
 from tests import world
 from tests.delivery import scene as delivery
@@ -23,10 +24,10 @@ pytestmark = pytest.mark.django_db
 FAILED = T0 + hours(12)
 
 
-def served(spares: int = 1) -> Lease:
+def served(spares: int = 1, terms: TermsInput | None = None) -> Lease:
     """A lease of one node, handed over by the fake engine."""
     pool = world.pool(nodes=4, spare_count=spares)
-    row = scene.lease(scene.listing(pool, units=3), start=10, end=20)
+    row = scene.lease(scene.listing(pool, units=3, terms=terms), start=10, end=20)
     delivery.run(T0 + hours(9), T0 + hours(11))
     row.refresh_from_db()
     return row
@@ -90,6 +91,24 @@ def test_it_is_mitigated_when_the_lease_is_served_again_and_resolved_when_the_no
     incident.refresh_from_db()
     assert (incident.state, incident.resolved_at) == ("resolved", FAILED + hours(2))
     assert kinds(incident)[-3:] == ["mitigated", "node_back", "resolved"]
+
+
+def test_a_replacement_that_takes_longer_than_promised_is_told_once() -> None:
+    promised = TermsInput(
+        sla_availability_bps=9_900, sla_credits=((9_900, 1_000),), sla_cap_bps=5_000,
+        sla_replacement_hours=2,
+    )  # fmt: skip
+    row = served(terms=promised)
+    fail(node_of(row))
+    incidents.sweep(at=FAILED)
+
+    assert incidents.sweep(at=FAILED + hours(2) - timedelta(seconds=1)) == 0
+    assert incidents.sweep(at=FAILED + hours(2)) == 1
+    assert incidents.sweep(at=FAILED + hours(3)) == 0
+
+    told = JournalEntry.objects.get(event="incident.replacement_late")
+    assert told.tenant_id == row.tenant_id
+    assert kinds(Incident.objects.get(), world.actor(world.tenant()))[-1] == "late"
 
 
 def test_what_fails_meanwhile_joins_it_and_later_trouble_is_another() -> None:
