@@ -112,7 +112,14 @@ _PREFIX = {
     "accounting-periods": "acp",
     "reconciliation-matches": "rcm",
     "ledger-transactions": "ltr",
+    "sla-months": "slm",
+    "incidents": "inc",
+    "cases": "case",
+    "notification-channels": "chn",
+    "notification-deliveries": "ntf",
 }
+# … and of a second one in the same path, by its name.
+_SECOND = {"attachment_id": "att"}
 
 
 class CardhourSchema(AutoSchema):
@@ -269,4 +276,5 @@ def _name_ids(path: str, operation: dict[str, Any]) -> None:
     collection = path.removeprefix("/api/v1/").split("/")[0]
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path" and collection in _PREFIX:
-            parameter["schema"] = _public_id(_PREFIX[collection])
+            prefix = _SECOND.get(parameter["name"], _PREFIX[collection])
+            parameter["schema"] = _public_id(prefix)

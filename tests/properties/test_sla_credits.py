@@ -148,7 +148,7 @@ def _story(
         at += timedelta(hours=80)
     settlement.settle(
         provider_id=row.provider_id, period=money.month_of(T0, "Asia/Shanghai"),
-        currency="CNY", at=at, actor=SYSTEM,
+        currency="CNY", at=OVER + timedelta(days=20), actor=SYSTEM,
     )  # fmt: skip
     assert books.differences() == []
 

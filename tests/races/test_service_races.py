@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from billing import rating, sla_credits
 from billing.models import Charge, LeaseTally, LedgerTransaction, SlaMonth
@@ -155,13 +156,15 @@ def test_one_incident_is_opened_however_many_look(transactional_db: None) -> Non
 
 def test_the_last_place_for_a_file_is_given_once(transactional_db: None) -> None:
     chips.load_catalogue()
-    row = opened()
+    with transaction.atomic():
+        row = opened()
     facts: dict[str, Any] = {
         "case_public_id": row.public_id, "name": "a", "content": PNG, "at": T0,
         "actor": world.actor(world.tenant()),
     }  # fmt: skip
     for _ in range(cases.MOST_ATTACHMENTS - 1):
         cases.attach(**facts)
+    assert row.attachments.count() == cases.MOST_ATTACHMENTS - 1
 
     results = together(*[lambda: cases.attach(**facts)] * 4)
 
