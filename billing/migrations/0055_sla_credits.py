@@ -13,7 +13,7 @@ from inventory import grants
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0048_voucher_rules'),
+        ('billing', '0049_own_money_is_no_receipt'),
         ('inventory', '0012_suspension'),
         ('marketplace', '0019_service_levels'),
     ]
