@@ -225,7 +225,7 @@ def _why(lease: Lease, allocation: Allocation, to: State) -> tuple[str, str]:
     if amendment is not None and amendment.kind in _AGREED_ENDS:
         return _AGREED_ENDS[amendment.kind], amendment.public_id
     if lease.kind == Reservation.Kind.TRIAL:
-        became = lease.children.order_by("pk").first()
+        became = lease.children.exclude(state=State.CANCELLED).order_by("pk").first()
         if became is not None:
             return Lease.EndReason.CONVERTED, became.public_id
     return Lease.EndReason.COMPLETED, allocation.public_id
