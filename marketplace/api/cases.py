@@ -19,6 +19,7 @@ from inventory.api.requests import actor_of, body, find, instant_of
 from inventory.api.resources import ReadOnlyResource
 from inventory.api.serializers import ReasonIn
 from marketplace import cases
+from marketplace.api.offer_shapes import SIDES
 from marketplace.api.serializers import Shape
 from marketplace.models import Case, CaseAttachment, CaseMessage
 from marketplace.models.case import LARGEST_ATTACHMENT
@@ -37,7 +38,7 @@ class CaseOut(Shape):
     category = serializers.ChoiceField(Case.Category.choices)
     priority = serializers.ChoiceField(Case.Priority.choices)
     state = serializers.ChoiceField(Case.State.choices)
-    assignee = serializers.ChoiceField(Case.Assignee.choices, help_text="Who is to answer.")
+    assignee = serializers.ChoiceField(SIDES, help_text="Who is to answer.")
     respond_by = Instant(allow_null=True, help_text="Null while the clock stands.")
     escalated_at = Instant(allow_null=True, help_text="When nobody had answered in time.")
     created_at = Instant()

@@ -30,7 +30,8 @@ def spent(api: Any, path: str) -> tuple[list[Any], int]:
     with CaptureQueriesContext(connection) as statements:
         reply = api.get(path)
     assert reply.status == 200, reply
-    return reply.data, len(statements)
+    rows = reply.json if isinstance(reply.json, list) else reply.data
+    return rows, len(statements)
 
 
 def test_a_promise_stands_on_listing_offer_and_lease(market: Market) -> None:
@@ -86,9 +87,9 @@ def test_a_month_below_its_level_is_seen_by_both_sides(market: Market) -> None:
 def test_an_incident_has_a_timeline_and_its_leases(market: Market) -> None:
     public_id = service.incident(market)
 
-    lines = market.as_provider.get(f"/incidents/{public_id}/timeline").data
+    lines = market.as_provider.get(f"/incidents/{public_id}/timeline").json
     assert {"opened", "node_failed", "mitigated"} <= {line["kind"] for line in lines}
-    assert market.as_provider.get(f"/incidents/{public_id}/leases").data == []
+    assert market.as_provider.get(f"/incidents/{public_id}/leases").json == []
     assert market.as_provider.get("/incidents?state=open").data == []
     assert len(market.as_operator.get("/incidents?state=mitigated").data) == 1
 
@@ -106,12 +107,12 @@ def test_a_tenant_reads_an_incident_that_touches_it_and_no_node(market: Market) 
     incidents._touch(row, [lease.pk], datetime.now(UTC))
 
     seen = market.as_tenant.get(f"/incidents/{row.public_id}").json
-    lines = market.as_tenant.get(f"/incidents/{row.public_id}/timeline").data
+    lines = market.as_tenant.get(f"/incidents/{row.public_id}/timeline").json
 
     assert seen["pool"] == market.pool.public_id
     assert all(line["node"] is None for line in lines)
     assert [line["lease"] for line in lines if line["lease"]] == [lease_id]
-    leases = market.as_tenant.get(f"/incidents/{row.public_id}/leases").data
+    leases = market.as_tenant.get(f"/incidents/{row.public_id}/leases").json
     assert [each["lease"] for each in leases] == [lease_id]
 
 
@@ -124,7 +125,7 @@ def test_a_case_goes_back_and_forth_with_a_file(market: Market) -> None:
     market.as_tenant.do(f"{path}/attach", service.attachment_body(market))
     again = market.as_tenant.do(f"{path}/reply", {"text": "n0001\nand n0002"})
     assert again["state"] == "open"
-    (file,) = market.as_provider.get(f"{path}/attachments").data
+    (file,) = market.as_provider.get(f"{path}/attachments").json
     content = market.as_provider.get(f"{path}/attachments/{file['id']}").json
     assert base64.b64decode(content["content"]) == b"a line"
     assert [m["text"] for m in market.as_provider.get(f"{path}/messages").data] == [
