@@ -14,7 +14,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from inventory.api.fields import Choice, Flag, Instant, PublicId, StrictSerializer, Text
+from inventory.api.fields import Choice, Flag, Instant, Lines, PublicId, StrictSerializer, Text
 from inventory.api.requests import actor_of, body, find, instant_of
 from inventory.api.resources import ReadOnlyResource
 from inventory.api.serializers import ReasonIn
@@ -53,34 +53,22 @@ class CaseQuery(StrictSerializer):
     node = PublicId("nod", source="node__public_id", required=False)
 
 
-class Words(serializers.CharField):
-    """Some lines of text."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=MOST_LETTERS, min_length=1, **kwargs)
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
-
-
 class CaseIn(StrictSerializer):
     lease = PublicId("lse", required=False, help_text="One of the two.")
     node = PublicId("nod", required=False)
     title = Text(max_length=120)
-    text = Words()
+    text = Lines(max_length=MOST_LETTERS)
     category = Choice(Case.Category.choices)
     priority = Choice(Case.Priority.choices, required=False)
 
 
 class MessageIn(StrictSerializer):
-    text = Words()
+    text = Lines(max_length=MOST_LETTERS)
     asks_back = Flag(required=False, help_text="An answer that waits for its opener.")
 
 
 class ReopenIn(StrictSerializer):
-    text = Words()
+    text = Lines(max_length=MOST_LETTERS)
 
 
 class CaseMessageOut(Shape):

@@ -12,7 +12,7 @@ from drf_spectacular.extensions import (
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 
-from inventory.api.fields import TEXT_PATTERN
+from inventory.api.fields import LINES_PATTERN, TEXT_PATTERN
 from marketplace.http.problems import CONTENT_TYPE
 
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -214,6 +214,19 @@ class StrictShape(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
         schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
         schema["additionalProperties"] = False
         return schema
+
+
+class LinesShape(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    target_class = "inventory.api.fields.Lines"
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> Any:
+        return {
+            "type": "string",
+            "format": "lines",
+            "minLength": 1,
+            "maxLength": self.target.max_length,
+            "pattern": LINES_PATTERN,
+        }
 
 
 class TextShape(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
