@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.conf import settings
 from django.db.models import QuerySet
