@@ -101,6 +101,7 @@ EVENTS = {
     "case.opened": _("case opened"),
     "case.replied": _("message written"),
     "channel.added": _("channel added"),
+    "channel.test": _("test message sent"),  # of a delivery
     "channel.tested": _("test message sent"),
     "channel.topics_chosen": _("topics chosen"),
     "delivery.failed": _("message given up"),
