@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db import connection
 
+from billing.models import Charge
 from inventory import actors
 from inventory.errors import DomainError
 from marketplace import leases
@@ -25,12 +26,20 @@ def end_unpaid(*, at: datetime, limit: int) -> int:
     ended = 0
     for lease_id in _due(limit):
         try:
-            leases.end_unpaid(lease_id=lease_id, at=at, actor=ACTOR)
+            leases.end_unpaid(
+                lease_id=lease_id, evidence=_first_unpaid(lease_id), at=at, actor=ACTOR
+            )
         except DomainError as error:
             logger.warning("lease %s does not end: %s", lease_id, error)
         else:
             ended += 1
     return ended
+
+
+def _first_unpaid(lease_id: int) -> str:
+    """The public id of the first charge that the wallet could not pay: why it ends."""
+    rows = Charge.objects.filter(lease_id=lease_id, receivable_minor__gt=0)
+    return rows.order_by("hour", "pk").values_list("public_id", flat=True)[0]
 
 
 def _due(limit: int) -> list[int]:

@@ -17,6 +17,7 @@ from billing import (
     rating,
     reconciliation,
     settlement,
+    sla_credits,
     statements,
 )
 from billing.closing_checklist import Item
@@ -28,6 +29,7 @@ from inventory.models import User
 # So much at a time, that progress is said about every second.
 RATED_AT_ONCE = 20_000
 FINALISED_AT_ONCE = 1_000
+CREDITED_AT_ONCE = 1_000_000  # months of leases: more than there are
 ISSUED_AT_ONCE = 1_000
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
 
@@ -62,12 +64,14 @@ def parse(text: str) -> date:
 
 
 def run(*, at: datetime, progress: Progress) -> Ran:
-    """Charges, invoices, statements, settlements and matches that are due are made.
+    """Charges, credits, invoices, statements, settlements and matches that are due are made.
 
     The same sweeps that run by themselves, each in its own transactions: killed anywhere, a
     second run goes on. Their time grows with what is to be done, once. Idempotent.
     """
     charges = _rate(at, progress)
+    progress("service levels", 0, 1)
+    sla_credits.credit_due(at=at, limit=CREDITED_AT_ONCE)
     invoiced = _finalise(at, progress)
     issued = _issue(at, progress)
     progress("settlements", 0, 1)

@@ -63,6 +63,34 @@ class Purses:
         self.left[chart.receivable(lease.tenant, lease.currency)] += draw.receivable_minor
         return draw
 
+    def credit(self, lease: Lease, tally: LeaseTally, gross_minor: int) -> Draw:
+        """Gives back an amount that no hour was too much, or takes some of it back (negative).
+
+        What was used and is not to be paid yet shrinks first, then what the tenant owes, then
+        its wallet grows: never the deposit, which is for hours to come. Between the two parties
+        of a direct lease nothing moves here.
+        """
+        if selling.is_direct(lease):
+            return Draw(0, 0, 0, direct_minor=-gross_minor)
+        if gross_minor < 0:
+            draw = self._take_credit_back(lease, -gross_minor)
+        else:
+            open_now = _has_instalments(lease) and lease.closed_at is None
+            arrears = min(gross_minor, tally.arrears_minor) if open_now else 0
+            owed = max(0, self.left[chart.receivable(lease.tenant, lease.currency)])
+            receivable = min(gross_minor - arrears, owed)
+            draw = Draw(0, arrears + receivable - gross_minor, -receivable, -arrears)
+        tally.arrears_minor += draw.arrears_minor
+        self.left[chart.wallet(lease.tenant, lease.currency)] -= draw.wallet_minor
+        self.left[chart.receivable(lease.tenant, lease.currency)] += draw.receivable_minor
+        return draw
+
+    def _take_credit_back(self, lease: Lease, amount: int) -> Draw:
+        if _has_instalments(lease) and lease.closed_at is None:
+            return Draw(0, 0, 0, amount)
+        wallet = min(amount, max(0, self.left[chart.wallet(lease.tenant, lease.currency)]))
+        return Draw(0, wallet, amount - wallet)
+
     def _take(self, lease: Lease, tally: LeaseTally, amount: int) -> Draw:
         """Prepaid from the deposit, hourly from the wallet; then the other; then it is owed.
 

@@ -71,12 +71,13 @@ def _step(lease_id: int, at: datetime) -> int:
     rows = Dunning.objects.select_for_update(of=("self",), no_key=True).select_related("lease")
     row = rows.filter(lease=lease, state__in=Dunning.OPEN).first()
     runs = lease.state == Lease.State.ACTIVE and not lease.end_reason
-    late = Instalment.objects.filter(lease=lease, state=Instalment.State.OVERDUE).exists()
+    overdue = Instalment.objects.filter(lease=lease, state=Instalment.State.OVERDUE)
+    late = overdue.order_by("due_at", "pk").first()
     if row is None:
-        return _notice(lease, at) if late and runs else 0
+        return _notice(lease, at) if late is not None and runs else 0
     if not runs:
         return _advance(row, State.ENDED, at, reason="the lease is over")
-    if not late:
+    if late is None:
         suspensions.resume(allocation_id=lease.allocation_id, at=at, actor=ACTOR, reason="paid")
         return _advance(row, State.SETTLED, at, reason="paid")
     if row.state == State.NOTICED and row.suspends_at <= at:
@@ -84,7 +85,7 @@ def _step(lease_id: int, at: datetime) -> int:
         suspensions.suspend(allocation_id=lease.allocation_id, at=at, actor=ACTOR, reason=REASON)
         return _advance(row, State.SUSPENDED, at, reason=REASON, changed=("ends_at",))
     if row.state == State.SUSPENDED and row.ends_at is not None and row.ends_at <= at:
-        leases.end_unpaid(lease_id=lease.pk, at=at, actor=ACTOR)
+        leases.end_unpaid(lease_id=lease.pk, evidence=late.public_id, at=at, actor=ACTOR)
         return _advance(row, State.ENDED, at, reason=REASON)
     return 0
 

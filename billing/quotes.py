@@ -227,6 +227,7 @@ def _do(
         actor=actor,
         reason=quote.reason,
         end_reason=Lease.EndReason.WITHDRAWN_BY_PROVIDER,
+        evidence=amendment.public_id,
     )
     transitions.advance(
         deal.reservation,

@@ -26,6 +26,7 @@ from billing import (
     reserves,
     runway,
     settlement,
+    sla_credits,
     statements,
     verification,
 )
@@ -84,6 +85,11 @@ def verify_books(**_: object) -> int:
 @shared_task(name="billing.settle_month")
 def settle_month(**_: object) -> int:
     return settlement.settle_month(at=clock.now())
+
+
+@shared_task(name="billing.credit_service_levels")
+def credit_service_levels(**_: object) -> int:
+    return sla_credits.credit_due(at=clock.now(), limit=5_000)
 
 
 @shared_task(name="billing.expire_holds")

@@ -26,6 +26,7 @@ _READS = frozenset(
         "settlements:read",
         "invoices:read",
         "journal:read",
+        "cases:read",
     }
 )
 _RUNS = frozenset(
@@ -35,13 +36,14 @@ _RUNS = frozenset(
         "reservations:write",
         "leases:write",
         "credentials:reveal",
+        "cases:write",
     }
 )
 # Pays online, and says where the organisation is paid.
 _OWNS = frozenset({"keys:write", "members:write", "quotas:write"})
 # Own bank accounts, money out of the own wallet; invoices.
 _PAYS = frozenset({"wallet:write", "invoices:write", "payouts:write"})
-_OPERATES = frozenset({"organisations:write", "receipts:record", "receipts:approve"})
+_OPERATES = frozenset({"cases:write", "organisations:write", "receipts:record", "receipts:approve"})
 _SETTLES = frozenset({"settlements:write", "credit:write", "quotas:write"})
 _IS_PAID = frozenset({"payees:write"})
 _AUDITS = frozenset({"audit:read"})
@@ -57,7 +59,7 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
 # … and in the operator, which runs the market and never trades in it.
 OPERATOR_ROLE_SCOPES: dict[str, frozenset[str]] = {
     Role.OWNER: _READS | _OWNS | _PAYS | _OPERATES | _SETTLES | _AUDITS,
-    Role.OPERATOR: _READS | {"organisations:write"} | _AUDITS,
+    Role.OPERATOR: _READS | {"cases:write", "organisations:write"} | _AUDITS,
     Role.FINANCE: _READS | _PAYS | {"receipts:record", "receipts:approve"} | _SETTLES | _AUDITS,
     Role.VIEWER: _READS | _AUDITS,
     Role.AUDITOR: _READS | _AUDITS,

@@ -12,7 +12,7 @@ from django.conf import settings
 from inventory.errors import Invalid
 from inventory.models import Pool
 from inventory.periods import Period
-from marketplace import discounts, money, policy
+from marketplace import discounts, money, policy, sla
 from marketplace.models import PriceVersion
 from marketplace.money import Price
 from marketplace.money_text import LARGEST_PRICE_MICRO
@@ -96,6 +96,11 @@ class TermsInput:
     trial_hours: int = 0
     trial_amount_micro: int = 0
     trial_convertible: bool = False
+    sla_availability_bps: int = 0
+    sla_replacement_hours: int = 0
+    sla_credits: Sequence[Sequence[int]] = ()
+    sla_cap_bps: int = 0
+    sla_notice_hours: int = 0
 
 
 def check_price(price: PriceInput, pool: Pool) -> None:
@@ -204,6 +209,7 @@ def check_terms(terms: TermsInput, unit_count: int) -> None:
         raise InvalidTerms("The time to decide lies between one hour and 30 days")
     _check_schedules(terms)
     _check_trial(terms, unit_count)
+    _check_sla(terms)
 
 
 def _check_schedules(terms: TermsInput) -> None:
@@ -248,3 +254,34 @@ def _check_trial(terms: TermsInput, unit_count: int) -> None:
         and 0 <= terms.trial_amount_micro <= LARGEST_PRICE_MICRO
     ):
         raise InvalidTerms("A trial has units of the listing, at most 30 days, and a price")
+
+
+def _check_sla(terms: TermsInput) -> None:
+    """A service level is promised whole, or not at all."""
+    rest = (
+        terms.sla_replacement_hours, len(terms.sla_credits), terms.sla_cap_bps,
+        terms.sla_notice_hours,
+    )  # fmt: skip
+    if terms.sla_availability_bps == 0:
+        if any(rest):
+            raise InvalidTerms("Without an availability there is no service level to credit")
+        return
+    if not 1 <= terms.sla_availability_bps <= money.WHOLE_BPS:
+        raise InvalidTerms("An availability lies between 1 and 10000 basis points")
+    if not 0 <= terms.sla_replacement_hours <= THIRTY_DAYS_HOURS:
+        raise InvalidTerms("A node is replaced within 30 days at the most")
+    if not 0 <= terms.sla_notice_hours <= THIRTY_DAYS_HOURS:
+        raise InvalidTerms("Maintenance is announced 30 days ahead at the most")
+    if not 1 <= terms.sla_cap_bps <= money.WHOLE_BPS:
+        raise InvalidTerms("Credits are capped at 1 to 10000 basis points of the month's charges")
+    if not 1 <= len(terms.sla_credits) <= sla.MOST_STEPS:
+        raise InvalidTerms("A service level has 1 to 20 steps of credit")
+    below, credit = terms.sla_availability_bps + 1, 0
+    for step in terms.sla_credits:
+        if len(step) != 2:
+            raise InvalidTerms("A step of credit is [availability below, basis points]")
+        if not (0 < step[0] < below and credit < step[1] <= money.WHOLE_BPS):
+            raise InvalidTerms(
+                "Steps of credit go down in availability, from the one promised, and up in credit"
+            )
+        below, credit = step

@@ -15,7 +15,7 @@ from inventory.errors import DomainError
 from inventory.models import Allocation
 from inventory.periods import Period
 from marketplace import money
-from marketplace.models import Amendment, Lease
+from marketplace.models import Amendment, Lease, Reservation
 from marketplace.money import Cancellation, Price
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ _AGREED_ENDS: dict[str, str] = {
     Amendment.Kind.LEAVE: Lease.EndReason.LEFT_EARLY,
     Amendment.Kind.WITHDRAW: Lease.EndReason.WITHDRAWN_BY_PROVIDER,
 }
+_WHY = ("end_reason", "end_evidence")
 _ROUTE = [State.SCHEDULED, State.DELIVERING, State.ACTIVE, State.ENDING, State.ENDED]
 
 
@@ -82,23 +83,25 @@ def cancel(
     actor: Actor,
     reason: str,
     end_reason: str = Lease.EndReason.CANCELLED_BY_TENANT,
+    evidence: str = "",
 ) -> Lease:
     """The locked lease is over before it began; its capacity is free again.
 
+    `evidence` is the public id of what proves the reason; the reservation, where none is said.
     The caller moves the money by `quote_cancel` in the same transaction. Locks the pool.
     Raises CancelWindowClosed, and IllegalTransition where delivery has begun. Not idempotent.
     """
     if lease.state == State.SCHEDULED and at >= Period.of(lease.period).start:
         raise CancelWindowClosed(state=lease.state)
     with transactions.whole():
-        lease.end_reason = end_reason
+        _say_why(lease, end_reason, evidence or lease.reservation.public_id)
         transitions.advance(
             lease,
             to=State.CANCELLED,
             at=at,
             actor=actor,
             reason=reason,
-            changed=("end_reason",),
+            changed=_WHY,
         )
         capacity.release(allocation_id=lease.allocation_id, at=at, actor=actor, reason=reason)
     return lease
@@ -117,9 +120,10 @@ def amend(*, lease: Lease, amendment: Amendment) -> Lease:
     return lease
 
 
-def end_unpaid(*, lease_id: int, at: datetime, actor: Actor) -> Lease:
+def end_unpaid(*, lease_id: int, evidence: str, at: datetime, actor: Actor) -> Lease:
     """The lease ends now because nobody pays for it; what it was agreed for stays on record.
 
+    `evidence` is the public id of what is not paid: an instalment, or a charge.
     Its machines are taken down by the reconcile loop, and it follows them. Locks the lease,
     then the pool. Raises IllegalTransition where it is not active, InvalidEnd. Not idempotent.
     """
@@ -127,8 +131,8 @@ def end_unpaid(*, lease_id: int, at: datetime, actor: Actor) -> Lease:
         lease = lock(lease_id)
         if lease.state != State.ACTIVE or lease.end_reason:
             raise transitions.IllegalTransition(f"{lease.public_id} is not running")
-        lease.end_reason = Lease.EndReason.UNPAID
-        lease.save(update_fields=["end_reason"])
+        _say_why(lease, Lease.EndReason.UNPAID, evidence)
+        lease.save(update_fields=_WHY)
         journal.record(
             event="lease.end_ordered",
             object_id=lease.public_id,
@@ -137,6 +141,7 @@ def end_unpaid(*, lease_id: int, at: datetime, actor: Actor) -> Lease:
             reason=Lease.EndReason.UNPAID,
             provider_id=lease.provider_id,
             tenant_id=lease.tenant_id,
+            data={"evidence": evidence},
         )
         capacity.shorten(
             allocation_id=lease.allocation_id,
@@ -160,10 +165,9 @@ def follow(*, lease_id: int, at: datetime) -> Lease:
         allocation = Allocation.objects.get(pk=lease.allocation_id)
         for to in _way(State(lease.state), _target(allocation)):
             changed: tuple[str, ...] = ()
-            if to in (State.ENDING, State.FAILED):
-                failed = to == State.FAILED
-                lease.end_reason = Lease.EndReason.DELIVERY_FAILED if failed else _why(lease)
-                changed = ("end_reason",)
+            if to in (State.ENDING, State.FAILED, State.CANCELLED):
+                _say_why(lease, *_why(lease, allocation, to))
+                changed = _WHY
             transitions.advance(
                 lease,
                 to=to,
@@ -204,12 +208,27 @@ def sweep(*, at: datetime, limit: int = 500) -> int:
     return moved
 
 
-def _why(lease: Lease) -> str:
-    """Why a lease ends that does: what was ordered, else what its last end was agreed for."""
+def _say_why(lease: Lease, reason: str, evidence: str) -> None:
+    lease.end_reason, lease.end_evidence = reason, evidence
+
+
+def _why(lease: Lease, allocation: Allocation, to: State) -> tuple[str, str]:
+    """Why a lease ends that does, and what proves it: what was ordered, else what its last end
+    was agreed for, else that its machines' time is over."""
+    if to == State.FAILED:
+        return Lease.EndReason.DELIVERY_FAILED, allocation.public_id
+    if to == State.CANCELLED:
+        return Lease.EndReason.CAPACITY_RELEASED, allocation.public_id
     if lease.end_reason:
-        return str(lease.end_reason)
-    kind = str(lease.amendment.kind) if lease.amendment else ""
-    return _AGREED_ENDS.get(kind, Lease.EndReason.COMPLETED)
+        return str(lease.end_reason), lease.end_evidence
+    amendment = lease.amendment
+    if amendment is not None and amendment.kind in _AGREED_ENDS:
+        return _AGREED_ENDS[amendment.kind], amendment.public_id
+    if lease.kind == Reservation.Kind.TRIAL:
+        became = lease.children.exclude(state=State.CANCELLED).order_by("pk").first()
+        if became is not None:
+            return Lease.EndReason.CONVERTED, became.public_id
+    return Lease.EndReason.COMPLETED, allocation.public_id
 
 
 def _target(allocation: Allocation) -> State:

@@ -355,6 +355,7 @@ def _add_terms(listing: Listing, number: int, terms: TermsInput, at: datetime) -
             "cancellation": _lists(terms.cancellation),
             "leaving": _lists(terms.leaving),
             "withdrawal": _lists(terms.withdrawal),
+            "sla_credits": _lists(terms.sla_credits),
         },
     )
 

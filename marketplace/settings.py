@@ -185,6 +185,22 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 60.0,
         "options": {"expires": 120},
     },
+    "follow-incidents": {
+        "task": "marketplace.follow_incidents",
+        "schedule": 15.0,
+        "options": {"expires": 60},
+    },
+    "escalate-cases": {"task": "marketplace.escalate_cases", "schedule": 60.0},
+    "make-notifications": {
+        "task": "marketplace.make_notifications",
+        "schedule": 5.0,
+        "options": {"expires": 30},
+    },
+    "send-notifications": {
+        "task": "marketplace.send_notifications",
+        "schedule": 5.0,
+        "options": {"expires": 30},
+    },
     "expire-reservations": {"task": "billing.expire_reservations", "schedule": 15.0},
     "expire-baskets": {"task": "billing.expire_baskets", "schedule": 15.0},
     "collect-instalments": {"task": "billing.collect_instalments", "schedule": 60.0},
@@ -203,6 +219,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "end-unpaid": {"task": "billing.end_unpaid", "schedule": 60.0},
     "close-leases": {"task": "billing.close_leases", "schedule": 60.0},
+    # After rating and before invoices become final: a credit is a line of its month's.
+    "credit-service-levels": {
+        "task": "billing.credit_service_levels",
+        "schedule": 900.0,
+        "options": {"expires": 900},
+    },
     "settle-month": {"task": "billing.settle_month", "schedule": 3600.0},
     "release-reserves": {"task": "billing.release_reserves", "schedule": 3600.0},
     "step-payouts": {
@@ -339,6 +361,19 @@ EMAIL_TIMEOUT = 10
 EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
 DEFAULT_FROM_EMAIL = env_str("DEFAULT_FROM_EMAIL", "Cardhour <no-reply@localhost>")
 
+# Notifications. A dotted path of a class that sends text messages, where one is set up; another
+# server that speaks as the robots' own do, for tests.
+SMS_ADAPTER = env_str("SMS_ADAPTER", "")
+ROBOT_API_BASE = env_str("ROBOT_API_BASE", "")
+
+# Cases: minutes until the other side has answered, round the clock, by priority.
+CASE_RESPONSE_MINUTES = {
+    "urgent": env_int("CASE_URGENT_MINUTES", 30),
+    "high": env_int("CASE_HIGH_MINUTES", 120),
+    "normal": env_int("CASE_NORMAL_MINUTES", 480),
+    "low": env_int("CASE_LOW_MINUTES", 2880),
+}
+
 # Static files
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env_str("CARDHOUR_STATIC_ROOT", str(BASE_DIR / ".dev" / "static")))
@@ -436,6 +471,12 @@ SPECTACULAR_SETTINGS = {
         "QuotaMeasureEnum": "marketplace.models.Quota.Measure",
         "QuotaWindowEnum": "marketplace.models.Quota.Window",
         "PayByEnum": "marketplace.models.Reservation.PayBy",
+        "IncidentStateEnum": "marketplace.models.Incident.State",
+        "CaseStateEnum": "marketplace.models.Case.State",
+        "ChannelStateEnum": "marketplace.models.Channel.State",
+        "ChannelKindEnum": "marketplace.models.Channel.Kind",
+        "DeliveryStateEnum": "marketplace.models.Delivery.State",
+        "IncidentEntryKindEnum": "marketplace.models.IncidentEntry.Kind",
         "ChargeKindEnum": "billing.models.Charge.Kind",
         "GatewayEventStateEnum": "billing.models.GatewayEvent.State",
         "GatewayRequestStateEnum": "billing.models.PspRequest.State",

@@ -7,7 +7,18 @@ from smtplib import SMTPException
 from celery import shared_task
 
 from inventory import clock
-from marketplace import amendments, ending, idling, leases, listings, passwords, quotas
+from marketplace import (
+    amendments,
+    cases,
+    ending,
+    idling,
+    incidents,
+    leases,
+    listings,
+    notifications,
+    passwords,
+    quotas,
+)
 from marketplace.http import idempotency
 
 
@@ -39,6 +50,26 @@ def pause_unverified(**_: object) -> int:
 @shared_task(name="marketplace.add_up_commitments")
 def add_up_commitments(**_: object) -> int:
     return quotas.add_up()
+
+
+@shared_task(name="marketplace.follow_incidents")
+def follow_incidents(**_: object) -> int:
+    return incidents.sweep(at=clock.now(), limit=200)
+
+
+@shared_task(name="marketplace.escalate_cases")
+def escalate_cases(**_: object) -> int:
+    return cases.escalate_due(at=clock.now(), limit=500)
+
+
+@shared_task(name="marketplace.make_notifications")
+def make_notifications(**_: object) -> int:
+    return notifications.fan_out(at=clock.now(), limit=50_000)
+
+
+@shared_task(name="marketplace.send_notifications")
+def send_notifications(**_: object) -> int:
+    return notifications.send_due(at=clock.now(), limit=10)
 
 
 @shared_task(name="marketplace.forget")

@@ -19,6 +19,7 @@ from billing.api import (
     reconciliation,
     refunds,
     settlements,
+    sla_months,
     trials,
     views,
 )
@@ -32,6 +33,7 @@ router.register("amendments", changes.Amendments, basename="amendment")
 router.register("charges", views.Charges, basename="charge")
 router.register("wallet/transactions", views.WalletTransactions, basename="wallet-transaction")
 router.register("bank-receipts", views.BankReceipts, basename="bank-receipt")
+router.register("sla-months", sla_months.SlaMonths, basename="sla-month")
 router.register("instalments", instalments.Instalments, basename="instalment")
 router.register("bank-accounts", bank.BankAccounts, basename="bank-account")
 router.register("bank-statements", bank.BankStatements, basename="bank-statement")

@@ -50,6 +50,7 @@ from billing.models.settlement import (
     Settlement,
     SettlementLine,
 )
+from billing.models.sla import SlaCursor, SlaMonth
 from billing.models.statement import Contest, Statement
 from billing.models.topup import Dispute, TopUp, WalletRefund
 from billing.models.voucher import Voucher, VoucherEntry
@@ -111,6 +112,8 @@ __all__ = [
     "SettledMark",
     "Settlement",
     "SettlementLine",
+    "SlaCursor",
+    "SlaMonth",
     "Statement",
     "TopUp",
     "Transfer",

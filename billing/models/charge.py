@@ -51,6 +51,8 @@ class Charge(models.Model):
         """What the provider pays for withdrawing: negative, without fee and VAT."""
         CREDIT = "credit", _("credit")
         """Given back by a credit note that two persons signed: negative."""
+        SLA_CREDIT = "sla_credit", _("service level credit")
+        """Given back by the terms for what a month lacked: negative, or a part of it taken back."""
 
     public_id = PublicIdField(prefix="chg")
     lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="charges")

@@ -155,7 +155,7 @@ GROUP BY l.id, l.fee_vat_bps
 HAVING abs(sum(c.fee_vat_minor) - sum(c.fee_minor) * l.fee_vat_bps / 10000.0)
     > 0.500001 * (count(DISTINCT c.price_id) + count(*) FILTER (WHERE c.kind <> 'usage'))
     -- A credit takes back tax and fee as its line had them, which was rounded at both its ends.
-    + 1.1 * count(*) FILTER (WHERE c.kind = 'credit');
+    + 1.1 * count(*) FILTER (WHERE c.kind IN ('credit', 'sla_credit'));
 
 -- check: the ledger's legs are the sums of the charges they book
 WITH charged AS (
@@ -169,9 +169,9 @@ WITH charged AS (
          CASE c.selling WHEN 'resale' THEN c.provider_minor ELSE 0 END),
         ('vat', NULL, CASE c.selling WHEN 'direct' THEN c.fee_vat_minor ELSE c.vat_minor END),
         ('deposit', c.tenant_id,
-         CASE WHEN c.kind IN ('usage', 'credit') THEN -c.deposit_minor ELSE 0 END),
+         CASE WHEN c.kind IN ('usage', 'credit', 'sla_credit') THEN -c.deposit_minor ELSE 0 END),
         ('wallet', c.tenant_id,
-         CASE WHEN c.kind IN ('usage', 'credit') THEN -c.wallet_minor ELSE 0 END),
+         CASE WHEN c.kind IN ('usage', 'credit', 'sla_credit') THEN -c.wallet_minor ELSE 0 END),
         ('tenant_receivable', c.tenant_id, c.receivable_minor),
         ('tenant_arrears', c.tenant_id, c.arrears_minor)
     ) AS v (purpose, owner_id, amount)
@@ -183,7 +183,7 @@ WITH charged AS (
     FROM billing_ledgerentry e
     JOIN billing_ledgeraccount a ON a.id = e.account_id
     JOIN billing_ledgertransaction t ON t.id = e.transaction_id
-    WHERE t.kind IN ('usage_charged', 'credit_note_issued') OR (t.kind IN ('deal_cancelled', 'deal_shortened')
+    WHERE t.kind IN ('usage_charged', 'credit_note_issued', 'sla_credited') OR (t.kind IN ('deal_cancelled', 'deal_shortened')
       AND a.purpose NOT IN ('deposit', 'wallet'))
     GROUP BY 1, 2, 3
 )
@@ -206,6 +206,21 @@ WHERE u.card_seconds <> 0 AND u.hour < t.rated_until
   AND (u.revision = 0 OR u.recorded_at < now() - interval '2 days')  -- or the sweep is on its way
   AND NOT EXISTS (SELECT FROM billing_charge c WHERE c.allocation_id = u.allocation_id
       AND c.hour = u.hour AND c.revision = u.revision AND c.kind = 'usage');
+
+-- check: the credits of a lease's month are what its last count says, and not above its charges
+SELECT s.lease_id, s.month, s.credit_minor, x.credited, s.charged_minor FROM billing_slamonth s
+CROSS JOIN LATERAL (
+    SELECT coalesce(-sum(c.gross_minor), 0) AS credited FROM billing_charge c
+    WHERE c.lease_id = s.lease_id AND c.kind = 'sla_credit'
+      AND c.hour >= lower(s.period) AND c.hour < upper(s.period)) x
+WHERE NOT EXISTS (SELECT FROM billing_slamonth n WHERE (n.lease_id, n.month) = (s.lease_id, s.month)
+                  AND n.revision > s.revision)
+  AND (s.credit_minor <> x.credited OR x.credited > greatest(0, s.charged_minor));
+
+-- check: every service level credit belongs to one count of a month
+SELECT c.id, c.lease_id FROM billing_charge c
+LEFT JOIN billing_slamonth s ON s.charge_id = c.id
+WHERE (c.kind = 'sla_credit') <> (s.id IS NOT NULL);
 
 -- check: a lease is charged from its start, at the price it was confirmed with
 SELECT l.id, l.period, s.from_at, s.price_id, l.price_id AS agreed FROM marketplace_lease l
@@ -358,7 +373,7 @@ CROSS JOIN LATERAL (
            coalesce(sum(deposit_minor) FILTER (WHERE kind = 'usage'), 0) AS deposit,
            coalesce(sum(deposit_minor) FILTER (WHERE kind <> 'usage'), 0) AS kept,
            coalesce(sum(arrears_minor), 0) AS arrears,
-           coalesce(sum(direct_minor) FILTER (WHERE kind NOT IN ('compensation', 'credit')), 0)
+           coalesce(sum(direct_minor) FILTER (WHERE kind NOT IN ('compensation', 'credit', 'sla_credit')), 0)
                AS direct
     FROM billing_charge WHERE lease_id = l.id) s
 CROSS JOIN LATERAL (

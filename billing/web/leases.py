@@ -15,7 +15,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
-from billing import dunning, selling
+from billing import dunning, selling, sla_credits
 from billing.models import Charge, DirectReceipt, LeaseTally
 from billing.web import cancelling, changes, utilisation
 from inventory import credentials
@@ -30,6 +30,7 @@ from marketplace.web.entry import ConsoleRequest, find, page, render
 SHOWN_DAYS = 31
 SHOWN_AMENDMENTS = 20
 SHOWN_INSTALMENTS = 200
+SHOWN_SLA_MONTHS = 24
 State = Lease.State
 
 
@@ -60,6 +61,7 @@ class Bill:
     provider_minor: int
     owed_minor: int  # of it, what the tenant's wallet could not pay at the time
     kept: Amounts  # of it, for a cancellation or for leaving early
+    credits: Amounts  # given back by the service level; none where nothing was, else negative
     compensation_minor: int  # paid by the provider for withdrawing; taken off the gross
     paid_minor: int  # ahead, at confirmation and by amendments
     security_minor: int  # kept now
@@ -162,6 +164,7 @@ def _detail(request: ConsoleRequest, lease: Lease, extra: dict[str, Any]) -> Htt
         "instalments": lease.instalments.order_by("due_at", "pk")[:SHOWN_INSTALMENTS],
         "dunning": dunning.of(lease),
         "use": utilisation.panel(lease, request=request, zone=zone),
+        "sla_months": sla_credits.newest(lease)[:SHOWN_SLA_MONTHS],
         **extra,
     }
     return render(request, "console/lease.html", context)
@@ -179,6 +182,7 @@ def _bill(lease: Lease, zone: str) -> Bill:
         **{f"sum_{name}": Sum(name, default=0) for name in _AMOUNTS},
         owed=Sum("receivable_minor", default=0),
         **{f"kept_{name}": Sum(name, filter=Q(kind__in=_KEPT), default=0) for name in _AMOUNTS},
+        **{f"credit_{name}": Sum(name, filter=Q(kind=_CREDIT), default=0) for name in _AMOUNTS},
         from_deposit=Sum("deposit_minor", default=0),
         compensation=Sum("gross_minor", filter=Q(kind=Charge.Kind.COMPENSATION), default=0),
     )
@@ -196,6 +200,7 @@ def _bill(lease: Lease, zone: str) -> Bill:
         **{name: sums[f"sum_{name}"] for name in _AMOUNTS},
         owed_minor=sums["owed"],
         kept=Amounts(**{name: sums[f"kept_{name}"] for name in _AMOUNTS}),
+        credits=Amounts(**{name: sums[f"credit_{name}"] for name in _AMOUNTS}),
         compensation_minor=-sums["compensation"],
         paid_minor=paid,
         security_minor=tally.security_minor,
@@ -215,6 +220,7 @@ def _paid_to_the_centre(lease: Lease) -> int:
 
 
 _KEPT = (Charge.Kind.CANCELLATION, Charge.Kind.LEAVING)
+_CREDIT = Charge.Kind.SLA_CREDIT
 _AMOUNTS = ("gross_minor", "vat_minor", "fee_minor", "provider_minor")
 
 

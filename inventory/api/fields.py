@@ -26,6 +26,10 @@ INT64 = 2**63 - 1
 _BAD = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufeff"
 TEXT_PATTERN = rf"^[^\s{_BAD}]([^{_BAD}]*[^\s{_BAD}])?$"
 _TEXT = re.compile(TEXT_PATTERN)
+# The same, over several lines.
+_BAD_IN_LINES = _BAD.replace(r"\u0000-\u001f", r"\u0000-\u0008\u000b\u000c\u000e-\u001f")
+LINES_PATTERN = rf"^[^\s{_BAD_IN_LINES}]([^{_BAD_IN_LINES}]*[^\s{_BAD_IN_LINES}])?$"
+_LINES = re.compile(LINES_PATTERN)
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _ZONELESS = re.compile(r"^\d{4}-\d{2}-\d{2}[Tt ][\d:.]+$")
 _INSTANT = re.compile(
@@ -72,6 +76,25 @@ class Text(serializers.CharField):
         if data == "" and self.allow_blank:
             return data
         if not _TEXT.match(data) or _SURROGATE.search(data):
+            self.fail("bad_text")
+        return super().to_internal_value(data)
+
+
+class Lines(serializers.CharField):
+    """Some lines of text that say something: no blanks at their ends, nothing invisible."""
+
+    default_error_messages = {
+        "invalid": _("A string was expected."),
+        "bad_text": _("Blank, padded with blanks, or with control characters."),
+    }
+
+    def __init__(self, *, max_length: int, **kwargs: Any) -> None:
+        super().__init__(max_length=max_length, min_length=1, trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        if not _LINES.match(data) or _SURROGATE.search(data):
             self.fail("bad_text")
         return super().to_internal_value(data)
 

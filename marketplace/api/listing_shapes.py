@@ -30,6 +30,7 @@ from marketplace.asking import (
 )
 from marketplace.models import Lease, Listing, PriceVersion, Reservation
 from marketplace.money import LARGEST_MINOR, VAT_BPS
+from marketplace.sla import MOST_STEPS
 
 ZONES = [(zone, zone) for zone in ("Asia/Shanghai", "UTC")]
 
@@ -154,6 +155,15 @@ class TermsOut(Shape):
     trial_hours = serializers.IntegerField()
     trial_amount_micro = serializers.IntegerField(help_text="Per basis; may be zero.")
     trial_convertible = serializers.BooleanField()
+    sla_availability_bps = serializers.IntegerField(help_text="Of a month; 0: no service level.")
+    sla_replacement_hours = serializers.IntegerField(help_text="Of a failed node; 0: no time.")
+    sla_credits = serializers.ListField(
+        child=Tier(), help_text="[availability below, credit of the month's charges], in bps."
+    )
+    sla_cap_bps = serializers.IntegerField(help_text="Of the month's charges.")
+    sla_notice_hours = serializers.IntegerField(
+        help_text="Maintenance announced so long ahead does not count; 0: all of it does."
+    )
     created_at = Instant()
 
 
@@ -175,6 +185,11 @@ class TermsIn(StrictSerializer):
     trial_hours = Integer(min_value=0, max_value=THIRTY_DAYS_HOURS, required=False)
     trial_amount_micro = Integer(min_value=0, max_value=LARGEST_PRICE_MICRO, required=False)
     trial_convertible = Flag(required=False)
+    sla_availability_bps = Integer(min_value=0, max_value=10_000, required=False)
+    sla_replacement_hours = Integer(min_value=0, max_value=THIRTY_DAYS_HOURS, required=False)
+    sla_credits = Items(child=Tier(), max_length=MOST_STEPS, required=False)
+    sla_cap_bps = Integer(min_value=0, max_value=10_000, required=False)
+    sla_notice_hours = Integer(min_value=0, max_value=THIRTY_DAYS_HOURS, required=False)
 
 
 class ListingOut(Shape):

@@ -17,6 +17,7 @@ from marketplace.offers import (
     Rejection,
     Split,
 )
+from marketplace.sla import Promise
 
 
 def results(found: OfferResults) -> dict[str, Any]:
@@ -82,6 +83,8 @@ def offer(each: Offer) -> dict[str, Any]:
         "pay_by_at": _text(each.pay_by_at) if each.pay_by_at else None,
         "pay_by_deposit_minor": each.pay_by_deposit_minor,
         "payments": [_payment(payment) for payment in each.payments],
+        "terms": each.terms_id,
+        "sla": _promise(each.promise),
         "cancellation": [list(step) for step in each.cancellation],
         "cancellation_steps": [_step(step) for step in each.cancellation_steps],
         "maintenance": [_maintenance(notice) for notice in each.maintenance],
@@ -100,6 +103,18 @@ def _payment(each: Payment) -> dict[str, Any]:
         "amount_minor": each.amount_minor,
         "period_start_at": _text(each.period.start) if each.period else None,
         "period_end_at": _text(each.period.end) if each.period else None,
+    }
+
+
+def _promise(each: Promise | None) -> dict[str, Any] | None:
+    if each is None:
+        return None
+    return {
+        "availability_bps": each.availability_bps,
+        "replacement_hours": each.replacement_hours,
+        "credits": [list(step) for step in each.steps],
+        "cap_bps": each.cap_bps,
+        "notice_hours": each.notice_hours,
     }
 
 

@@ -96,6 +96,18 @@ class CancellationStepOut(Shape):
     kept_minor = serializers.IntegerField()
 
 
+class PromiseOut(Shape):
+    availability_bps = serializers.IntegerField(help_text="Of a month's card-seconds owed.")
+    replacement_hours = serializers.IntegerField(help_text="Of a failed node; 0: no time.")
+    credits = serializers.ListField(
+        child=Tier(), help_text="[availability below, credit], in basis points."
+    )
+    cap_bps = serializers.IntegerField(help_text="Of a month's charges.")
+    notice_hours = serializers.IntegerField(
+        help_text="Maintenance announced so long ahead does not count; 0: all of it does."
+    )
+
+
 class MaintenanceOut(Shape):
     start_at = Instant()
     end_at = Instant()
@@ -170,6 +182,8 @@ class OfferOut(Shape):
         allow_null=True, help_text="Kept aside until then."
     )
     payments = PaymentOut(many=True, help_text="What is paid when, if every hour is delivered.")
+    terms = PublicId("trm", source="terms_id", help_text="The version that its deal names.")
+    sla = PromiseOut(allow_null=True, help_text="The service level; null: none is promised.")
     cancellation = serializers.ListField(child=Tier())
     cancellation_steps = CancellationStepOut(
         many=True, help_text="The same with dates: what comes back of what was due."

@@ -137,7 +137,13 @@ class LeaseOut(Shape):
     torn_down_at = serializers.SerializerMethodField(help_text="Access is shut.")
     wiped_by = serializers.SerializerMethodField(help_text="Its nodes are clean by then.")
     discount_bps = serializers.IntegerField(help_text="Taken off the listed price.")
-    end_reason = serializers.CharField(help_text="Why it is over; empty until then.")
+    terms = PublicId("trm", source="terms.public_id", help_text="The version it was made by.")
+    end_reason = serializers.ChoiceField(
+        [("", ""), *Lease.EndReason.choices], help_text="Why it is over; empty until then."
+    )
+    end_evidence = serializers.CharField(
+        help_text="Public id of what proves it: amendment, instalment, charge, allocation …"
+    )
     failure_code = serializers.CharField(
         source="allocation.failure_code", help_text="Why delivery failed, for programs."
     )

@@ -254,6 +254,7 @@ class ReadOnlyLeases(ReadOnlyResource):
             "project",
             "reservation",
             "listing",
+            "terms",
             "allocation",
             "parent",
             "amendment",

@@ -12,7 +12,7 @@ from drf_spectacular.extensions import (
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 
-from inventory.api.fields import TEXT_PATTERN
+from inventory.api.fields import LINES_PATTERN, TEXT_PATTERN
 from marketplace.http.problems import CONTENT_TYPE
 
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -112,7 +112,14 @@ _PREFIX = {
     "accounting-periods": "acp",
     "reconciliation-matches": "rcm",
     "ledger-transactions": "ltr",
+    "sla-months": "slm",
+    "incidents": "inc",
+    "cases": "case",
+    "notification-channels": "chn",
+    "notification-deliveries": "ntf",
 }
+# … and of a second one in the same path, by its name.
+_SECOND = {"attachment_id": "att"}
 
 
 class CardhourSchema(AutoSchema):
@@ -209,6 +216,19 @@ class StrictShape(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
         return schema
 
 
+class LinesShape(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    target_class = "inventory.api.fields.Lines"
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> Any:
+        return {
+            "type": "string",
+            "format": "lines",
+            "minLength": 1,
+            "maxLength": self.target.max_length,
+            "pattern": LINES_PATTERN,
+        }
+
+
 class TextShape(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
     target_class = "inventory.api.fields.Text"
 
@@ -269,4 +289,5 @@ def _name_ids(path: str, operation: dict[str, Any]) -> None:
     collection = path.removeprefix("/api/v1/").split("/")[0]
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path" and collection in _PREFIX:
-            parameter["schema"] = _public_id(_PREFIX[collection])
+            prefix = _SECOND.get(parameter["name"], _PREFIX[collection])
+            parameter["schema"] = _public_id(prefix)

@@ -3,10 +3,13 @@
 from marketplace.models.amendment import FIGURES, Amendment, ChangeFigures
 from marketplace.models.approval import Approval, ApprovalRule
 from marketplace.models.basket import Basket
+from marketplace.models.case import Case, CaseAttachment, CaseMessage
 from marketplace.models.idempotency import IdempotencyRecord
 from marketplace.models.idle import IdleNotice
+from marketplace.models.incident import Incident, IncidentEntry, IncidentLease, IncidentOutage
 from marketplace.models.lease import Lease, LeasePrice
 from marketplace.models.listing import Listing, PriceFloor, PriceVersion, TermsVersion
+from marketplace.models.notification import Channel, Delivery, NotifiedMark
 from marketplace.models.quota import Commitment, Quota
 from marketplace.models.reservation import Reservation
 
@@ -16,13 +19,23 @@ __all__ = [
     "Approval",
     "ApprovalRule",
     "Basket",
+    "Case",
+    "CaseAttachment",
+    "CaseMessage",
     "ChangeFigures",
+    "Channel",
     "Commitment",
+    "Delivery",
     "IdempotencyRecord",
     "IdleNotice",
+    "Incident",
+    "IncidentEntry",
+    "IncidentLease",
+    "IncidentOutage",
     "Lease",
     "LeasePrice",
     "Listing",
+    "NotifiedMark",
     "PriceFloor",
     "PriceVersion",
     "Quota",

@@ -100,11 +100,21 @@ class Lease(models.Model):
 
     class EndReason(models.TextChoices):
         COMPLETED = "completed", _("completed")
+        """Its period is over. Evidence: the allocation, whose period it was."""
         CANCELLED_BY_TENANT = "cancelled_by_tenant", _("cancelled by the tenant")
+        """Given back before its start. Evidence: the reservation it came from."""
         DELIVERY_FAILED = "delivery_failed", _("delivery failed")
+        """Never usable. Evidence: the allocation, whose failure code says why."""
         UNPAID = "unpaid", _("not paid for")
+        """Evidence: the overdue instalment, or the lease whose deposit is used up."""
         LEFT_EARLY = "left_early", _("left early by the tenant")
+        """Evidence: the amendment."""
         WITHDRAWN_BY_PROVIDER = "withdrawn_by_provider", _("withdrawn by the provider")
+        """Evidence: the amendment."""
+        CAPACITY_RELEASED = "capacity_released", _("its capacity was given back")
+        """Before its start, by who runs the machines. Evidence: the allocation."""
+        CONVERTED = "converted", _("goes on as another lease")
+        """A trial whose machines serve the lease it became. Evidence: that lease."""
 
     RUNNING: ClassVar = (State.SCHEDULED, State.DELIVERING, State.ACTIVE)
     LIFECYCLE: ClassVar = Lifecycle(
@@ -151,6 +161,8 @@ class Lease(models.Model):
     )
     fee_vat_bps = models.PositiveIntegerField(default=0)  # on the fee; only where sold directly
     end_reason = models.CharField(max_length=24, choices=EndReason, blank=True)
+    # Public id of what proves the reason: allocation, amendment, instalment, reservation, lease.
+    end_evidence = models.CharField(max_length=40, blank=True)
     created_at = models.DateTimeField()
     active_at = models.DateTimeField(null=True, blank=True)
     ending_at = models.DateTimeField(null=True, blank=True)
@@ -177,6 +189,31 @@ class Lease(models.Model):
             models.CheckConstraint(
                 condition=Q(selling="direct") | Q(fee_vat_bps=0),
                 name="lease_fee_bears_vat_only_where_direct",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["scheduled", "delivering", "active"]) | ~Q(end_reason=""),
+                name="lease_over_says_why",
+            ),
+            models.CheckConstraint(
+                condition=Q(end_reason="", end_evidence="")
+                | ~Q(end_reason="") & Q(end_evidence__regex=r"^[a-z]{3,4}_[0-9a-f]{32}$"),
+                name="lease_end_has_evidence",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    end_reason__in=[
+                        "",
+                        "completed",
+                        "cancelled_by_tenant",
+                        "delivery_failed",
+                        "unpaid",
+                        "left_early",
+                        "withdrawn_by_provider",
+                        "capacity_released",
+                        "converted",
+                    ]
+                ),
+                name="lease_end_reason_is_listed",
             ),
         ]
         triggers = [

@@ -227,6 +227,15 @@ class TermsVersion(models.Model):
     trial_hours = models.PositiveIntegerField(default=0)
     trial_amount_micro = models.BigIntegerField(default=0)
     trial_convertible = models.BooleanField(default=False)  # into a lease on the same nodes
+    # The service level (SLA), held against each calendar month of the billing zone; availability
+    # of 0: none was promised. See `marketplace.sla` for the rule.
+    sla_availability_bps = models.PositiveIntegerField(default=0)  # of the card-seconds owed
+    sla_replacement_hours = models.PositiveIntegerField(default=0)  # of a failed node; 0: no time
+    # [[availability below, credit in basis points of the month's charges], …], descending.
+    sla_credits = models.JSONField(default=list)
+    sla_cap_bps = models.PositiveIntegerField(default=0)  # of the month's charges
+    # Maintenance announced so many hours ahead does not count as missing; 0: all of it does.
+    sla_notice_hours = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField()
 
     class Meta:
@@ -248,6 +257,23 @@ class TermsVersion(models.Model):
                 condition=Q(trial_units=0, trial_hours=0, trial_amount_micro=0)
                 | Q(trial_units__gte=1, trial_hours__gte=1, trial_amount_micro__gte=0),
                 name="terms_trial_whole_or_none",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    sla_availability_bps=0,
+                    sla_replacement_hours=0,
+                    sla_credits=[],
+                    sla_cap_bps=0,
+                    sla_notice_hours=0,
+                )
+                | Q(
+                    sla_availability_bps__gte=1,
+                    sla_availability_bps__lte=10_000,
+                    sla_cap_bps__gte=1,
+                    sla_cap_bps__lte=10_000,
+                )
+                & ~Q(sla_credits=[]),
+                name="terms_sla_whole_or_none",
             ),
         ]
         triggers = [append_only("terms_version_append_only")]

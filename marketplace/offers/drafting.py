@@ -89,6 +89,8 @@ def draft(found: Match, map_: SearchMap, lapsed_count: int, at: datetime) -> Off
             period=period,
             confirm_until=hold.expires_at,
         ),
+        terms_id=ware.terms_id,
+        promise=ware.promise,
         cancellation=ware.cancellation,
         cancellation_steps=schedules.cancellation_steps(
             schedule=ware.cancellation,

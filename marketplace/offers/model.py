@@ -11,6 +11,7 @@ from django.conf import settings
 from inventory.errors import Invalid
 from inventory.periods import Period
 from marketplace.selling import Parties
+from marketplace.sla import Promise
 
 Fact = str | int | float | bool
 UNKNOWN = "unknown"
@@ -255,6 +256,8 @@ class Offer:
     pay_by_at: datetime | None  # until when it is kept for a bank transfer, where it is
     pay_by_deposit_minor: int | None  # kept aside until then
     payments: tuple[Payment, ...]
+    terms_id: str  # the version that a deal of it names
+    promise: Promise | None  # the service level; None: none is promised
     cancellation: tuple[tuple[int, int], ...]  # hours before the start, basis points refunded
     cancellation_steps: tuple[CancellationStep, ...]  # the same, dated and in money
     maintenance: tuple[Maintenance, ...]

@@ -12,6 +12,7 @@ from marketplace import discounts
 from marketplace.discounts import Tiers
 from marketplace.models import Listing, PriceVersion, TermsVersion
 from marketplace.money import Price
+from marketplace.sla import Promise
 
 Key = tuple[int, str, int, int]  # listing, its public id, newest price, newest terms
 
@@ -51,6 +52,7 @@ class Ware:
     discounts: Tiers = ()
     decide_hours: int | None = None  # where the provider decides on a hold, how long it may take
     selling: Listing.Selling = Listing.Selling.AGENCY
+    promise: Promise | None = None  # the service level
 
 
 def read(
@@ -109,6 +111,7 @@ def _ware(key: Key, listing: Listing, version: PriceVersion, terms: TermsVersion
         discounts=discounts.tiers(version.discounts),
         decide_hours=terms.decide_hours if listing.mode == Listing.Mode.APPROVAL else None,
         selling=Listing.Selling(listing.selling),
+        promise=Promise.of(terms),
         key=key,
         pool_id=listing.pool_id,
     )

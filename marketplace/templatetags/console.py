@@ -120,6 +120,13 @@ _OWN_TONES = {
     ("topup", "open"): "yellow",
     ("bankreceipt", "returned"): "secondary",
     ("fapiao", "issued"): "green",
+    ("incident", "open"): "red",
+    ("incident", "mitigated"): "yellow",
+    ("case", "open"): "yellow",
+    ("case", "reopened"): "yellow",
+    ("case", "answered"): "green",
+    ("delivery", "sent"): "green",
+    ("delivery", "queued"): "yellow",
 }
 
 

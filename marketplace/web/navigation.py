@@ -112,10 +112,18 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
         ],
     ),
     (
+        _("Service"),
+        [
+            (_("Incidents"), "incidents", "any", "leases:read"),
+            (_("Cases"), "cases", "any", "cases:read"),
+        ],
+    ),
+    (
         _("Settings"),
         [
             (_("Members"), "members", "any", ""),
             (_("API keys"), "keys", "any", "keys:write"),
+            (_("Notifications"), "channels", "any", "journal:read"),
             (_("Journal"), "journal", "any", "journal:read"),
         ],
     ),

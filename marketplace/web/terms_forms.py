@@ -42,6 +42,7 @@ _BETWEEN = re.compile(r"[,;、\n]+")
 _TIER = re.compile(r"\s*([0-9]{1,9})\s*[:=]\s*([0-9]{1,2}(?:\.[0-9]{1,2})?)\s*%?\s*")
 
 
+_PERCENT = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,2})?")
 _STEP = re.compile(r"\s*([0-9]{1,6})\s*[:=]\s*([0-9]{1,3}(?:\.[0-9]{1,2})?)\s*%?\s*")
 
 
@@ -86,6 +87,45 @@ class StepsField(forms.CharField):
                 )
             found.append([int(match[1]), int(Decimal(match[2]) * 100)])
         return found
+
+
+class PercentField(forms.CharField):
+    """A share up to 100 percent, to a hundredth, as basis points."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=20, **kwargs)
+
+    def clean(self, value: Any) -> Any:
+        text = unicodedata.normalize("NFKC", str(super().clean(value) or "")).strip()
+        return _basis_points(text.removesuffix("%").strip()) if text else 0
+
+
+class CreditsField(forms.CharField):
+    """Steps of credit as `99.9: 10, 99: 25`: below so many percent, so many percent back."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=300, required=False, **kwargs)
+
+    def clean(self, value: Any) -> Any:
+        text = unicodedata.normalize("NFKC", str(super().clean(value) or ""))
+        found = []
+        for piece in filter(str.strip, _BETWEEN.split(text)):
+            below, colon, back = piece.replace("%", "").replace("=", ":").partition(":")
+            if not colon:
+                raise ValidationError(gettext("Write pairs such as 99.9: 10, 99: 25."))
+            found.append((_basis_points(below.strip()), _basis_points(back.strip())))
+        return tuple(found)
+
+
+def _basis_points(text: str) -> int:
+    if not _PERCENT.fullmatch(text) or Decimal(text) > 100:
+        raise ValidationError(gettext("Write a percentage up to 100, such as 99.95."))
+    return int(Decimal(text) * 100)
+
+
+def percent_text(bps: int) -> str:
+    """Basis points as a person writes a percentage; empty for none."""
+    return f"{bps / 100:g}" if bps else ""
 
 
 def steps_text(steps: Iterable[Sequence[int]]) -> str:
@@ -160,6 +200,25 @@ class TermsForm(ConsoleForm):
         label=_("A trial may become a lease on the same nodes"), required=False
     )
 
+    sla_availability = PercentField(
+        label=_("Availability promised, % of a month"), required=False,
+        help_text=_("Empty: no service level. Such as 99.9"),
+    )  # fmt: skip
+    sla_replacement_hours = forms.IntegerField(
+        label=_("A failed node is replaced within, hours"), min_value=0,
+        max_value=THIRTY_DAYS_HOURS, required=False, initial=0,
+        help_text=_("0: no time is promised"),
+    )  # fmt: skip
+    sla_credits = CreditsField(
+        label=_("Credits, availability below: percent back"),
+        help_text=_("Such as 99.9: 10, 99: 25 (below 99% a quarter of the month's charges)"),
+    )
+    sla_cap = PercentField(label=_("Credits at the most, % of the month's charges"), required=False)
+    sla_notice_hours = forms.IntegerField(
+        label=_("Maintenance announced so many hours ahead does not count"), min_value=0,
+        max_value=THIRTY_DAYS_HOURS, required=False, initial=0, help_text=_("0: all of it counts"),
+    )  # fmt: skip
+
     grid_seconds = _USUAL.start_grid_seconds
     schedules: dict[str, Any] = {key: steps for key, (_w, steps) in CANCELLATIONS.items()}
 
@@ -191,6 +250,11 @@ class TermsForm(ConsoleForm):
             trial_hours=data["trial_hours"] or 0,
             trial_amount_micro=data["trial_amount"] or 0,
             trial_convertible=data["trial_convertible"],
+            sla_availability_bps=data["sla_availability"] or 0,
+            sla_replacement_hours=data["sla_replacement_hours"] or 0,
+            sla_credits=data["sla_credits"],
+            sla_cap_bps=data["sla_cap"] or 0,
+            sla_notice_hours=data["sla_notice_hours"] or 0,
         )
 
 
@@ -213,6 +277,13 @@ class NewTermsForm(TermsForm):
             ),
             "leaving": steps_text(newest.leaving),
             "withdrawal": steps_text(newest.withdrawal),
+            "sla_availability": percent_text(newest.sla_availability_bps),
+            "sla_replacement_hours": newest.sla_replacement_hours,
+            "sla_credits": ", ".join(
+                f"{percent_text(below)}: {percent_text(back)}" for below, back in newest.sla_credits
+            ),
+            "sla_cap": percent_text(newest.sla_cap_bps),
+            "sla_notice_hours": newest.sla_notice_hours,
             "version": newest.version,
         }
         form = cls(data, initial=initial)

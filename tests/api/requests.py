@@ -15,7 +15,7 @@ from tests.api import money_requests
 from tests.api.client import Api
 from tests.api.good import Good, no_body, reason
 from tests.api.market import Market, next_hour, text
-from tests.api.rows import OBJECTS, deals, machines
+from tests.api.rows import OBJECTS, deals, machines, service
 
 SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICp+DnOy9lRSESdgdpyR5MgGs6hInSw8YO2knseJo2rG me"
 
@@ -194,6 +194,21 @@ GOOD: dict[str, Good] = {
     "/amendments/{public_id}/sign": Good("as_provider", no_body),
     "/amendments/{public_id}/decline": Good("as_provider", reason),
     "/amendments/{public_id}/withdraw": Good("as_tenant", reason),
+    "/cases": Good("as_tenant", service.case_body),
+    "/cases/{public_id}/reply": Good("as_provider", lambda m: {"text": "We look at it"}),
+    "/cases/{public_id}/close": Good("as_tenant", reason),
+    "/cases/{public_id}/reopen": Good(
+        "as_tenant", lambda m: {"text": "Still slow"}, service.closed_case
+    ),
+    "/cases/{public_id}/attach": Good("as_tenant", service.attachment_body),
+    "/notification-channels": Good("as_tenant", service.channel_body),
+    "/notification-channels/{public_id}/topics": Good(
+        "as_tenant", lambda m: {"topics": ["invoices"]}
+    ),
+    "/notification-channels/{public_id}/test": Good("as_tenant", no_body),
+    "/notification-deliveries/{public_id}/retry": Good(
+        "as_tenant", no_body, service.failed_delivery
+    ),
     **money_requests.GOOD,
 }
 # Their bodies are files.

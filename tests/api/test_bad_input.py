@@ -115,7 +115,8 @@ def bad_values(part: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "true", True
         yield "blank", "   "
         yield "turned around", "a\u202eb"
-        yield "a line break", "a\nb"
+        if part.get("format") != "lines":
+            yield "a line break", "a\nb"
         yield "very long", "x" * 100_000
         if part.get("minLength", 1) and "enum" not in part:
             yield "empty", ""

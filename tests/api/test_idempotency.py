@@ -117,6 +117,11 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
             f"POST /fapiaos/{{public_id}}/{verb}"
             for verb in ("withdraw", "issue", "refuse", "reverse")
         ),
+        "POST /cases",
+        *(f"POST /cases/{{public_id}}/{verb}" for verb in ("reply", "close", "reopen", "attach")),
+        "POST /notification-channels",
+        *(f"POST /notification-channels/{{public_id}}/{verb}" for verb in ("topics", "test")),
+        "POST /notification-deliveries/{public_id}/retry",
         "POST /trials",
         "POST /wallet/credit-limit",
     }

@@ -27,6 +27,11 @@ BUDGET = {
         "/chips": 2,
         "/organisations": 2,
         "/me": 2,
+        "/sla-months": 2,
+        "/incidents": 2,
+        "/cases": 2,
+        "/notification-channels": 2,
+        "/notification-deliveries": 2,
     },
     "as_provider": {
         "/centres": 2,

@@ -14,7 +14,17 @@ from inventory.models import Node
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
 from tests.api.routes import Route, routes
-from tests.api.rows import OBJECTS, Maker, deals, documents, earnings, machines, online, rail
+from tests.api.rows import (
+    OBJECTS,
+    Maker,
+    deals,
+    documents,
+    earnings,
+    machines,
+    online,
+    rail,
+    service,
+)
 
 
 def _unknown_listing(market: Market) -> dict[str, Any]:
@@ -62,6 +72,11 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/topup-refunds": (online.refund, "as_tenant"),
     "/disputes": (online.dispute, "as_tenant"),
     "/payout-accounts": (online.payout_account, "as_provider"),
+    "/sla-months": (service.sla_month, "as_tenant"),
+    "/incidents": (service.incident, "as_provider"),
+    "/cases": (service.case, "as_tenant"),
+    "/notification-channels": (service.channel, "as_tenant"),
+    "/notification-deliveries": (service.delivery, "as_tenant"),
 }
 # Bodies that name another's row.
 FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
@@ -91,6 +106,7 @@ FOREIGN_BODIES: dict[str, Callable[[Market], dict[str, Any]]] = {
     "/topup-refunds": online.refund_body,
     "/contests": documents.contest_body,
     "/fapiaos": documents.fapiao_body,
+    "/cases": service.case_body,
 }
 # Routes that name no row of anybody's: what they show is tested elsewhere.
 NAMELESS = {
@@ -144,6 +160,7 @@ NAMELESS = {
     "POST /payout-accounts",
     "GET /approval-rules",
     "POST /approval-rules",
+    "POST /notification-channels",
     "GET /audit/funnel",
 }
 
@@ -216,6 +233,10 @@ BODIES: dict[str, Any] = {
     "fail": {"reason": "no", "expected_back_at": text(next_hour(10))},
     **{verb: {"reason": "no"} for verb in ("retire", "replace", "retry-release", "mark-clean")},
     "convert": {"hours": 24},
+    "reply": {"text": "x"},
+    "reopen": {"text": "x"},
+    "attach": {"name": "a", "content": "YQ=="},
+    "topics": {"topics": []},
     "paid": {"reference": "R-1"},
     **{verb: {"reason": "no"} for verb in ("cancel", "failed", "returned")},
     "onboarding-link": {"refresh_url": "https://a.example", "return_url": "https://a.example"},

@@ -263,6 +263,7 @@ def test_what_nobody_pays_is_a_debt_a_notice_a_suspension_and_an_end() -> None:
 
     row.refresh_from_db()
     assert row.end_reason == "unpaid"
+    assert row.end_evidence == row.instalments.get(state="overdue").public_id
     assert Dunning.objects.get(lease=row).state == "ended"
     assert books.differences() == []
 

@@ -257,6 +257,8 @@ def test_a_lease_left_early_is_charged_by_use_until_its_end_and_closed() -> None
 
     lease.refresh_from_db()
     assert (lease.state, lease.end_reason) == ("ended", "left_early")
+    assert lease.amendment is not None
+    assert lease.end_evidence == lease.amendment.public_id
     kept = 5 * HOUR * 7 // 10
     assert books.available() == MONEY - kept - (5 * HOUR - 680)
     assert not books.differences()
@@ -359,6 +361,8 @@ def test_a_lease_that_has_not_started_is_withdrawn_whole() -> None:
 
     lease.refresh_from_db()
     assert (lease.state, lease.end_reason) == ("cancelled", "withdrawn_by_provider")
+    assert lease.amendment is not None
+    assert lease.end_evidence == lease.amendment.public_id
     assert Reservation.objects.get().state == "cancelled"
     assert Allocation.objects.get().state == "cancelled"
     assert books.available() == MONEY + 100 * HOUR * 3 // 10

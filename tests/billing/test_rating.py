@@ -302,6 +302,8 @@ def test_an_unpaid_lease_ends_and_a_paid_one_goes_on() -> None:
     assert Period.of(allocation.period).end == now
     assert Period.of(lease.period).end == T0 + hours(20)
     assert lease.end_reason == "unpaid"
+    unpaid = lease.charges.filter(receivable_minor__gt=0).order_by("hour")[0]
+    assert lease.end_evidence == unpaid.public_id
     assert JournalEntry.objects.filter(event="lease.end_ordered").count() == 1
     with pytest.raises(payments.DebtOpen):
         books.confirm(books.hold(scene.listing(amount_micro=1), start=50, end=60))

@@ -260,6 +260,7 @@ def test_a_trial_becomes_a_lease_on_the_same_nodes() -> None:
         row.refresh_from_db()
 
     assert (trial.state, child.state) == ("ended", "active")
+    assert (trial.end_reason, trial.end_evidence) == ("converted", child.public_id)
     assert child.active_at == T0 + hours(20)
     assert delivery.states(trial.allocation) == ["handed_over"] * 2
     assert delivery.states(child.allocation) == ["active"] * 2

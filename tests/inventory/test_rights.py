@@ -62,6 +62,7 @@ CHANGED = {
     "billing_pricetally": "card_seconds exact_denominator exact_numerator fee_minor gross_minor"
     " vat_minor",
     "billing_quote": "accepted_at amendment_id",
+    "billing_voucher": "decided_by_id ledger_transaction_id posted_at rejected_at state",
     "billing_writeoff": "amount_minor decided_at decided_by_id",
     "billing_carriednet": "net_minor settlement_id until",
     "billing_inputfapiao": "accepted_at decided_by_id rejected_at state",
@@ -84,6 +85,7 @@ CHANGED = {
     "billing_payoutline": "is_live",
     "billing_repayment": "approved_at decided_by_id ledger_transaction_id rejected_at state",
     "billing_settledmark": "hour",
+    "billing_slacursor": "charge_id",
     "billing_settlement": "paid_at paid_back_at reserve_released_at state",
     "inventory_allocation": "active_at claim_token claimed_until ended_at failed_at failure_code"
     " next_step_at state suspended_at",
@@ -112,8 +114,14 @@ CHANGED = {
     " provider_signed_by signed_at state tenant_signed_at tenant_signed_by withdrawn_at",
     "marketplace_basket": "cancelled_at confirmed_at expired_at state",
     "marketplace_idlenotice": "kept_at over_at state",
-    "marketplace_lease": "active_at amendment_id cancelled_at closed_at due_minor end_reason"
-    " ended_at ending_at failed_at gross_minor period state warned_of",
+    "marketplace_case": "assignee closed_at escalated_at respond_by state",
+    "marketplace_channel": "removed_at state topics",
+    "marketplace_delivery": "attempt_count claim_token claimed_until last_error next_at sent_at"
+    " state",
+    "marketplace_incident": "cause mitigated_at resolved_at state",
+    "marketplace_notifiedmark": "last_id last_xid",
+    "marketplace_lease": "active_at amendment_id cancelled_at closed_at due_minor end_evidence"
+    " end_reason ended_at ending_at failed_at gross_minor period state warned_of",
     "marketplace_listing": "state",
     "marketplace_quota": "limit_card_hours limit_minor set_at",
     "marketplace_reservation": "cancelled_at committed_card_seconds committed_minor confirmed_at"

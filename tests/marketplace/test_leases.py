@@ -44,6 +44,7 @@ def test_cancelling_before_the_start_frees_the_machines_and_quotes_by_the_terms(
     assert (quote.share_bps, quote.refund_minor) == (5_000, lease.due_minor // 2)
     lease.refresh_from_db()
     assert (lease.state, lease.end_reason) == ("cancelled", "cancelled_by_tenant")
+    assert lease.end_evidence == lease.reservation.public_id
     assert lease.allocation.state == "cancelled"
     assert scene.lease(listing, units=4, start=100, end=110, at=at).state == "scheduled"
 
@@ -88,6 +89,7 @@ def test_a_lease_walks_through_every_state_however_late_it_looks() -> None:
     lease.refresh_from_db()
     assert walked(lease) == ["scheduled", "delivering", "active", "ending", "ended"]
     assert (lease.state, lease.end_reason) == ("ended", "completed")
+    assert lease.end_evidence == lease.allocation.public_id
     assert (lease.active_at, lease.ended_at) == (active, ended)
     leases.follow(lease_id=lease.pk, at=T0 + hours(31))
     assert len(walked(lease)) == 5
@@ -164,7 +166,8 @@ def test_an_allocation_called_off_cancels_its_lease() -> None:
     leases.follow(lease_id=lease.pk, at=T0 + timedelta(minutes=1))
 
     lease.refresh_from_db()
-    assert (lease.state, lease.end_reason) == ("cancelled", "")
+    assert (lease.state, lease.end_reason) == ("cancelled", "capacity_released")
+    assert lease.end_evidence == lease.allocation.public_id
 
 
 @pytest.mark.parametrize("key", ["lse_" + "0" * 32, "rsv_" + "0" * 32, "x", 2**40])

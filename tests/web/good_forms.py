@@ -291,7 +291,9 @@ def good_forms(market: Market) -> dict[str, Good]:
              "maximum_hours": "100", "unit_step": "1", "maximum_units": "2", "decide_hours": "5",
              "leaving": "168: 50, 0: 10", "withdrawal": "168: 20",
              "trial_units": "1", "trial_hours": "24", "trial_amount": "0",
-             "trial_convertible": "on", "version": "1"},
+             "trial_convertible": "on", "version": "1", "sla_availability": "99.9",
+             "sla_replacement_hours": "4", "sla_credits": "99.9: 10", "sla_cap": "50",
+             "sla_notice_hours": "72"},
         ),
         "approve": Good(
             "provider", reverse("approve", args=[held.public_id]), {"document_number": "D"}

@@ -16,6 +16,7 @@ from tests.api.test_bad_input import everything
 from tests.web.conftest import Market, keyed
 from tests.web.good_forms import Good, good_forms
 from tests.web.good_money_forms import good_money_forms, good_paper_forms
+from tests.web.good_service_forms import good_service_forms
 from tests.web.test_pages import _patterns
 
 # What people paste, and what programs send. Lone surrogates arrive as the bytes they are.
@@ -76,10 +77,11 @@ def test_every_form_is_here(market: Market) -> None:
         "payouts_csv", "payout_file", "input_fapiao_file", "direct", "bank_lines",
         "bank_lines_csv", "payment_file", "reservation_transfer", "basket_transfer",
         "reconciliation_csv", "voucher_file", "voucher_export", "trial_balance",
+        "incidents", "cases", "case_attachment",
         "trial_balance_csv", "ledger_account", "ledger_transaction", "closing", "payout_terms",
     }  # fmt: skip
     named: set[str] = set()
-    for group in (good_paper_forms, good_forms, good_money_forms):
+    for group in (good_paper_forms, good_forms, good_money_forms, good_service_forms):
         start = transaction.savepoint()  # each in a market of its own
         named |= set(group(market))
         transaction.savepoint_rollback(start)
@@ -130,6 +132,17 @@ def test_one_wrong_field_moves_no_money(market: Market, name: str) -> None:
 )
 def test_one_wrong_field_changes_no_paper(market: Market, name: str) -> None:
     _fill_in_badly(market, good_paper_forms(market)[name])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "incident", "case_create", "case", "case_attach", "case_close", "channels", "channel",
+        "channel_test", "channel_remove", "delivery_retry",
+    ],
+)  # fmt: skip
+def test_one_wrong_field_leaves_service_as_it_was(market: Market, name: str) -> None:
+    _fill_in_badly(market, good_service_forms(market)[name])
 
 
 def _fill_in_badly(market: Market, good: Good) -> None:

@@ -40,7 +40,14 @@ def move(lease: Lease, state: str) -> None:
     """To a state by a way that the database allows."""
     route = ["delivering", "failed"] if state == "failed" else ["delivering", "active", "ending"]
     for step in route[: route.index(state) + 1] if state in route else []:
-        database.as_owner(f"UPDATE marketplace_lease SET state = '{step}' WHERE id = {lease.pk}")
+        why = (
+            f", end_reason = 'completed', end_evidence = '{lease.allocation.public_id}'"
+            if step in ("ending", "failed")
+            else ""
+        )
+        database.as_owner(
+            f"UPDATE marketplace_lease SET state = '{step}'{why} WHERE id = {lease.pk}"
+        )
 
 
 def plain(reply: Any) -> str:

@@ -16,11 +16,11 @@ PROVIDER_PAGES = [
     "overview", "centres", "centre_create", "pools", "pools_csv", "pool_create", "node_template",
     "listings", "listing_create", "approvals", "approval_rule", "deals", "earnings", "earnings_csv",
     "payout_account", "payouts", "payouts_csv", "payout_terms", "bank_accounts", "input_fapiaos",
-    "direct", "invoices", "contests", "fapiaos",
+    "direct", "invoices", "contests", "fapiaos", "case_create",
 ]  # fmt: skip
 TENANT_PAGES = [
     "search", "rented", "wallet", "wallet_csv", "quotas", "topups", "bank_accounts", "refunds",
-    "invoices", "contests", "fapiaos",
+    "invoices", "contests", "fapiaos", "case_create",
 ]  # fmt: skip
 OPERATOR_PAGES = [
     "audit", "audit_csv", "organisations", "organisations_csv", "all_leases",
@@ -31,7 +31,10 @@ OPERATOR_PAGES = [
     "reconciliation", "reconciliation_csv", "vouchers", "trial_balance", "trial_balance_csv",
     "closing",
 ]  # fmt: skip
-ANYBODYS_PAGES = ["members", "keys", "journal", "journal_csv", "password_change"]
+ANYBODYS_PAGES = [
+    "members", "keys", "journal", "journal_csv", "password_change", "incidents", "cases",
+    "channels",
+]  # fmt: skip
 AT_THE_DOOR = {
     "sign_in",
     "sign_out",
@@ -40,7 +43,7 @@ AT_THE_DOOR = {
     "password_set",
     "stripe_webhook",
 }
-WRITING = {"centre_create", "pool_create", "listing_create", "approval_rule"}
+WRITING = {"centre_create", "pool_create", "listing_create", "approval_rule", "case_create"}
 
 
 def _patterns() -> list[URLPattern]:
@@ -93,6 +96,11 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "match_id": "rcm_" + "0" * 32,
         "voucher_id": "vch_" + "0" * 32,
         "period_id": "acp_" + "0" * 32,
+        "incident_id": "inc_" + "0" * 32,
+        "case_id": "case_" + "0" * 32,
+        "attachment_id": "att_" + "0" * 32,
+        "channel_id": "chn_" + "0" * 32,
+        "delivery_id": "ntf_" + "0" * 32,
         "code": "asset:bank:CNY",
         "by": "centre",
         "key": market.pool.fabric.centre.public_id,

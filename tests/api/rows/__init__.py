@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.api.market import Market
-from tests.api.rows import accounting, deals, documents, earnings, machines, online, rail
+from tests.api.rows import accounting, deals, documents, earnings, machines, online, rail, service
 
 Maker = Callable[[Market], str]
 
@@ -57,4 +57,9 @@ OBJECTS: dict[str, Maker] = {
     "vouchers": accounting.voucher,
     "accounting-periods": accounting.closing_month,
     "reconciliation-matches": accounting.match,
+    "sla-months": service.sla_month,
+    "incidents": service.incident,
+    "cases": service.case,
+    "notification-channels": service.channel,
+    "notification-deliveries": service.delivery,
 }

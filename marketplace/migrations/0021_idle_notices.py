@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('inventory', '0013_telemetry'),
-        ('marketplace', '0018_selling_modes'),
+        ('marketplace', '0020_incidents_cases_notifications'),
     ]
 
     operations = [

@@ -1,0 +1,48 @@
+"""What can be heard of: topics a channel chooses, and the journal's events in each."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+TOPICS: dict[str, object] = {
+    "leases": _("Leases"),
+    "incidents": _("Incidents"),
+    "cases": _("Cases"),
+    "credits": _("Service level credits"),
+    "invoices": _("Invoices"),
+    "dunning": _("Overdue payments"),
+    "capacity": _("Broken and missing nodes"),
+}
+
+# Event of the journal: its topic, and what is said of it.
+EVENTS: dict[str, tuple[str, object]] = {
+    "lease.active": ("leases", _("A lease is handed over")),
+    "lease.ending_soon": ("leases", _("A lease ends soon")),
+    "lease.ended": ("leases", _("A lease is over")),
+    "lease.failed": ("leases", _("A lease could not be delivered")),
+    "lease.cancelled": ("leases", _("A lease is cancelled")),
+    "lease.end_ordered": ("leases", _("The end of a lease is ordered")),
+    "incident.opened": ("incidents", _("An incident is opened")),
+    "incident.lease_touched": ("incidents", _("An incident touches a lease")),
+    "incident.replacement_late": ("incidents", _("A failed node is not replaced in time")),
+    "incident.mitigated": ("incidents", _("An incident is mitigated")),
+    "incident.resolved": ("incidents", _("An incident is resolved")),
+    "incident.lease_mitigated": ("incidents", _("An incident is mitigated")),
+    "incident.lease_resolved": ("incidents", _("An incident is resolved")),
+    "case.opened": ("cases", _("A case is opened")),
+    "case.replied": ("cases", _("A case has a new message")),
+    "case.escalated": ("cases", _("A case is escalated to the operator")),
+    "case.closed": ("cases", _("A case is closed")),
+    "case.reopened": ("cases", _("A case is reopened")),
+    "sla.credited": ("credits", _("A month below its service level is credited")),
+    "invoice.finalised": ("invoices", _("An invoice is final")),
+    "dunning.noticed": ("dunning", _("A payment is overdue")),
+    "dunning.suspended": ("dunning", _("Access is shut: a payment is overdue")),
+    "pool.overcommitted": ("capacity", _("A pool has too few nodes for what is promised")),
+    "outage.open": ("capacity", _("A node is out of use")),
+    "outage.overdue": ("capacity", _("A node is not back in time")),
+}
+
+
+def events_of(topics: list[str]) -> set[str]:
+    return {event for event, (topic, _words) in EVENTS.items() if topic in topics}
