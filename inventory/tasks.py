@@ -28,7 +28,7 @@ def follow_calendar(**_: object) -> int:
 
 @shared_task(name="inventory.meter_usage")
 def meter_usage(**_: object) -> int:
-    return metering.sweep(at=clock.now(), limit=500)
+    return metering.sweep(at=clock.now(), limit=100_000)
 
 
 @shared_task(name="inventory.seal_records")

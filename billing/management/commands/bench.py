@@ -13,7 +13,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from billing import nation
-from billing.bench import charging, closing, holds, postings, search, soak
+from billing.bench import charging, closing, holds, metering, postings, search, soak
 from billing.bench.measure import Row
 
 FULL = {"claims": [1_000, 100_000, 1_000_000], "clients": [1, 8, 32]}
@@ -37,6 +37,7 @@ class Command(BaseCommand):
         _search(names.add_parser("search", help="national search while the market moves"))
         _ledger(names.add_parser("ledger", help="postings, and usage hours charged in one batch"))
         _closing(names.add_parser("closing", help="a month closed, for more and more leases"))
+        _metering(names.add_parser("metering", help="an hour closed, for more and more allocations"))
         _soak(names.add_parser("soak", help="mixed operations, then verify_capacity"))
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -152,6 +153,22 @@ def _closing(parser: ArgumentParser) -> None:
 def _run_closing(options: dict[str, Any], progress: Callable[[str], None]) -> list[Row]:
     asked = closing.Asked(leases=options["leases"], hours=options["hours"])
     return closing.measure(asked, progress=progress)
+
+
+def _metering(parser: ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument(
+        "--allocations", type=_bounded(10, 1_000_000), nargs="+", default=[1_000, 10_000, 100_000]
+    )
+    parser.add_argument("--rounds", type=_bounded(1, 24), default=3, help="hours closed at each")
+    parser.set_defaults(run=_run_metering)
+
+
+def _run_metering(options: dict[str, Any], progress: Callable[[str], None]) -> list[Row]:
+    asked = metering.Asked(
+        allocations=sorted(options["allocations"]), rounds=options["rounds"]
+    )
+    return metering.measure(asked, progress=progress)
 
 
 def _soak(parser: ArgumentParser) -> None:
