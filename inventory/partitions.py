@@ -1,4 +1,4 @@
-"""Monthly partitions of the journal and the usage hours, made ahead of time."""
+"""Monthly partitions of the journal, the usage and the telemetry hours, made ahead of time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db import connection
 logger = logging.getLogger(__name__)
 
 AHEAD = timedelta(days=731)  # two years: a sweep may fail for long before a row has no home
-PARTITIONED = ("inventory_journalentry", "inventory_usagehour")
+PARTITIONED = ("inventory_journalentry", "inventory_usagehour", "inventory_telemetryhour")
 
 
 @dataclass(frozen=True, slots=True)

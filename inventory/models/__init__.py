@@ -28,6 +28,14 @@ from inventory.models.organisation import (
     Verification,
 )
 from inventory.models.pool import Node, Pool, PoolLock, PoolVersion
+from inventory.models.telemetry import (
+    SeriesBinding,
+    SeriesIdentity,
+    TelemetryHour,
+    TelemetryKey,
+    TelemetrySource,
+    UnknownSeries,
+)
 
 __all__ = [
     "CLAIM_LIVE",
@@ -57,6 +65,12 @@ __all__ = [
     "PoolVersion",
     "Project",
     "Seal",
+    "SeriesBinding",
+    "SeriesIdentity",
+    "TelemetryHour",
+    "TelemetryKey",
+    "TelemetrySource",
+    "UnknownSeries",
     "UsageHour",
     "User",
     "Verification",

@@ -1,8 +1,8 @@
--- Monthly partitions of the journal and the usage hours, and one DEFAULT each, so that no
+-- Monthly partitions of the journal, the usage and the telemetry hours, and one DEFAULT each, so that no
 -- instant is ever refused. Runs as the owner, so that the runtime role needs no DDL. Rows of
 -- a month that stayed in DEFAULT keep that month from being made: reported, not an error.
 
-CREATE FUNCTION ensure_partitions(p_from timestamptz, p_until timestamptz)
+CREATE OR REPLACE FUNCTION ensure_partitions(p_from timestamptz, p_until timestamptz)
 RETURNS TABLE (partition text, made boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC'
 -- Behind a long transaction it gives up: all that is journalled would wait behind it.
@@ -17,7 +17,10 @@ BEGIN
     END IF;
     -- One at a time: two workers that make the same month would collide.
     PERFORM pg_advisory_xact_lock(hashtext('ensure_partitions'));
-    FOREACH parent IN ARRAY ARRAY['inventory_journalentry', 'inventory_usagehour'] LOOP
+    FOREACH parent IN ARRAY ARRAY[
+        'inventory_journalentry', 'inventory_usagehour', 'inventory_telemetryhour'
+    ] LOOP
+        CONTINUE WHEN to_regclass(parent) IS NULL;  -- a later migration makes it
         name := parent || '_default';
         IF to_regclass(name) IS NULL THEN
             EXECUTE format('CREATE TABLE %I PARTITION OF %I DEFAULT', name, parent);
@@ -47,7 +50,7 @@ BEGIN
 END $$;
 
 -- A partition is reached through its parent only, whose rights are the ones that count.
-CREATE FUNCTION hide_partition(p_name text) RETURNS void
+CREATE OR REPLACE FUNCTION hide_partition(p_name text) RETURNS void
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
     grantee text;

@@ -20,6 +20,7 @@ DELETED = {
     *("django_session", "marketplace_cache", "marketplace_idempotencyrecord"),
     *("inventory_fakemachine", "inventory_membership", "marketplace_quota"),
     *("marketplace_commitment", "billing_runwaywarning"),
+    "inventory_unknownseries",
 }
 # … these are no records of anything, so that every column changes …
 ALL_COLUMNS = {"django_session", "marketplace_cache", "inventory_fakemachine", "inventory_chip"}
@@ -96,6 +97,16 @@ CHANGED = {
     " hostname leaf rack runtime_version",
     "inventory_organisation": "state",
     "inventory_pool": "driver_options state",
+    "inventory_seriesbinding": "removed_at",
+    "inventory_telemetryhour": "busy_permille_sum busy_slots error_slots fact_slots last_error"
+    " link_down_slots memory_permille_sum memory_slots power_slots power_watt_sum recorded_at"
+    " replica sealed_at seen_slots slots temperature_max unhealthy_slots",
+    "inventory_telemetrykey": "expires_at revoked_at",
+    "inventory_telemetrysource": "claim_token claimed_until closed_at early_count last_error"
+    " last_seen_at late_count next_pull_at pulled_until query_secret query_url repeated_count"
+    " replica replica_label replica_until samples_per_second stored_count unknown_count"
+    " unused_count void_count",
+    "inventory_unknownseries": "labels last_seen_at sample_count",
     "inventory_user": "is_active language last_login name password",
     "marketplace_amendment": "child_id declined_at expired_at provider_signed_at"
     " provider_signed_by signed_at state tenant_signed_at tenant_signed_by withdrawn_at",
