@@ -77,7 +77,7 @@ def correct(
         row = InstanceHistory.objects.create(
             instance=instance, state=state, at=since, recorded_at=at
         )
-        _count_again(instance.allocation_id, since)
+        count_again(instance.allocation_id, since)
         journal.record(
             event="instance.corrected",
             object_id=instance.public_id,
@@ -92,9 +92,12 @@ def correct(
     return row
 
 
-def _count_again(allocation_id: int, since: datetime) -> None:
-    """Marks what is behind the cursor; what lies ahead of it is counted from the history as it
-    is by then. The cursor's lock keeps a sweep from moving past the entry unseen."""
+def count_again(allocation_id: int, since: datetime) -> None:
+    """What is counted from `since` on is counted again at the next sweep.
+
+    Marks what is behind the cursor; what lies ahead of it is counted from the history as it
+    is by then. The cursor's lock keeps a sweep from moving past the entry unseen.
+    """
     rows = MeteringCursor.objects.select_for_update()
     cursor = rows.filter(allocation_id=allocation_id).first()
     if cursor is None or since >= cursor.metered_until:
@@ -237,7 +240,15 @@ _NEXT = _WRITE.format(
         SELECT f.allocation_id, f.hour, coalesce(c.revision + 1, 0),
                f.delivered - coalesce(c.card_seconds, 0),
                f.owed - f.delivered - coalesce(c.gap_card_seconds, 0), %(at)s
-        FROM found f
+        FROM (
+            -- Where the two meters differ the lower counts, unless the higher was upheld.
+            SELECT f.allocation_id, f.hour, f.owed,
+                   CASE d.state WHEN 'for_provider'
+                        THEN least(f.owed, greatest(f.delivered, d.telemetry_card_seconds))
+                        -- without a dispute null, which least() passes over
+                        ELSE least(f.delivered, d.telemetry_card_seconds) END AS delivered
+            FROM found f LEFT JOIN inventory_meterdispute d USING (allocation_id, hour)
+        ) f
         LEFT JOIN (
             SELECT u.allocation_id, u.hour, max(u.revision) AS revision,
                    sum(u.card_seconds)::bigint AS card_seconds,

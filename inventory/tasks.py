@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from inventory import capacity, clock, metering, partitions, provisioning, seals, verification
+from inventory import (
+    capacity,
+    clock,
+    disputes,
+    health,
+    metering,
+    partitions,
+    provisioning,
+    seals,
+    verification,
+)
 
 
 @shared_task(name="inventory.step_allocations")
@@ -29,6 +39,16 @@ def follow_calendar(**_: object) -> int:
 @shared_task(name="inventory.meter_usage")
 def meter_usage(**_: object) -> int:
     return metering.sweep(at=clock.now(), limit=100_000)
+
+
+@shared_task(name="inventory.read_meters")
+def read_meters(**_: object) -> int:
+    return disputes.sweep(at=clock.now(), limit=500)
+
+
+@shared_task(name="inventory.look_at_health")
+def look_at_health(**_: object) -> int:
+    return health.sweep(at=clock.now(), limit=100_000)
 
 
 @shared_task(name="inventory.seal_records")

@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
     hour. The index took a third of the time of a row. Cursors move every hour, in place where
     their page has room."""
 
-    dependencies = [("inventory", "0012_suspension")]
+    dependencies = [("inventory", "0013_telemetry")]
 
     operations = [
         migrations.RunSQL(

@@ -10,8 +10,10 @@ from inventory.models.capacity import (
     PoolEvent,
 )
 from inventory.models.centre import Centre, Chip, Fabric, HubNode, OwnerKind
+from inventory.models.dispute import MeterDispute, MeterReading, ReadingCursor
 from inventory.models.event import JournalEntry, Seal
 from inventory.models.fake import FakeMachine
+from inventory.models.health import HealthEntry, HealthReport, HealthState, NodeHealth
 from inventory.models.instance import (
     Credential,
     Instance,
@@ -38,6 +40,13 @@ from inventory.models.telemetry import (
 )
 
 __all__ = [
+    "NodeHealth",
+    "HealthState",
+    "HealthReport",
+    "HealthEntry",
+    "ReadingCursor",
+    "MeterReading",
+    "MeterDispute",
     "CLAIM_LIVE",
     "Allocation",
     "ApiKey",
