@@ -151,7 +151,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "options": {"expires": 60},
     },
     "meter-usage": {"task": "inventory.meter_usage", "schedule": 60.0, "options": {"expires": 120}},
-    "read-meters": {"task": "inventory.read_meters", "schedule": 300.0, "options": {"expires": 300}},
+    "read-meters": {
+        "task": "inventory.read_meters",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     "look-at-health": {
         "task": "inventory.look_at_health",
         "schedule": 30.0,

@@ -54,17 +54,16 @@ def count(
     """By allocation, what was seen of its pieces. A node that is not among `hours` was silent."""
     seen = {node_id: bits(row.slots) for node_id, row in hours.items()}
     watched = np.zeros(SLOTS, dtype=bool)
-    for cards in seen.values():
-        watched |= cards.any(axis=0)
+    for there in seen.values():
+        watched |= there.any(axis=0)
     found: dict[int, Count] = defaultdict(Count)
     for piece in pieces:
         weights = _seconds(piece, hour)
         sums = found[piece.allocation_id]
         cards = piece.end_card - piece.first_card
         sums.unwatched += cards * int(weights[~watched].sum())
-        there = seen.get(piece.node_id)
-        if there is not None:
-            sums.telemetry += _well(piece, there, hours[piece.node_id], weights)
+        if piece.node_id in seen:
+            sums.telemetry += _well(piece, seen[piece.node_id], hours[piece.node_id], weights)
     return found
 
 
@@ -79,14 +78,11 @@ def _seconds(piece: Piece, hour: datetime) -> NDArray[np.int64]:
     origin = int(hour.timestamp())
     start, end = int(piece.start.timestamp()) - origin, int(piece.end.timestamp()) - origin
     opens = np.arange(SLOTS, dtype=np.int64) * SLOT_SECONDS
-    return np.clip(
-        np.minimum(opens + SLOT_SECONDS, end) - np.maximum(opens, start), 0, SLOT_SECONDS
-    )
+    inside = np.minimum(opens + SLOT_SECONDS, end) - np.maximum(opens, start)
+    return np.clip(inside, 0, SLOT_SECONDS).astype(np.int64)
 
 
-def _well(
-    piece: Piece, there: NDArray[np.bool_], row: NodeHour, weights: NDArray[np.int64]
-) -> int:
+def _well(piece: Piece, there: NDArray[np.bool_], row: NodeHour, weights: NDArray[np.int64]) -> int:
     """Seen seconds less the share of slots that were bad: which ones is not kept, so a part of
     an hour bears its part of them, rounded against the count."""
     total = 0

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from inventory import actors, journal, metering
 from inventory.disputes.counting import Count, NodeHour, Piece, count
-from inventory.models import Allocation, MeterDispute, MeterReading, MeteringCursor, ReadingCursor
+from inventory.models import Allocation, MeterDispute, MeteringCursor, MeterReading, ReadingCursor
 from inventory.periods import HOUR, floor_hour
 
 logger = logging.getLogger(__name__)

@@ -249,4 +249,3 @@ def _flaps(keys: Sequence[int], at: datetime) -> Counter[int]:
         at__gt=at - 2 * FLAPS_WITHIN,
     )
     return Counter(changes.values_list("node_id", flat=True))
-

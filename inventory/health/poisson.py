@@ -1,7 +1,7 @@
 """Exact limits of a Poisson mean, in the standard library alone.
 
 Source: F. Garwood, Fiducial limits for the Poisson distribution, Biometrika 28 (1936): for a count
-k the limits of the mean are the α/2 and 1 − α/2 quantiles of gamma distributions with shapes k and
+k the limits of the mean are the quantiles a/2 and 1 − a/2 of gamma distributions with shapes k and
 k + 1 (half of the chi-square quantiles with 2k and 2k + 2 degrees of freedom).
 """
 

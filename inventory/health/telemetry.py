@@ -104,9 +104,7 @@ def _rows(node_ids: Sequence[int], start: datetime, end: datetime) -> dict[int, 
     return found
 
 
-def _watched(
-    centre_ids: set[int], start: datetime, end: datetime
-) -> dict[int, NDArray[np.bool_]]:
+def _watched(centre_ids: set[int], start: datetime, end: datetime) -> dict[int, NDArray[np.bool_]]:
     """By centre, in which slots of the window any of its cards was seen."""
     found = {key: np.zeros((1, WINDOW_SLOTS), dtype=bool) for key in centre_ids}
     with connection.cursor() as cursor:
@@ -122,7 +120,7 @@ def _watched(
             [list(centre_ids), floor_hour(start), end],
         )
         for centre_id, hour, slots in cursor.fetchall():
-            _lay(found[centre_id], bits(slots).any(axis=0, keepdims=True), hour, start)
+            _lay(found[centre_id], bits(slots).max(axis=0, keepdims=True), hour, start)
     return {key: window[0] for key, window in found.items()}
 
 

@@ -5,14 +5,13 @@ from pathlib import Path
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.expressions
-import inventory.identifiers
 import pgtrigger.compiler
 import pgtrigger.migrations
 from django.conf import settings
 from django.db import migrations, models
 
+import inventory.identifiers
 from inventory import grants
-
 
 SQL = Path(__file__).resolve().parent.parent / 'sql'
 

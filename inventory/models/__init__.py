@@ -13,7 +13,13 @@ from inventory.models.centre import Centre, Chip, Fabric, HubNode, OwnerKind
 from inventory.models.dispute import MeterDispute, MeterReading, ReadingCursor
 from inventory.models.event import JournalEntry, Seal
 from inventory.models.fake import FakeMachine
-from inventory.models.health import HealthEntry, HealthReport, HealthState, NodeHealth
+from inventory.models.health import (
+    HealthEntry,
+    HealthReport,
+    HealthSource,
+    HealthState,
+    NodeHealth,
+)
 from inventory.models.instance import (
     Credential,
     Instance,
@@ -40,13 +46,6 @@ from inventory.models.telemetry import (
 )
 
 __all__ = [
-    "NodeHealth",
-    "HealthState",
-    "HealthReport",
-    "HealthEntry",
-    "ReadingCursor",
-    "MeterReading",
-    "MeterDispute",
     "CLAIM_LIVE",
     "Allocation",
     "ApiKey",
@@ -58,13 +57,20 @@ __all__ = [
     "Credential",
     "Fabric",
     "FakeMachine",
+    "HealthEntry",
+    "HealthReport",
+    "HealthSource",
+    "HealthState",
     "HubNode",
     "Instance",
     "InstanceHistory",
     "JournalEntry",
     "Membership",
+    "MeterDispute",
+    "MeterReading",
     "MeteringCursor",
     "Node",
+    "NodeHealth",
     "Organisation",
     "Outage",
     "OwnerKind",
@@ -73,6 +79,7 @@ __all__ = [
     "PoolLock",
     "PoolVersion",
     "Project",
+    "ReadingCursor",
     "Seal",
     "SeriesBinding",
     "SeriesIdentity",

@@ -37,7 +37,9 @@ class Command(BaseCommand):
         _search(names.add_parser("search", help="national search while the market moves"))
         _ledger(names.add_parser("ledger", help="postings, and usage hours charged in one batch"))
         _closing(names.add_parser("closing", help="a month closed, for more and more leases"))
-        _metering(names.add_parser("metering", help="an hour closed, for more and more allocations"))
+        _metering(
+            names.add_parser("metering", help="an hour closed, for more and more allocations")
+        )
         _soak(names.add_parser("soak", help="mixed operations, then verify_capacity"))
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -165,9 +167,7 @@ def _metering(parser: ArgumentParser) -> None:
 
 
 def _run_metering(options: dict[str, Any], progress: Callable[[str], None]) -> list[Row]:
-    asked = metering.Asked(
-        allocations=sorted(options["allocations"]), rounds=options["rounds"]
-    )
+    asked = metering.Asked(allocations=sorted(options["allocations"]), rounds=options["rounds"])
     return metering.measure(asked, progress=progress)
 
 
