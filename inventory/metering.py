@@ -6,7 +6,6 @@ exactly what their intervals add up to, and delivered never exceeds owed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -48,12 +47,14 @@ def sweep(*, at: datetime, limit: int = 100_000) -> int:
     closed = floor_hour(at - GRACE)
     _open_cursors(closed)
     written = 0
-    for ids in _in_parts(_due(closed, limit)):
+    for part in _due(closed, limit):
         with transaction.atomic():
-            written += _fold(_lock_due(ids, closed), closed=closed, at=at)
-    for ids in _in_parts(_corrected(limit)):
+            if ids := _lock_due(part, closed):
+                written += _fold(ids, closed=closed, at=at)
+    for part in _corrected(limit):
         with transaction.atomic():
-            written += _refold(_lock_corrected(ids), at=at)
+            if ids := _lock_corrected(part):
+                written += _refold(ids, at=at)
     return written
 
 
@@ -125,56 +126,64 @@ def _open_cursors(closed: datetime) -> None:
         )
 
 
-# The cursors with closed hours that nobody has counted.
+# The cursors with closed hours that nobody has counted, and those whose counted hours were
+# corrected; longest waiting first.
 _DUE = """
+    SELECT c.allocation_id, c.metered_until AS waits_since
     FROM inventory_meteringcursor c
     JOIN inventory_allocation a ON a.id = c.allocation_id
     WHERE c.metered_until < %(closed)s AND c.metered_until < least(upper(a.period), a.failed_at)
 """
+_CORRECTED = """
+    SELECT c.allocation_id, c.corrected_since AS waits_since
+    FROM inventory_meteringcursor c WHERE c.corrected_since IS NOT NULL
+"""
+# Many numbers, as PostgreSQL writes an array of them: they go back as they came, never apart.
+Ids = str
 
 
-def _due(closed: datetime, limit: int) -> list[int]:
-    """The allocations with uncounted closed hours, longest waiting first; nothing is locked."""
-    return _ids(
-        f"SELECT c.allocation_id {_DUE} ORDER BY c.metered_until, c.allocation_id LIMIT %(limit)s",
-        {"closed": closed, "limit": limit},
-    )
+def _due(closed: datetime, limit: int) -> list[Ids]:
+    """The allocations with uncounted closed hours, in parts; nothing is locked."""
+    return _parts(_DUE, {"closed": closed, "limit": limit})
 
 
-def _lock_due(ids: Sequence[int], closed: datetime) -> list[int]:
+def _lock_due(part: Ids, closed: datetime) -> Ids | None:
     """Those of them that are due still and that nobody else counts, locked."""
-    return _ids(
-        f"SELECT c.allocation_id {_DUE} AND c.allocation_id = ANY(%(ids)s)"
-        " ORDER BY c.allocation_id FOR UPDATE OF c SKIP LOCKED",
-        {"closed": closed, "ids": ids},
-    )
+    return _lock(_DUE, {"closed": closed, "ids": part})
 
 
-def _corrected(limit: int) -> list[int]:
-    """The allocations whose counted hours were corrected, longest waiting first."""
-    return _ids(
-        "SELECT allocation_id FROM inventory_meteringcursor WHERE corrected_since IS NOT NULL"
-        " ORDER BY corrected_since, allocation_id LIMIT %(limit)s",
-        {"limit": limit},
-    )
+def _corrected(limit: int) -> list[Ids]:
+    """The allocations whose counted hours were corrected, in parts."""
+    return _parts(_CORRECTED, {"limit": limit})
 
 
-def _lock_corrected(ids: Sequence[int]) -> list[int]:
-    return _ids(
-        "SELECT allocation_id FROM inventory_meteringcursor WHERE corrected_since IS NOT NULL"
-        " AND allocation_id = ANY(%(ids)s) ORDER BY allocation_id FOR UPDATE SKIP LOCKED",
-        {"ids": ids},
-    )
+def _lock_corrected(part: Ids) -> Ids | None:
+    return _lock(_CORRECTED, {"ids": part})
 
 
-def _ids(statement: str, parameters: dict[str, Any]) -> list[int]:
+def _parts(rows: str, parameters: dict[str, Any]) -> list[Ids]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
+        cursor.execute(
+            "SELECT array_agg(allocation_id)::text FROM ("
+            " SELECT allocation_id, (row_number() OVER w - 1) / %(size)s AS part"
+            f" FROM ({rows}) d WINDOW w AS (ORDER BY waits_since, allocation_id)"
+            " ORDER BY waits_since, allocation_id LIMIT %(limit)s) e"
+            " GROUP BY part ORDER BY part",
+            {**parameters, "size": AT_ONCE},
+        )
         return [row[0] for row in cursor.fetchall()]
 
 
-def _in_parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (ids[first : first + AT_ONCE] for first in range(0, len(ids), AT_ONCE))
+def _lock(rows: str, parameters: dict[str, Any]) -> Ids | None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT array_agg(allocation_id)::text FROM ({rows}"
+            " AND c.allocation_id = ANY(%(ids)s::bigint[]) ORDER BY c.allocation_id"
+            " FOR UPDATE OF c SKIP LOCKED) d",
+            parameters,
+        )
+        found: Ids | None = cursor.fetchone()[0]
+        return found
 
 
 # An instant's whole second. `extract` would give numeric, at several times the cost; a double
@@ -202,7 +211,7 @@ entries AS (
            lead(h.at, 1, 'infinity') OVER (PARTITION BY h.instance_id ORDER BY h.at, h.id) AS until
     FROM inventory_instancehistory h
     JOIN inventory_instance i ON i.id = h.instance_id
-    WHERE i.allocation_id = ANY(%(ids)s)
+    WHERE i.allocation_id = ANY(%(ids)s::bigint[])
 ),
 delivered AS (
     SELECT o.allocation_id, o.hour, sum(e.card_count
@@ -254,7 +263,7 @@ _NEXT = _WRITE.format(
                    sum(u.card_seconds)::bigint AS card_seconds,
                    sum(u.gap_card_seconds)::bigint AS gap_card_seconds
             FROM inventory_usagehour u
-            WHERE u.allocation_id = ANY(%(ids)s)
+            WHERE u.allocation_id = ANY(%(ids)s::bigint[])
               AND u.hour >= (SELECT min(since) FROM spans)
               AND u.hour < (SELECT max(until) FROM spans)
             GROUP BY u.allocation_id, u.hour
@@ -275,7 +284,7 @@ _OWED = """
     FROM inventory_allocation a
     JOIN inventory_pool p ON p.id = a.pool_id
     JOIN inventory_meteringcursor c ON c.allocation_id = a.id
-    WHERE a.id = ANY(%(ids)s)
+    WHERE a.id = ANY(%(ids)s::bigint[])
 """
 # From each cursor to the last closed hour.
 _FORWARD = _OWED.format(
@@ -299,7 +308,8 @@ moved AS (
 """
 _CLEAR = """
 cleared AS (
-    UPDATE inventory_meteringcursor SET corrected_since = NULL WHERE allocation_id = ANY(%(ids)s)
+    UPDATE inventory_meteringcursor SET corrected_since = NULL
+    WHERE allocation_id = ANY(%(ids)s::bigint[])
 )
 """
 _HOW_MANY = "SELECT count(*) FROM written"
@@ -310,18 +320,16 @@ _FOLD, _FOLD_ONCE = (
 _REFOLD = f"WITH spans AS ({_AGAIN}), {_COUNT}, {_NEXT}, {_CLEAR} {_HOW_MANY}"
 
 
-def _fold(allocation_ids: Sequence[int], *, closed: datetime, at: datetime) -> int:
+def _fold(ids: Ids, *, closed: datetime, at: datetime) -> int:
     """Counts each from its cursor to `closed`, and moves the cursor. The cursors are locked.
 
     Under their lock nobody else writes these hours, so the key is asked about each row only
     where one of them is there against all that: it is kept as it is, and the rest go on.
     """
-    if not allocation_ids:
-        return 0
     span: dict[str, Any] = {
-        "ids": list(allocation_ids),
+        "ids": ids,
         "closed": closed,
-        "hours": max(1, min(HOURS_AT_ONCE, ROWS_AT_ONCE // len(allocation_ids))),
+        "hours": max(1, min(HOURS_AT_ONCE, ROWS_AT_ONCE // (ids.count(",") + 1))),
         "at": at,
     }
     with connection.cursor() as cursor:
@@ -334,11 +342,9 @@ def _fold(allocation_ids: Sequence[int], *, closed: datetime, at: datetime) -> i
             return int(cursor.fetchone()[0])
 
 
-def _refold(allocation_ids: Sequence[int], *, at: datetime) -> int:
+def _refold(ids: Ids, *, at: datetime) -> int:
     """Counts the corrected hours again; what changed becomes a revision. The cursors are locked."""
-    if not allocation_ids:
-        return 0
-    span: dict[str, Any] = {"ids": list(allocation_ids), "at": at}
+    span: dict[str, Any] = {"ids": ids, "at": at}
     with connection.cursor() as cursor:
         cursor.execute(_REFOLD, span)
         return int(cursor.fetchone()[0])

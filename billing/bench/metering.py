@@ -3,15 +3,16 @@
 The allocations are copies of one that was bought through checkout, each on a node of its own,
 usable since its start and metered up to the hour that is closed; one in ten was down for some
 minutes of it. What is timed is `metering.sweep`, called as the task calls it until nothing is
-left. The floor is the same usage hours read from the client by COPY into a table with their
-primary key and nothing else, in one commit. Each load stands on the ones before it.
+left. The floor is the same rows read from the client by COPY, in one commit, into a table like
+the one of the usage hours: with its keys, indexes and checks. `bare` is the same into a table with
+the primary key alone. Each load stands on the ones before it.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
 
@@ -44,6 +45,7 @@ class Took:
     seconds: float
     floor_seconds: float
     of_floor: float
+    bare_seconds: float
     python_cpu: float
     database_cpu: float | None
 
@@ -80,6 +82,8 @@ def _row(took: Took, smallest: Took) -> Row:
         seconds=round(took.seconds, 3),
         floor_seconds=round(took.floor_seconds, 3),
         of_floor_seconds=round(took.of_floor, 3),
+        bare_per_second=round(took.allocations / took.bare_seconds, 1),
+        of_bare=ratio(took.bare_seconds, took.seconds),
         of_smaller=None if took is smallest else ratio(per, least),
         python_cpu_ms=each_ms(took.python_cpu),
         db_cpu_ms=None if took.database_cpu is None else each_ms(took.database_cpu),
@@ -90,9 +94,7 @@ def _middle(took: Sequence[Took]) -> Took:
     """The round in the middle, with the middle of the ratios of each round to its own floor."""
     of_floor = median(each.seconds / each.floor_seconds for each in took)
     row = sorted(took, key=lambda each: each.seconds)[len(took) // 2]
-    return Took(
-        row.allocations, row.seconds, row.floor_seconds, of_floor, row.python_cpu, row.database_cpu
-    )
+    return replace(row, of_floor=of_floor)
 
 
 def _close(hour: datetime, count: int, progress: Progress) -> Took:
@@ -107,34 +109,38 @@ def _close(hour: datetime, count: int, progress: Progress) -> Took:
     after = processes.cpu_seconds(processes.postmaster())
     if written != count:
         raise RuntimeError(f"{written} of {count} usage hours were written")
-    floor = _floor(hour, count)
+    floor, bare = _floors(hour, count)
     progress(f"{count} allocations: {seconds:.3f} s, floor {floor:.3f} s")
     spent = None if database is None or after is None else after - database
-    return Took(count, seconds, floor, seconds / floor, cpu, spent)
+    return Took(count, seconds, floor, seconds / floor, bare, cpu, spent)
 
 
-def _floor(hour: datetime, count: int) -> float:
-    """The rows of the hour once more, by COPY from here."""
-    bare = f"{pgbench.SCHEMA}.usagehour"
+def _floors(hour: datetime, count: int) -> tuple[float, float]:
+    """The rows of the hour by COPY from here once more: into a table like theirs, and a bare one."""
+    like, bare = f"{pgbench.SCHEMA}.usagehour", f"{pgbench.SCHEMA}.bare"
     pgbench.make_schema(
-        f"CREATE TABLE {bare} (allocation_id bigint NOT NULL, hour timestamptz NOT NULL,"
-        " revision smallint NOT NULL, card_seconds bigint NOT NULL,"
-        " gap_card_seconds bigint NOT NULL, recorded_at timestamptz NOT NULL, xid xid8 NOT NULL,"
-        " PRIMARY KEY (allocation_id, hour, revision))"
+        f"CREATE TABLE {like} (LIKE inventory_usagehour INCLUDING ALL)",
+        f"CREATE TABLE {bare} (LIKE inventory_usagehour)",
+        f"ALTER TABLE {bare} ADD PRIMARY KEY (allocation_id, hour, revision)",
     )
+    rows = f"SELECT {_COLUMNS} FROM inventory_usagehour WHERE hour = '{hour.isoformat()}'"
+    with (
+        connections["owner"].cursor() as cursor,
+        cursor.copy(f"COPY ({rows} ORDER BY allocation_id) TO STDOUT") as copy,
+    ):
+        data = b"".join(bytes(block) for block in copy)
+    return _copied(like, data, count), _copied(bare, data, count)
+
+
+def _copied(table: str, data: bytes, count: int) -> float:
     with connections["owner"].cursor() as cursor:
-        with cursor.copy(
-            f"COPY (SELECT {_COLUMNS} FROM inventory_usagehour WHERE hour = '{hour.isoformat()}'"
-            " ORDER BY allocation_id) TO STDOUT"
-        ) as copy:
-            data = b"".join(bytes(block) for block in copy)
         began = time.perf_counter()
-        with cursor.copy(f"COPY {bare} ({_COLUMNS}) FROM STDIN") as copy:
+        with cursor.copy(f"COPY {table} ({_COLUMNS}) FROM STDIN") as copy:
             copy.write(data)
         took = time.perf_counter() - began
         if cursor.rowcount != count:
             raise RuntimeError(f"{cursor.rowcount} of {count} rows were copied")
-        return took
+    return took
 
 
 def _catch_up(hour: datetime) -> None:

@@ -79,7 +79,8 @@ def _seconds(piece: Piece, hour: datetime) -> NDArray[np.int64]:
     start, end = int(piece.start.timestamp()) - origin, int(piece.end.timestamp()) - origin
     opens = np.arange(SLOTS, dtype=np.int64) * SLOT_SECONDS
     inside = np.minimum(opens + SLOT_SECONDS, end) - np.maximum(opens, start)
-    return np.clip(inside, 0, SLOT_SECONDS).astype(np.int64)
+    weights: NDArray[np.int64] = np.clip(inside, 0, SLOT_SECONDS)
+    return weights
 
 
 def _well(piece: Piece, there: NDArray[np.bool_], row: NodeHour, weights: NDArray[np.int64]) -> int:

@@ -6,13 +6,26 @@ is a line that stays. A node that is down counts as failed until it is back.
 """
 
 from inventory.health.cards import CLOCK_ERROR
-from inventory.health.faults import Rate, expected_faults, rates, suggested_spares
+from inventory.health.faults import (
+    REPAIR_HOURS,
+    Estimate,
+    Key,
+    Rate,
+    estimate,
+    expected_faults,
+    rates,
+    suggested_spares,
+)
 from inventory.health.looks import sweep
 from inventory.health.reports import report, withdraw
 
 __all__ = [
     "CLOCK_ERROR",
+    "REPAIR_HOURS",
+    "Estimate",
+    "Key",
     "Rate",
+    "estimate",
     "expected_faults",
     "rates",
     "report",

@@ -20,6 +20,7 @@ from inventory.health import poisson
 WINDOW = timedelta(days=365)
 MILLION = 1_000_000
 SPARE_CONFIDENCE = 0.95
+REPAIR_HOURS = 24.0  # until a broken node serves again, where nobody says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,41 @@ def rates(
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a job is to expect, at the rate seen and at both ends of its interval. None: unknown."""
+
+    expected_faults: float | None = None
+    expected_faults_low: float | None = None
+    expected_faults_high: float | None = None
+    suggested_spares: int | None = None
+
+
+def estimate(
+    rate: Rate,
+    *,
+    cards: int,
+    hours: float,
+    cards_per_node: int = 8,
+    repair_hours: float = REPAIR_HOURS,
+) -> Estimate:
+    """The faults and spares of so many cards over so many hours at a rate."""
+    if rate.per_million is None or rate.low_per_million is None or rate.high_per_million is None:
+        return Estimate()
+    at_rates = (rate.per_million, rate.low_per_million, rate.high_per_million)
+    seen, low, high = (
+        expected_faults(cards=cards, hours=hours, per_million=each) for each in at_rates
+    )
+    spares = suggested_spares(
+        cards=cards,
+        hours=hours,
+        per_million=rate.per_million,
+        cards_per_node=cards_per_node,
+        repair_hours=repair_hours,
+    )
+    return Estimate(seen, low, high, spares)
+
+
 def expected_faults(*, cards: int, hours: float, per_million: float) -> float:
     """How many faults so many cards are expected to have in so many hours.
 
@@ -135,7 +171,7 @@ def suggested_spares(
     hours: float,
     per_million: float,
     cards_per_node: int = 8,
-    repair_hours: float = 24.0,
+    repair_hours: float = REPAIR_HOURS,
     confidence: float = SPARE_CONFIDENCE,
 ) -> int:
     """How many whole nodes to keep beside a job, so that with `confidence` one is free whenever

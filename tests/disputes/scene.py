@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from inventory.models import (
     InstanceHistory,
     MeterDispute,
     Node,
+    Organisation,
     TelemetryHour,
     UsageHour,
 )
@@ -29,12 +31,19 @@ from tests.world import T0, hours
 CARDS = 8
 FULL = CARDS * 3600
 START = T0 + hours(10)
+_numbers = itertools.count(1)
+_COUNTERS = (
+    *("unhealthy_slots", "busy_slots", "busy_permille_sum", "memory_slots"),
+    *("memory_permille_sum", "power_slots", "power_watt_sum", "temperature_max"),
+    *("last_error", "link_down_slots"),
+)
 
 
-def leased(*, nodes: int = 4, end: float = 20) -> Lease:
+def leased(*, nodes: int = 4, end: float = 20, owner: Organisation | None = None) -> Lease:
     """Active from START, whole hours, on the first node of its pool."""
-    books.top_up(world.tenant(), 10**7)
-    lease = books.activate(books.lease(scene.listing(world.pool(nodes=nodes)), start=10, end=end))
+    books.top_up(world.tenant(), 10**7, f"M-{next(_numbers)}")
+    listing = scene.listing(world.pool(nodes=nodes, owner=owner))
+    lease = books.activate(books.lease(listing, start=10, end=end))
     serve(lease)
     return lease
 
@@ -87,23 +96,22 @@ def saw(
         card_count=cards,
         seen_slots=[int(count) for count in seen.sum(axis=1)],
         slots=np.packbits(seen.reshape(-1), bitorder="little").tobytes(),
-        **{
-            **{
-                name: zeros
-                for name in (
-                    "unhealthy_slots", "busy_slots", "busy_permille_sum", "memory_slots",
-                    "memory_permille_sum", "power_slots", "power_watt_sum", "temperature_max",
-                    "last_error", "link_down_slots",
-                )
-            },
-            "error_slots": [-1] * cards,
-            **facts,
-        },
+        **{**dict.fromkeys(_COUNTERS, zeros), "error_slots": [-1] * cards, **facts},
         fact_slots=b"",
         replica="a",
         recorded_at=hour + HOUR,
         sealed_at=hour + HOUR + timedelta(minutes=10) if sealed else None,
     )  # fmt: skip
+
+
+def disputed(provider: Organisation | None = None) -> MeterDispute:
+    """Telemetry saw half of the first hour of a lease, on a node beside one it saw all of."""
+    lease = leased(owner=provider)
+    gone, well = nodes(lease)[:2]
+    saw(gone, START, slots=range(60))
+    saw(well, START)
+    run(START + 5 * HOUR)
+    return MeterDispute.objects.get(allocation=lease.allocation)
 
 
 def nodes(lease: Lease) -> list[Node]:
