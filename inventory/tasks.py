@@ -51,6 +51,11 @@ def look_at_health(**_: object) -> int:
     return health.sweep(at=clock.now(), limit=100_000)
 
 
+@shared_task(name="inventory.keep_fault_rates")
+def keep_fault_rates(**_: object) -> int:
+    return health.keep_rates(at=clock.now())
+
+
 @shared_task(name="inventory.seal_records")
 def seal_records(**_: object) -> int:
     return seals.seal_all(at=clock.now())

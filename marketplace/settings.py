@@ -161,6 +161,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 30.0,
         "options": {"expires": 30},
     },
+    "keep-fault-rates": {
+        "task": "inventory.keep_fault_rates",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "seal-records": {
         "task": "inventory.seal_records",
         "schedule": 30.0,

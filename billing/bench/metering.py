@@ -116,7 +116,7 @@ def _close(hour: datetime, count: int, progress: Progress) -> Took:
 
 
 def _floors(hour: datetime, count: int) -> tuple[float, float]:
-    """The rows of the hour by COPY from here once more: into a table like theirs, and a bare one."""
+    """The rows of the hour by COPY from here: into a table like theirs, and a bare one."""
     like, bare = f"{pgbench.SCHEMA}.usagehour", f"{pgbench.SCHEMA}.bare"
     pgbench.make_schema(
         f"CREATE TABLE {like} (LIKE inventory_usagehour INCLUDING ALL)",

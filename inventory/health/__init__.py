@@ -13,6 +13,7 @@ from inventory.health.faults import (
     Rate,
     estimate,
     expected_faults,
+    keep_rates,
     rates,
     suggested_spares,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "Rate",
     "estimate",
     "expected_faults",
+    "keep_rates",
     "rates",
     "report",
     "suggested_spares",

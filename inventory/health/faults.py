@@ -16,6 +16,7 @@ from fractions import Fraction
 from django.db import connection
 
 from inventory.health import poisson
+from inventory.models import FaultRate
 
 WINDOW = timedelta(days=365)
 MILLION = 1_000_000
@@ -155,6 +156,37 @@ def estimate(
         repair_hours=repair_hours,
     )
     return Estimate(seen, low, high, spares)
+
+
+def keep_rates(*, at: datetime) -> int:
+    """What `rates` finds now is what offers show; returns how many rates. Idempotent.
+
+    One statement to count and one to write, so that a search need not add up a year of outages.
+    """
+    found = [
+        FaultRate(
+            centre_id=key.centre_id,
+            generation=key.generation,
+            fault_count=rate.fault_count,
+            card_seconds=rate.card_seconds,
+            per_million=rate.per_million,
+            low_per_million=rate.low_per_million,
+            high_per_million=rate.high_per_million,
+            counted_at=at,
+        )
+        for key, rate in rates(at=at).items()
+        if rate.card_seconds
+    ]
+    FaultRate.objects.bulk_create(
+        found,
+        update_conflicts=True,
+        unique_fields=["centre", "generation"],
+        update_fields=[
+            "fault_count", "card_seconds", "per_million", "low_per_million", "high_per_million",
+            "counted_at",
+        ],
+    )  # fmt: skip
+    return len(found)
 
 
 def expected_faults(*, cards: int, hours: float, per_million: float) -> float:

@@ -179,6 +179,26 @@ class Migration(migrations.Migration):
             model_name='meterdispute',
             trigger=pgtrigger.compiler.Trigger(name='meterdispute_lifecycle', sql=pgtrigger.compiler.UpsertTriggerSql(declare='DECLARE _is_valid_transition BOOLEAN;', func='SELECT CONCAT(OLD."state", \':\', NEW."state") = ANY(\'{open:for_tenant,open:for_provider}\'::text[]) INTO _is_valid_transition; IF (_is_valid_transition IS FALSE AND OLD."state" IS DISTINCT FROM NEW."state") THEN RAISE EXCEPTION \'pgtrigger: Invalid transition of field "state" from "%" to "%" on table %\', OLD."state", NEW."state", TG_TABLE_NAME; ELSE RETURN NEW; END IF;', hash='6a5520ba169caabbd4fa5ece6d6480002117f644', operation='UPDATE', pgid='pgtrigger_meterdispute_lifecycle_887fd', table='inventory_meterdispute', when='BEFORE')),
         ),
+        migrations.CreateModel(
+            name='FaultRate',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('generation', models.CharField(max_length=40)),
+                ('fault_count', models.IntegerField()),
+                ('card_seconds', models.BigIntegerField()),
+                ('per_million', models.FloatField()),
+                ('low_per_million', models.FloatField()),
+                ('high_per_million', models.FloatField()),
+                ('counted_at', models.DateTimeField()),
+                ('centre', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='fault_rates', to='inventory.centre')),
+            ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('centre', 'generation'), name='one_fault_rate'),
+                    models.CheckConstraint(condition=models.Q(('card_seconds__gt', 0), ('fault_count__gte', 0), ('high_per_million__gte', models.F('per_million')), ('low_per_million__lte', models.F('per_million'))), name='fault_rate_within_its_limits'),
+                ],
+            },
+        ),
         run('meters'),
         run('partitions'),
         migrations.RunSQL(
@@ -192,6 +212,8 @@ class Migration(migrations.Migration):
                 ' for_tenant_at, for_provider_at)',
                 'inventory_nodehealth': 'UPDATE (state, source, evidence, since, checked_at, cards,'
                 ' memory, outage_id)',
+                'inventory_faultrate': 'UPDATE (fault_count, card_seconds, per_million,'
+                ' low_per_million, high_per_million, counted_at)',
                 'inventory_healthreport': 'UPDATE (withdrawn_at)',
                 'inventory_pool': 'UPDATE (maintenance_notice_seconds)',
             }

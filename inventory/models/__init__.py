@@ -14,6 +14,7 @@ from inventory.models.dispute import MeterDispute, MeterReading, ReadingCursor
 from inventory.models.event import JournalEntry, Seal
 from inventory.models.fake import FakeMachine
 from inventory.models.health import (
+    FaultRate,
     HealthEntry,
     HealthReport,
     HealthSource,
@@ -57,6 +58,7 @@ __all__ = [
     "Credential",
     "Fabric",
     "FakeMachine",
+    "FaultRate",
     "HealthEntry",
     "HealthReport",
     "HealthSource",

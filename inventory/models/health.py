@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from inventory.identifiers import PublicIdField
 from inventory.lifecycle import append_only, unchanging
 from inventory.models.capacity import Outage
+from inventory.models.centre import Centre
 from inventory.models.pool import Node
 
 if TYPE_CHECKING:
@@ -148,3 +149,38 @@ class HealthReport(models.Model):
 
     def __str__(self) -> str:
         return self.public_id
+
+
+class FaultRate(models.Model):
+    """How often nodes of one centre and chip generation failed in the last year (故障率).
+
+    As last added up from outages and nodes; what offers show. The limits are those of the exact
+    95 % interval. Not a promise.
+    """
+
+    centre = models.ForeignKey(Centre, on_delete=models.PROTECT, related_name="fault_rates")
+    generation = models.CharField(max_length=40)
+    fault_count = models.IntegerField()
+    card_seconds = models.BigIntegerField()
+    # Faults per million card-hours.
+    per_million = models.FloatField()
+    low_per_million = models.FloatField()
+    high_per_million = models.FloatField()
+    counted_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["centre", "generation"], name="one_fault_rate"),
+            models.CheckConstraint(
+                condition=Q(
+                    fault_count__gte=0,
+                    card_seconds__gt=0,
+                    low_per_million__lte=F("per_million"),
+                    high_per_million__gte=F("per_million"),
+                ),
+                name="fault_rate_within_its_limits",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.generation} in centre {self.centre_id}"

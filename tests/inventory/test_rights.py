@@ -96,6 +96,8 @@ CHANGED = {
     "inventory_node": "card_uuids driver_version firmware_version framework_version"
     " hostname leaf rack runtime_version",
     "inventory_organisation": "state",
+    "inventory_faultrate": "card_seconds counted_at fault_count high_per_million low_per_million"
+    " per_million",
     "inventory_healthreport": "withdrawn_at",
     "inventory_meterdispute": "decided_by_id evidence for_provider_at for_tenant_at reason state",
     "inventory_nodehealth": "cards checked_at evidence memory outage_id since source state",
