@@ -17,7 +17,7 @@ FIVE_YEARS_HOURS = 5 * 366 * 24
 
 class HealthEntryOut(Shape):
     card_index = serializers.IntegerField(allow_null=True, help_text="Null: the node as a whole.")
-    from_state = serializers.ChoiceField(HealthState.choices, allow_blank=True)
+    from_state = serializers.CharField(help_text="As `state`; empty at the first.")
     state = serializers.ChoiceField(HealthState.choices)
     source = serializers.ChoiceField(HealthSource.choices)  # type: ignore[assignment]
     evidence = serializers.CharField()
