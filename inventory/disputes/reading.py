@@ -90,9 +90,7 @@ def _read_next(centre_id: int, at: datetime) -> int | None:
 
 def _record(hour: datetime, counts: Mapping[int, Count], at: datetime) -> int:
     """Each reading is kept beside its usage hour, and what differs is disputed."""
-    # Nobody corrects these hours between the look at the sum and the dispute about it.
-    cursors = MeteringCursor.objects.select_for_update(no_key=True).order_by("pk")
-    list(cursors.filter(pk__in=list(counts)).values_list("pk", flat=True))
+    _hold_still(counts)
     usage = _usage(set(counts), hour)
     known = set(
         MeterReading.objects.filter(hour=hour, allocation_id__in=list(counts)).values_list(
@@ -108,6 +106,12 @@ def _record(hour: datetime, counts: Mapping[int, Count], at: datetime) -> int:
     for reading in readings:
         _dispute(reading, at)
     return len(readings)
+
+
+def _hold_still(counts: Mapping[int, Count]) -> None:
+    """Nobody corrects these hours between the look at their sum and the dispute about it."""
+    cursors = MeteringCursor.objects.select_for_update(no_key=True).order_by("pk")
+    list(cursors.filter(pk__in=list(counts)).values_list("pk", flat=True))
 
 
 def _reading(

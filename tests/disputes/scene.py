@@ -146,3 +146,8 @@ def decide(row: MeterDispute, upheld_for: str, at: datetime) -> MeterDispute:
         actor=world.actor(world.operator()),
         user=books.people()[0],
     )
+
+
+def run_rating(at: datetime) -> None:
+    """What is counted is charged."""
+    rating.rate_due(at=at, limit=100_000)
