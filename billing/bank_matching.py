@@ -8,11 +8,22 @@ party is a person's decision.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import connection
 
 from billing import bank_names, references
-from billing.models import BankAccount, BankReceipt, Refund, VirtualAccount
+from billing.models import (
+    BankAccount,
+    BankLine,
+    BankReceipt,
+    BankWithdrawal,
+    Payout,
+    Refund,
+    VirtualAccount,
+)
 from billing.references import Reference
 from inventory.models import Organisation, Verification
 from marketplace.models import Basket, Reservation
@@ -84,6 +95,27 @@ def propose(transfer: Transfer) -> Proposal:
     if by_account is not None:
         return _if_own(transfer, _Named(by_account), Match.PAYER)
     return Proposal(doubt=Doubt.UNKNOWN_PAYER, candidate=_namesake(transfer))
+
+
+def is_own_money(line: BankLine) -> bool:
+    """Stripe's payout to us, or a payout of ours that came back: no receipt of anybody's.
+
+    Each is booked where it belongs, and reconciliation finds that posting.
+    """
+    if line.own_reference.startswith(references.PAYOUT):
+        sent = Payout.objects.filter(
+            amount_minor=line.amount_minor,
+            currency=line.currency,
+            state__in=[Payout.State.SENT, Payout.State.PAID, Payout.State.RETURNED],
+        )
+        return any(references.of(row.public_id) == line.own_reference for row in sent)
+    if "STRIPE" not in line.counterparty_name.upper():
+        return False
+    day = datetime.combine(line.booked_date, time(), tzinfo=ZoneInfo(settings.BILLING_ZONE))
+    around = (day - timedelta(days=10), day + timedelta(days=3))
+    return BankWithdrawal.objects.filter(
+        amount_minor=line.amount_minor, currency=line.currency, arrival_at__range=around
+    ).exists()
 
 
 def resolve(reference: Reference) -> tuple[Reservation | None, Basket | None] | None:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
-from django.conf import settings
 from django.db import transaction
 
-from billing import bank_accounts, receipts, references, refunds, statement_files
+from billing import bank_accounts, bank_matching, receipts, references, refunds, statement_files
 from billing.models import (
     BankAccount,
     BankLine,
     BankReceipt,
     BankStatement,
-    BankWithdrawal,
-    Payout,
     Refund,
 )
 from billing.receipts import LARGEST_RECEIPT_MINOR
@@ -127,7 +123,7 @@ def bring_in(
         made = [
             receipts.of_line(line=line, late_reason=late_reason, at=at, actor=actor, user=user)
             for line in lines
-            if line.amount_minor > 0 and not _is_own_money(line)
+            if line.amount_minor > 0 and not bank_matching.is_own_money(line)
         ]
         # One recorded by hand before is booked already.
         receipts.book([row for row, is_new in made if is_new], at=at, actor=actor)
@@ -202,27 +198,6 @@ def _line(statement: BankStatement, account: BankAccount, line: Line, at: dateti
         own_reference=own[0].text if len(own) == 1 else "",
         created_at=at,
     )
-
-
-def _is_own_money(line: BankLine) -> bool:
-    """Stripe's payout to us, or a payout of ours that came back: no receipt of anybody's.
-
-    Each is booked where it belongs, and reconciliation finds that posting.
-    """
-    if line.own_reference.startswith(references.PAYOUT):
-        sent = Payout.objects.filter(
-            amount_minor=line.amount_minor,
-            currency=line.currency,
-            state__in=[Payout.State.SENT, Payout.State.PAID, Payout.State.RETURNED],
-        )
-        return any(references.of(row.public_id) == line.own_reference for row in sent)
-    if "STRIPE" not in line.counterparty_name.upper():
-        return False
-    day = datetime.combine(line.booked_date, time(), tzinfo=ZoneInfo(settings.BILLING_ZONE))
-    around = (day - timedelta(days=10), day + timedelta(days=3))
-    return BankWithdrawal.objects.filter(
-        amount_minor=line.amount_minor, currency=line.currency, arrival_at__range=around
-    ).exists()
 
 
 def _pay(line: BankLine, *, at: datetime, actor: Actor) -> bool:

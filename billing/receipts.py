@@ -295,14 +295,16 @@ def reject(
 ) -> BankReceipt:
     """There was no such transfer: what was booked when it was recorded is reversed.
 
-    Locks the receipt. Raises OnStatement, SamePerson, IllegalTransition, NotFound, Invalid.
-    Not idempotent.
+    One of a statement has come: it is rejected only where it turns out to be our own money, of
+    which the bank told us before Stripe did. Locks the receipt. Raises OnStatement, SamePerson,
+    IllegalTransition, NotFound, Invalid. Not idempotent.
     """
     if not reason.strip():
         raise Invalid("Say why the receipt is rejected")
     with transaction.atomic():
         receipt = lock(receipt_public_id)
-        if receipt.line_id is not None:
+        line = receipt.line
+        if line and (receipt.tenant or not bank_matching.is_own_money(line)):
             raise OnStatement
         _decide(receipt, to=State.REJECTED, user=user, at=at, actor=actor, reason=reason)
         ledger.post(
@@ -330,7 +332,9 @@ def aged(*, at: datetime) -> list[BankReceipt]:
 def lock(public_id: str) -> BankReceipt:
     """The receipt, locked. Raises NotFound."""
     rows = BankReceipt.objects.select_for_update(of=("self",), no_key=True)
-    return identifiers.find(rows.select_related("tenant", "refund"), public_id, "No such receipt")
+    return identifiers.find(
+        rows.select_related("tenant", "refund", "line"), public_id, "No such receipt"
+    )
 
 
 def _by_hand(tenant_id: int, text: str) -> Proposal:

@@ -6,18 +6,17 @@ Nothing is corrected here: what does not agree is shown, and persons post vouche
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
 
 from django.db import DatabaseError, connection, transaction
 
-from billing import gateway
+from billing import gateway, reconciliation_rules
 from billing.models import (
     BankLine,
     BankStatement,
-    BankWithdrawal,
     LedgerAccount,
     LedgerTransaction,
     PspBalance,
@@ -34,8 +33,6 @@ logger = logging.getLogger(__name__)
 ACTOR = actors.system("reconciliation")
 By = ReconciliationMatch.By
 PURPOSES = ("bank", "stripe")
-# How far the bank's day may lie from the day Stripe says its payout arrives.
-ARRIVES_BEFORE, ARRIVES_AFTER = timedelta(days=3), timedelta(days=10)
 
 
 class NoMatch(DomainError):
@@ -73,18 +70,22 @@ class AlreadyUndone(DomainError):
 def match_due(*, at: datetime) -> int:
     """Every pair that the rules find is matched; returns how many.
 
-    First by the document both belong to, then by a reference, then Stripe's payouts that
-    arrived at the bank. A pair counts only where nothing else fits either side, and never again
-    once a person has undone it. Lines of a type that nobody knows wait for a person. Locks the
-    accounts of money outside, so that one matches at a time. Idempotent.
+    Rejected receipts are left out first. Then by the document both sides belong to, by a
+    reference, and Stripe's payouts that arrived at the bank; at last what was reversed before
+    anybody outside heard of it. A pair counts only where nothing else fits either side, and
+    never again once it was undone. Lines of a type that nobody knows wait for a person. Locks
+    the accounts of money outside, so that one matches at a time. Idempotent.
     """
     with transaction.atomic():
         _lock(LedgerAccount.objects.filter(purpose__in=PURPOSES).values_list("pk", flat=True))
+        _open_rejected(at)
         lines = [line for line in open_lines() if line.is_of_known_type]
         movements = open_movements()
         undone = _undone()
+        offsets = reconciliation_rules.rejected(movements, undone)
+        movements = _without(movements, [m for pair in offsets for m in pair])
         pairs: list[tuple[Line, Movement]] = []
-        for rule in (by_document, by_reference, by_arrival):
+        for rule in reconciliation_rules.IN_ORDER:
             found = [
                 (line, movement)
                 for line, movement in rule(lines, movements)
@@ -92,118 +93,28 @@ def match_due(*, at: datetime) -> int:
             ]
             pairs += found
             taken = {line.name for line, _ in found}
-            gone = {(m.transaction_id, m.account_id) for _, m in found}
             lines = [line for line in lines if line.name not in taken]
-            movements = [m for m in movements if (m.transaction_id, m.account_id) not in gone]
-        ReconciliationMatch.objects.bulk_create(
-            [
-                _row(movement, line, by=By.RULE, at=at, actor=ACTOR, reason="")
-                for line, movement in pairs
-            ],
-            batch_size=1000,
-        )
-        offsets = _cancelled(movements, undone)
-        ReconciliationMatch.objects.bulk_create(
-            [
-                _offset(later, earlier, by=By.RULE, at=at, actor=ACTOR, reason="")
-                for earlier, later in offsets
-            ],
-            batch_size=1000,
-        )
-    return len(pairs) + len(offsets)
+            movements = _without(movements, [m for _, m in found])
+        offsets += reconciliation_rules.taken_back(movements, undone)
+        facts: dict[str, Any] = {"by": By.RULE, "at": at, "actor": ACTOR, "reason": ""}
+        rows = [_row(movement, line, **facts) for line, movement in pairs]
+        rows += [_offset(later, earlier, **facts) for earlier, later in offsets]
+        ReconciliationMatch.objects.bulk_create(rows, batch_size=1000)
+    return len(rows)
 
 
-Pairs = Iterable[tuple[Line, Movement]]
+def _without(movements: list[Movement], gone: list[Movement]) -> list[Movement]:
+    names = {(m.transaction_id, m.account_id) for m in gone}
+    return [m for m in movements if (m.transaction_id, m.account_id) not in names]
 
 
-def by_document(lines: Sequence[Line], movements: Sequence[Movement]) -> Pairs:
-    """The receipt, or the refund, that a line was recorded as or completed names the posting."""
-    return _only_ones(lines, movements, lambda line: line.documents, lambda m: (m.key,))
-
-
-def by_reference(lines: Sequence[Line], movements: Sequence[Movement]) -> Pairs:
-    """One reference stands on both."""
-    return _only_ones(lines, movements, lambda line: line.references, lambda m: m.references)
-
-
-def by_arrival(lines: Sequence[Line], movements: Sequence[Movement]) -> Pairs:
-    """Stripe's payout to our bank, which the bank knows under no name of ours."""
-    arrived = [m for m in movements if m.purpose == "bank" and m.kind == "stripe_paid_out"]
-    if not arrived:
-        return []
-    names = {reference for m in arrived for reference in m.references}
-    rows = BankWithdrawal.objects.filter(payout_id__in=names)
-    days = dict(rows.values_list("payout_id", "arrival_at"))
-
-    def fits(line: Line) -> tuple[str, ...]:
-        if line.purpose != "bank" or "STRIPE" not in line.text.upper():
-            return ()
-        return tuple(
-            name
-            for name, day in days.items()
-            if -ARRIVES_BEFORE <= line.since - day <= ARRIVES_AFTER
-        )
-
-    return _only_ones(lines, arrived, fits, lambda m: m.references)
-
-
-def _only_ones(
-    lines: Sequence[Line],
-    movements: Sequence[Movement],
-    of_line: Callable[[Line], tuple[str, ...]],
-    of_movement: Callable[[Movement], tuple[str, ...]],
-) -> Iterator[tuple[Line, Movement]]:
-    """Pairs of one amount under one name, where neither fits anything else."""
-    there: dict[tuple[str, str, int, str], list[Movement]] = defaultdict(list)
-    for movement in movements:
-        for name in of_movement(movement):
-            there[movement.purpose, movement.currency, movement.net_minor, name].append(movement)
-    fitting: dict[str, dict[int, Movement]] = {}
-    wanted: dict[tuple[int, int], int] = defaultdict(int)
-    for line in lines:
-        found = {
-            movement.transaction_id: movement
-            for name in of_line(line)
-            for movement in there.get((line.purpose, line.currency, line.net_minor, name), ())
-        }
-        fitting[line.name] = found
-        for movement in found.values():
-            wanted[movement.transaction_id, movement.account_id] += 1
-    for line in lines:
-        if len(found := fitting[line.name]) == 1:
-            (movement,) = found.values()
-            if wanted[movement.transaction_id, movement.account_id] == 1:
-                yield line, movement
-
-
-def _cancelled(
-    movements: Sequence[Movement], undone: set[tuple[str, int]]
-) -> list[tuple[Movement, Movement]]:
-    """Movements that later ones took back before the bank heard of them: (earlier, later)."""
-    rejected = {
-        m.key.removesuffix(":recorded"): m for m in movements if m.key.endswith(":recorded")
-    }
-    known = {(m.transaction_id, m.account_id): m for m in movements}
-    reverses = dict(
-        LedgerTransaction.objects.filter(
-            pk__in=[m.transaction_id for m in movements if m.kind == "reversed"]
-        ).values_list("pk", "reverses_id")
+def _open_rejected(at: datetime) -> None:
+    """A line is not the receipt it was taken for, once that was rejected: it is open again."""
+    rows = ReconciliationMatch.objects.live().filter(
+        bank_line__receipt__state="rejected", transaction__kind="bank_receipt_recorded"
     )
-    pairs = []
-    for later in movements:
-        earlier = None
-        if later.kind == "bank_receipt_rejected":
-            earlier = rejected.get(later.key.removesuffix(":rejected"))
-        elif (reversed_id := reverses.get(later.transaction_id)) is not None:
-            earlier = known.get((reversed_id, later.account_id))
-        if (
-            earlier is not None
-            and earlier.account_id == later.account_id
-            and earlier.net_minor == -later.net_minor
-            and (f"ltx:{earlier.transaction_id}", later.transaction_id) not in undone
-        ):
-            pairs.append((earlier, later))
-    return pairs
+    for row in rows:
+        _undo(row, reason="its receipt was rejected", at=at, actor=ACTOR)
 
 
 def match_by_hand(
@@ -280,10 +191,16 @@ def undo(
         _lock([row.account_id])
         if ReconciliationReversal.objects.filter(match=row).exists():
             raise AlreadyUndone
-        reversal = ReconciliationReversal.objects.create(
-            match=row, actor=actor.label, reason=reason.strip()[:200], created_at=at
-        )
-        _journal(row, "reconciliationmatch.undone", reason=reason, at=at, actor=actor)
+        return _undo(row, reason=reason.strip()[:200], at=at, actor=actor)
+
+
+def _undo(
+    row: ReconciliationMatch, *, reason: str, at: datetime, actor: Actor
+) -> ReconciliationReversal:
+    reversal = ReconciliationReversal.objects.create(
+        match=row, actor=actor.label, reason=reason, created_at=at
+    )
+    _journal(row, "reconciliationmatch.undone", reason=reason, at=at, actor=actor)
     return reversal
 
 

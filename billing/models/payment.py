@@ -134,9 +134,10 @@ class BankReceipt(models.Model):
                 condition=~Q(state="approved") | Q(tenant__isnull=False),
                 name="receipt_approved_for_somebody",
             ),
-            # What stands on the statement has come: it is attributed or sent back.
+            # What stands on the statement has come: it is attributed or sent back. Nobody's, it
+            # may turn out to be our own money, and then it was no receipt.
             models.CheckConstraint(
-                condition=~Q(state="rejected") | Q(line__isnull=True),
+                condition=~Q(state="rejected") | Q(line__isnull=True) | Q(tenant__isnull=True),
                 name="receipt_on_a_statement_is_real",
             ),
             models.CheckConstraint(

@@ -13,7 +13,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing import receipts
+from billing import bank_matching, receipts
 from billing.models import BankReceipt
 from inventory.models import JournalEntry, Organisation
 from marketplace import money_text
@@ -102,7 +102,7 @@ class VerdictForm(ConsoleForm):
 
 def _rows(request: ConsoleRequest) -> QuerySet[BankReceipt]:
     rows = BankReceipt.objects.visible_to(request.visit.actor)
-    return rows.select_related("tenant", "candidate", "recorded_by", "decided_by")
+    return rows.select_related("tenant", "candidate", "recorded_by", "decided_by", "line")
 
 
 @page(scope="audit:read", party="operator", changes=True)
@@ -165,6 +165,9 @@ def detail(request: ConsoleRequest, receipt_id: str) -> HttpResponse:
         "refunds": receipt.refunds.order_by("pk"),
         "may_decide": receipt.state == State.RECORDED and visit.actor.may("receipts:approve"),
         "is_own": receipt.recorded_by_id == visit.user.pk,
+        "is_own_money": receipt.tenant is None
+        and receipt.line is not None
+        and bank_matching.is_own_money(receipt.line),
     }
     return render(request, "console/receipt.html", context, form=form)
 

@@ -14,7 +14,7 @@ from marketplace.http.idempotency import Reply as Stored
 from marketplace.models import IdempotencyRecord, Listing, Reservation
 from tests.api.client import Api, Reply
 from tests.api.market import Market, key
-from tests.api.routes import Route, routes
+from tests.api.routes import routes
 
 MONEY_OR_CAPACITY = [route for route in routes() if route.is_idempotent]
 
@@ -125,14 +125,14 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
     }
 
 
-@pytest.mark.parametrize("route", MONEY_OR_CAPACITY, ids=str)
 @pytest.mark.parametrize("bad", ["", "a b", "a" * 256, "键"])
-def test_a_missing_or_unusable_key_is_refused(market: Market, route: Route, bad: str) -> None:
-    path = route.path.replace("{public_id}", "x")
+def test_a_missing_or_unusable_key_is_refused(market: Market, bad: str) -> None:
+    for route in MONEY_OR_CAPACITY:
+        path = route.path.replace("{public_id}", "x")
 
-    reply = market.as_tenant.send("POST", path, {}, headers={"Idempotency-Key": bad})
+        reply = market.as_tenant.send("POST", path, {}, headers={"Idempotency-Key": bad})
 
-    assert (reply.status, reply.code) == (400, "idempotency_key_required")
+        assert (reply.status, reply.code) == (400, "idempotency_key_required"), route
 
 
 def test_a_repeated_request_gets_the_stored_reply_and_does_nothing(market: Market) -> None:

@@ -11,29 +11,34 @@ from inventory.models import ApiKey, JournalEntry, User
 from tests import world
 from tests.api.client import Api
 from tests.api.market import Market, key, person
-from tests.api.routes import Route, routes
+from tests.api.routes import routes
 
 ROUTES = routes()
 
 
-@pytest.mark.parametrize("route", [r for r in ROUTES if r.scope], ids=str)
-def test_a_key_without_the_scope_is_refused(market: Market, route: Route) -> None:
-    assert route.scope is not None
-    others = organisations.ROLE_SCOPES["owner"] - {route.scope}
-    api = Api(key(market.tenant, *others))
+def test_a_key_without_the_scope_is_refused(market: Market) -> None:
+    """Every route: nothing changes, so one world serves them all."""
+    scoped = [route for route in ROUTES if route.scope]
+    assert len(scoped) > 200
+    without: dict[str, Api] = {}
 
-    reply = api.send(route.method, route.path.replace("{public_id}", "x"), {})
+    for route in scoped:
+        assert route.scope is not None
+        if route.scope not in without:
+            others = organisations.ROLE_SCOPES["owner"] - {route.scope}
+            without[route.scope] = Api(key(market.tenant, *others))
+        reply = without[route.scope].send(route.method, route.path.replace("{public_id}", "x"), {})
 
-    assert (reply.status, reply.code) == (403, "scope_missing")
-    assert reply.json["params"] == {"scope": route.scope}
+        assert (reply.status, reply.code) == (403, "scope_missing"), route
+        assert reply.json["params"] == {"scope": route.scope}, route
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=str)
-def test_nobody_is_served_without_a_key(market: Market, route: Route) -> None:
-    reply = Api(None).send(route.method, route.path.replace("{public_id}", "x"), {})
+def test_nobody_is_served_without_a_key(market: Market) -> None:
+    for route in ROUTES:
+        reply = Api(None).send(route.method, route.path.replace("{public_id}", "x"), {})
 
-    assert (reply.status, reply.code) == (401, "unauthenticated")
-    assert reply.headers["WWW-Authenticate"].startswith("Bearer")
+        assert (reply.status, reply.code) == (401, "unauthenticated"), route
+        assert reply.headers["WWW-Authenticate"].startswith("Bearer"), route
 
 
 def test_a_key_of_another_kind_of_organisation_gets_no_operators_scope(market: Market) -> None:

@@ -320,6 +320,46 @@ def test_stripes_payout_that_arrives_at_the_bank_is_no_receipt(settings: Setting
     assert reconciliation_report.findings(at=online.later(days=9)).exceptions == []
 
 
+@pytest.mark.parametrize("is_matched_first", [False, True])
+def test_what_the_bank_told_us_before_stripe_did_is_rejected_as_a_receipt(
+    settings: Settings, is_matched_first: bool
+) -> None:
+    online.switch_on(settings)
+    online.paid(900_000)
+    hands.mature()
+    own = account()
+    made = hands.pay_out("cny")  # by itself: nobody has told us yet
+    assert made is not None
+    hands.arrive(made["id"], ok=True)
+    day = online.now().astimezone(zone()).date().isoformat()
+    payout = {**line("PAYOUT", f"{made['amount'] / 100:.2f}", "STRIPE PAYMENTS HK"), "date": day}
+    bring_in(own, payout, at=online.later(seconds=5))
+    receipt = BankReceipt.objects.get()
+    if is_matched_first:
+        match(online.later(seconds=5))
+    facts: dict[str, Any] = {
+        "receipt_public_id": receipt.public_id,
+        "at": online.later(seconds=6),
+        "actor": SYSTEM,
+        "user": books.people()[1],
+        "reason": "Stripe's",
+    }
+    with refused(receipts.OnStatement):
+        receipts.reject(**facts)
+
+    online.deliver()
+    sweeping.look_around(at=online.now())
+    sweeping.import_lines(at=online.now())
+    receipts.reject(**facts)
+    match(online.later(seconds=9))
+
+    matched = ReconciliationMatch.objects.live().get(bank_line__isnull=False)
+    assert matched.transaction.kind == "stripe_paid_out"
+    assert ledger.posted(chart.unmatched_receipts("CNY")) == 0
+    assert reconciliation_report.findings(at=online.later(days=9)).exceptions == []
+    assert books.differences() == []
+
+
 def test_a_line_that_nobody_booked_waits_until_a_posting_names_it() -> None:
     bring_in(account(), out("账户管理费", "3.00"))
     (fee,) = BankLine.objects.all()

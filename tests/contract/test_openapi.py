@@ -1,243 +1,33 @@
-"""The API against its own document, as each role: what is made up is served or refused as
-documented, and every operation has a request that succeeds.
-"""
+"""The API against its own document: every operation has a request that succeeds as documented."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
-import schemathesis
-from django.conf import settings
-from django.core import signals
-from django.core.wsgi import get_wsgi_application
-from django.db import close_old_connections, transaction
-from hypothesis import HealthCheck, Phase
-from pytest_django import Settings
-from schemathesis import GenerationMode
-from schemathesis.checks import load_all_checks, not_a_server_error
-from schemathesis.core.result import Err
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    negative_data_rejection,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from billing import invoices
-from inventory import chips
-from marketplace.http.limits import buckets
-from marketplace.models import Lease
-from tests.api.client import Api
-from tests.api.market import Market, next_hour, text
-from tests.api.requests import handed_over, prepared, running_trial, waiting
-from tests.api.rows import OBJECTS, Maker, accounting, documents, earnings, rail
-from tests.billing import books, online
-
-load_all_checks()
-CHECKS: list[Any] = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-]
-ROLES = ("as_tenant", "as_provider", "as_operator")
-EXAMPLES = 4
-DOCUMENT = Path(settings.BASE_DIR) / "marketplace/api/openapi.yaml"
-
-
-def _operations() -> list[Any]:
-    schema = schemathesis.openapi.from_path(DOCUMENT)
-    schema.app = get_wsgi_application()
-    operations = []
-    for found in schema.get_all_operations():
-        if isinstance(found, Err):
-            raise found.err()
-        operations.append(found.ok())
-    return operations
-
-
-OPERATIONS = _operations()
-IDS = [operation.label for operation in OPERATIONS]
-PERIOD = {"from": text(next_hour(-24)), "to": text(next_hour(24))}
-
-
-@pytest.fixture
-def market(db: None, settings: Settings) -> Market:
-    buckets.clear()
-    online.switch_on(settings)
-    chips.load_catalogue()
-    return Market()
-
-
-def _call(case: Any, headers: dict[str, str], checks: list[Any]) -> Any:
-    """Sends the case; like a request of Django's test client, which connects the signal again
-    after each of its own, it must not close the test's transaction.
-    """
-    for signal in (signals.request_started, signals.request_finished):
-        signal.disconnect(close_old_connections)
-    return case.call_and_validate(headers=headers, checks=checks)
-
-
-# Who has what its collection's maker made; the others are the provider's.
-OWNERS = dict.fromkeys(
-    (
-        "projects", "api-keys", "quotas", "wallet", "holds",
-        "reservations", "baskets", "leases", "charges", "quotes", "amendments", "instalments",
-        "bank-accounts", "refunds", "topups", "topup-refunds", "disputes",
-        "invoices", "credit-notes", "statements", "contests", "fapiaos", "billing-details",
-    ),
-    "as_tenant",
-) | dict.fromkeys(
-    (
-        "bank-receipts", "bank-statements", "bank-lines", "payment-files", "payout-files",
-        "audit", "ledger-entries", "ledger-transactions", "gateway-events", "gateway-requests",
-        "vouchers", "accounting-periods", "reconciliation-matches",
-    ),
-    "as_operator",
-)  # fmt: skip
-
-
-def _set_details(market: Market) -> str:
-    return str(market.as_tenant.do("/billing-details", documents.details_body(market))["title"])
-
-
-def _on_sale(market: Market) -> str:
-    market.listing()
-    return str(market.pool.public_id)
-
-
-def _in_the_books(market: Market) -> str:
-    accounting.long_ago(market)
-    return ""
-
-
-def _moved(market: Market) -> str:
-    return str(market.fund()["id"])
-
-
-def _ruled(market: Market) -> str:
-    return str(market.as_provider.do("/approval-rules", {"thresholds": []})["version"])
-
-
-def _floored(market: Market) -> str:
-    api, address, body = prepared(market, "/pools/{public_id}/floors")
-    api.do(address, body)
-    return address.split("/")[2]
-
-
-def _rented_out(market: Market) -> str:
-    market.listing()
-    market.fund()
-    return str(market.lease()["listing"])
-
-
-def _used(market: Market) -> str:
-    public_id = OBJECTS["leases"](market)
-    books.meter(Lease.objects.get(public_id=public_id), until=next_hour(3))
-    return public_id
-
-
-def _approved(market: Market) -> str:
-    public_id = waiting(market)
-    body = {"document_number": "HT-2026-17"}
-    market.as_provider.do(f"/reservations/{public_id}/approve", body)
-    return public_id
-
-
-# What is asked of reads of the books.
-BOOKS: dict[str, dict[str, Any]] = {
-    "/ledger-entries": {"account": "asset:bank:CNY", "month": "2026-06"},
-    "/audit/trial-balance": {"month": "2026-06", "accounts": "true"},
-    "/audit/voucher-export": {"month": "2026-06", "layout": "yonyou_u8"},
-    "/audit/closing-checklist": {"month": "2026-06"},
-    "/audit/equality": {"date": "2026-06-30"},
-    "/audit/reconciliation": {},
-}
-# Where the maker of the collection does not do: what has to be there before it is read.
-STAGES: dict[str, Maker] = {
-    "/leases/{public_id}/conversion-quote": running_trial,
-    "/pools/{public_id}/on-sale": _on_sale,
-    "/pools/{public_id}/floors": _floored,
-    "/approval-rules": _ruled,
-    "/listings/{public_id}/touched-deals": _rented_out,
-    "/reservations/{public_id}/approvals": _approved,
-    "/leases/{public_id}/credentials": handed_over,
-    "/leases/{public_id}/usage": _used,
-    "/wallet/transactions": _moved,
-    **dict.fromkeys(BOOKS, _in_the_books),
-    "/billing-details": _set_details,
-    "/credit-notes": documents.credit_note,
-    "/credit-notes/{public_id}": documents.credit_note,
-    "/credit-notes/{public_id}/lines": documents.credit_note,
-    "/credit-notes/{public_id}/paper": documents.credit_note,
-    "/fapiaos/{public_id}/file": documents.issued_fapiao,
-}
-FILES: dict[str, Callable[[Market], tuple[Api, str]]] = {
-    "/pools/{public_id}/nodes/import": lambda market: (market.as_provider, "serial\nSN-1\n"),
-    "/bank-statements": lambda market: (market.as_operator, rail.STATEMENT.decode()),
-}
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A request that succeeds."""
-
-    api: Api
-    row: str | None  # the id in its path
-    body: Any
-    query: dict[str, Any]
-
-
-def _good(market: Market, operation: Any) -> Sent:
-    """A request that succeeds, of somebody who has a row of what it is about."""
-    path = operation.path.removeprefix("/api/v1")
-    collection = path.split("/")[1]
-    names = {parameter.name for parameter in operation.query}
-    query: dict[str, Any] = PERIOD if "from" in names else {"hours": 24} if "hours" in names else {}
-    query = BOOKS.get(path, query)
-    if operation.method == "post" and path in FILES:
-        api, body = FILES[path](market)
-        if path == "/bank-statements":
-            return Sent(api, None, body, {"account": rail.operators_account(market)})
-        return Sent(api, OBJECTS[collection](market), body, query)
-    if operation.method == "post":
-        api, address, body = prepared(market, path)
-        row = address.split("/")[2] if "{public_id}" in path else None
-        return Sent(api, row, body, query)
-    make = STAGES.get(path) or OBJECTS.get(collection)
-    row = make(market) if make else None
-    owner = "as_provider" if path.endswith("/approvals") else OWNERS.get(collection, "as_provider")
-    return Sent(getattr(market, owner), row if "{public_id}" in path else None, None, query)
-
-
-def _headers(api: Api, operation: Any, key: str) -> dict[str, str]:
-    headers = {"Authorization": f"Bearer {api.key}"}
-    if operation.method == "post":
-        headers["Idempotency-Key"] = key
-    return headers
+from tests.api.market import Market
+from tests.api.rows import OBJECTS, Maker, documents, earnings
+from tests.contract.operations import CHECKS, IDS, OPERATIONS, call, good, headers
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=IDS)
 def test_a_good_request_succeeds_as_documented(market: Market, operation: Any) -> None:
-    good = _good(market, operation)
-    optional = {"media_type": "application/json"} if isinstance(good.body, dict) else {}
-    if isinstance(good.body, str):
+    sent = good(market, operation)
+    optional = {"media_type": "application/json"} if isinstance(sent.body, dict) else {}
+    if isinstance(sent.body, str):
         optional = {"media_type": "text/csv"}
-    if good.body is not None:
-        optional["body"] = good.body
+    if sent.body is not None:
+        optional["body"] = sent.body
     case = operation.Case(
         method=operation.method.upper(),
-        path_parameters={"public_id": good.row} if good.row else {},
-        query=good.query,
+        path_parameters={"public_id": sent.row} if sent.row else {},
+        query=sent.query,
         **optional,
     )
 
-    response = _call(case, _headers(good.api, operation, "good"), CHECKS)
+    response = call(case, headers(sent.api, operation, "good"), CHECKS)
 
     assert 200 <= response.status_code < 300, response.text
     if operation.method == "get" and "application/json" in response.headers["content-type"][0]:
@@ -280,44 +70,6 @@ def test_a_read_is_refused_as_documented(market: Market, path: str) -> None:
         query={"hours": 24} if path.endswith("/conversion-quote") else {},
     )
 
-    response = _call(case, _headers(getattr(market, who), operation, ""), CHECKS)
+    response = call(case, headers(getattr(market, who), operation, ""), CHECKS)
 
     assert response.status_code == status, response.text
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("operation", OPERATIONS, ids=IDS)
-def test_made_up_requests_are_answered_as_documented(market: Market, operation: Any) -> None:
-    row = _good(market, operation).row
-    roles = [getattr(market, role) for role in ROLES]
-    number = iter(range(10**9))
-
-    def send(case: Any, checks: list[Any]) -> None:
-        for api in roles:
-            # A savepoint, since a request's own transaction must be the outermost.
-            before = transaction.savepoint()
-            turn = next(number)
-            case.headers = _headers(api, operation, f"made-up-{turn}")
-            if row is not None and turn % 4:
-                case.path_parameters = {"public_id": row}
-            _call(case, case.headers, checks)
-            transaction.savepoint_rollback(before)
-
-    def play(mode: GenerationMode, checks: list[Any]) -> None:
-        @hypothesis.settings(
-            max_examples=EXAMPLES,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
-        def run(case: Any) -> None:
-            send(case, checks)
-
-        run()
-
-    play(GenerationMode.POSITIVE, CHECKS)
-    if operation.body:
-        play(GenerationMode.NEGATIVE, [*CHECKS, negative_data_rejection])

