@@ -83,7 +83,7 @@ def rates(
                 FROM inventory_node n
                 JOIN inventory_pool p ON p.id = n.pool_id
                 JOIN inventory_fabric f ON f.id = p.fabric_id
-                JOIN inventory_chip c ON c.id = p.chip_id
+                JOIN inventory_chip c ON c.code = p.chip_id
                 WHERE (%(centres)s::bigint[] IS NULL OR f.centre_id = ANY(%(centres)s::bigint[]))
             ), outage AS (
                 SELECT o.node_id, o.kind, lower(o.period) AS began,

@@ -47,7 +47,7 @@ def test_a_nodes_health_follows_its_reports(market: Market) -> None:
 def test_a_report_that_says_nothing_is_refused(market: Market, wrong: dict[str, object]) -> None:
     body = {**machines.health_report_body(market), **wrong}
 
-    assert market.as_provider.post("/health-reports", body).status == 400
+    assert market.as_provider.post("/health-reports", body).status == 422
 
 
 def test_fault_rates_and_what_a_job_is_to_expect(market: Market) -> None:
@@ -74,7 +74,7 @@ def test_fault_rates_and_what_a_job_is_to_expect(market: Market) -> None:
     "query", ["", "cards=8", "cards=0&hours=1", "cards=x&hours=1", "cards=8&hours=1&y=2"]
 )
 def test_an_estimate_of_nothing_is_refused(market: Market, query: str) -> None:
-    assert market.as_tenant.get(f"/fault-rates/estimate?{query}").status == 400
+    assert market.as_tenant.get(f"/fault-rates/estimate?{query}").status == 422
 
 
 def test_a_dispute_is_seen_by_both_sides_and_decided_by_the_operator(market: Market) -> None:
