@@ -6,7 +6,15 @@ from typing import Any
 
 from rest_framework import serializers
 
-from inventory.api.fields import Choice, Instant, Integer, PublicId, StrictSerializer, Text
+from inventory.api.fields import (
+    Choice,
+    Instant,
+    Integer,
+    PublicId,
+    QueryInteger,
+    StrictSerializer,
+    Text,
+)
 from inventory.models import HealthSource, HealthState
 
 Shape = serializers.Serializer[Any]
@@ -77,11 +85,11 @@ class FaultRateOut(Shape):
 
 
 class EstimateQuery(StrictSerializer):
-    cards = Integer(min_value=1, max_value=LARGEST_JOB_CARDS)
-    hours = Integer(min_value=1, max_value=FIVE_YEARS_HOURS)
+    cards = QueryInteger(min_value=1, max_value=LARGEST_JOB_CARDS)
+    hours = QueryInteger(min_value=1, max_value=FIVE_YEARS_HOURS)
     centre = PublicId("ctr", required=False)
     generation = Text(max_length=40, required=False)
-    repair_hours = Integer(min_value=1, max_value=8784, required=False)
+    repair_hours = QueryInteger(min_value=1, max_value=8784, required=False)
 
 
 class EstimateOut(Shape):
