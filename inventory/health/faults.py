@@ -163,20 +163,7 @@ def keep_rates(*, at: datetime) -> int:
 
     One statement to count and one to write, so that a search need not add up a year of outages.
     """
-    found = [
-        FaultRate(
-            centre_id=key.centre_id,
-            generation=key.generation,
-            fault_count=rate.fault_count,
-            card_seconds=rate.card_seconds,
-            per_million=rate.per_million,
-            low_per_million=rate.low_per_million,
-            high_per_million=rate.high_per_million,
-            counted_at=at,
-        )
-        for key, rate in rates(at=at).items()
-        if rate.card_seconds
-    ]
+    found = [_kept(key, rate, at) for key, rate in rates(at=at).items() if rate.card_seconds]
     FaultRate.objects.bulk_create(
         found,
         update_conflicts=True,
@@ -187,6 +174,23 @@ def keep_rates(*, at: datetime) -> int:
         ],
     )  # fmt: skip
     return len(found)
+
+
+def _kept(key: Key, rate: Rate, at: datetime) -> FaultRate:
+    seen, low, high = rate.per_million, rate.low_per_million, rate.high_per_million
+    assert seen is not None
+    assert low is not None
+    assert high is not None
+    return FaultRate(
+        centre_id=key.centre_id,
+        generation=key.generation,
+        fault_count=rate.fault_count,
+        card_seconds=rate.card_seconds,
+        per_million=seen,
+        low_per_million=low,
+        high_per_million=high,
+        counted_at=at,
+    )
 
 
 def expected_faults(*, cards: int, hours: float, per_million: float) -> float:

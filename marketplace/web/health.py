@@ -131,8 +131,8 @@ def condition(node: Node) -> Condition:
         health=row,
         shape=SHAPES[HealthState(row.state)] if row else UNKNOWN_SHAPE,
         cards=cards,
-        history=node.health_entries.order_by("-at", "-pk")[:HISTORY],
-        reports=node.health_reports.filter(withdrawn_at__isnull=True).order_by("pk")[:HISTORY],
+        history=list(node.health_entries.order_by("-at", "-pk")[:HISTORY]),
+        reports=list(node.health_reports.filter(withdrawn_at=None).order_by("pk")[:HISTORY]),
         clock_error_seconds=int(health.CLOCK_ERROR.total_seconds()),
     )
 
