@@ -33,7 +33,8 @@ _CHARGES = """
 """
 # Of them, those no settlement has consumed; the caller holds the providers' organisations. One
 # that the tenant has not paid in full waits while the tenant owes anything: what did not come
-# in cannot be passed on. So does one that its tenant contests, until that is decided.
+# in cannot be passed on. So does one that its tenant contests, until that is decided, and one of
+# an hour that the two meters count differently.
 _UNCONSUMED = """
     NOT EXISTS (SELECT FROM billing_settlementline d WHERE d.charge_id = c.id)
       AND NOT (c.receivable_minor > 0 AND EXISTS (
@@ -48,6 +49,9 @@ _UNCONSUMED = """
       AND NOT EXISTS (
           SELECT FROM billing_billedcharge l JOIN billing_contest t ON t.line_id = l.line_id
           WHERE l.charge_id = c.id AND t.state = 'open')
+      AND NOT (c.kind = 'usage' AND EXISTS (
+          SELECT FROM inventory_meterdispute t
+          WHERE t.allocation_id = c.allocation_id AND t.hour = c.hour AND t.state = 'open'))
 """
 
 # Of the VAT in a price that a tenant paid the centre itself, nothing is booked here: what is, is

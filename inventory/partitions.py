@@ -11,7 +11,12 @@ from django.db import connection
 logger = logging.getLogger(__name__)
 
 AHEAD = timedelta(days=731)  # two years: a sweep may fail for long before a row has no home
-PARTITIONED = ("inventory_journalentry", "inventory_usagehour", "inventory_telemetryhour")
+PARTITIONED = (
+    "inventory_journalentry",
+    "inventory_usagehour",
+    "inventory_telemetryhour",
+    "inventory_meterreading",
+)
 
 
 @dataclass(frozen=True, slots=True)

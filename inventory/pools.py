@@ -127,6 +127,7 @@ def create_pool(
     spare_count: int = 0,
     lead_seconds: int = 0,
     turnaround_seconds: int = 0,
+    maintenance_notice_seconds: int = 72 * 3600,
     driver: str = "fake",
     driver_options: dict[str, object] | None = None,
 ) -> Pool:
@@ -156,6 +157,7 @@ def create_pool(
                 spare_count=spare_count,
                 lead_seconds=lead_seconds,
                 turnaround_seconds=turnaround_seconds,
+                maintenance_notice_seconds=maintenance_notice_seconds,
                 driver=driver,
                 driver_options=driver_options or {},
                 created_at=at,

@@ -11,6 +11,8 @@ from celery import shared_task
 from inventory import (
     capacity,
     clock,
+    disputes,
+    health,
     metering,
     partitions,
     provisioning,
@@ -37,7 +39,22 @@ def follow_calendar(**_: object) -> int:
 
 @shared_task(name="inventory.meter_usage")
 def meter_usage(**_: object) -> int:
-    return metering.sweep(at=clock.now(), limit=500)
+    return metering.sweep(at=clock.now(), limit=100_000)
+
+
+@shared_task(name="inventory.read_meters")
+def read_meters(**_: object) -> int:
+    return disputes.sweep(at=clock.now(), limit=500)
+
+
+@shared_task(name="inventory.look_at_health")
+def look_at_health(**_: object) -> int:
+    return health.sweep(at=clock.now(), limit=100_000)
+
+
+@shared_task(name="inventory.keep_fault_rates")
+def keep_fault_rates(**_: object) -> int:
+    return health.keep_rates(at=clock.now())
 
 
 @shared_task(name="inventory.seal_telemetry")

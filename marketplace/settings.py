@@ -161,6 +161,21 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    "read-meters": {
+        "task": "inventory.read_meters",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
+    "look-at-health": {
+        "task": "inventory.look_at_health",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
+    "keep-fault-rates": {
+        "task": "inventory.keep_fault_rates",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "seal-records": {
         "task": "inventory.seal_records",
         "schedule": 30.0,
@@ -449,6 +464,10 @@ SPECTACULAR_SETTINGS = {
         "VerificationEnum": "inventory.models.Verification",
         "PoolStateEnum": "inventory.models.Pool.State",
         "NodeStateEnum": "inventory.models.Node.State",
+        "HealthStateEnum": "inventory.models.HealthState",
+        "HealthSourceEnum": "inventory.models.HealthSource",
+        "ReportedHealthEnum": "inventory.api.health_shapes.TELLABLE",
+        "MeterDisputeStateEnum": "inventory.models.MeterDispute.State",
         "AllocationStateEnum": "inventory.models.Allocation.State",
         "AllocationKindEnum": "inventory.models.Allocation.Kind",
         "ListingStateEnum": "marketplace.models.Listing.State",
@@ -552,6 +571,9 @@ INVOICE_FINALISE_HOURS = env_int("INVOICE_FINALISE_HOURS", 72)
 INVOICE_DUE_DAYS = env_int("INVOICE_DUE_DAYS", 15)  # for what was not paid ahead
 INVOICE_PREFIX = env_str("INVOICE_PREFIX", "INV-")  # before the number
 CREDIT_NOTE_PREFIX = env_str("CREDIT_NOTE_PREFIX", "CN-")
+# By so much of an hour, and so many card-seconds at least, its two meters may differ.
+METER_TOLERANCE_BPS = env_int("METER_TOLERANCE_BPS", 200)
+METER_TOLERANCE_CARD_SECONDS = env_int("METER_TOLERANCE_CARD_SECONDS", 60)
 # After so many business days a tenant that says nothing has accepted its month's statement.
 STATEMENT_BUSINESS_DAYS = env_int("STATEMENT_BUSINESS_DAYS", 5)
 # What issues fapiaos: "manual", or the name of an entry point of the group cardhour.fapiao.

@@ -14,6 +14,7 @@ from billing.api import (
     fapiaos,
     instalments,
     invoices,
+    meter_disputes,
     online,
     payouts,
     reconciliation,
@@ -44,6 +45,7 @@ router.register("invoices", invoices.Invoices, basename="invoice")
 router.register("credit-notes", invoices.CreditNotes, basename="credit-note")
 router.register("statements", invoices.Statements, basename="statement")
 router.register("contests", invoices.Contests, basename="contest")
+router.register("meter-disputes", meter_disputes.MeterDisputes, basename="meter-dispute")
 router.register("fapiaos", fapiaos.Fapiaos, basename="fapiao")
 router.register("topups", online.TopUps, basename="topup")
 router.register("topup-refunds", online.Refunds, basename="topup-refund")

@@ -198,6 +198,16 @@ FROM billing_charge c LEFT JOIN inventory_usagehour u ON u.allocation_id = c.all
  AND u.hour = c.hour AND u.revision = c.revision
 WHERE c.kind = 'usage' AND u.card_seconds IS DISTINCT FROM c.card_seconds;
 
+-- check: an hour whose meters differ is counted by the lower one, or as it was decided
+SELECT d.id, d.state, d.hour, d.history_card_seconds, d.telemetry_card_seconds, u.card_seconds
+FROM inventory_meterdispute d
+JOIN inventory_meteringcursor c ON c.allocation_id = d.allocation_id
+CROSS JOIN LATERAL (SELECT sum(card_seconds) AS card_seconds FROM inventory_usagehour
+                    WHERE allocation_id = d.allocation_id AND hour = d.hour) u
+WHERE c.corrected_since IS NULL  -- else the sweep is on its way
+  AND CASE d.state WHEN 'for_provider' THEN u.card_seconds < d.telemetry_card_seconds
+                   ELSE u.card_seconds > d.telemetry_card_seconds END;
+
 -- check: every usage hour of a lease that rating has passed is charged
 SELECT l.id, u.hour, u.revision, u.card_seconds FROM inventory_usagehour u
 JOIN marketplace_lease l ON l.allocation_id = u.allocation_id

@@ -13,6 +13,8 @@ from rest_framework.reverse import reverse
 
 from inventory import capacity, provisioning
 from inventory.api import node_shapes as shapes
+from inventory.api.health import of_node
+from inventory.api.health_shapes import NodeHealthOut
 from inventory.api.requests import actor_of, body, find, instant_of
 from inventory.api.resources import ReadOnlyResource, made
 from inventory.api.serializers import ReasonIn
@@ -29,6 +31,7 @@ class Nodes(ReadOnlyResource):
         "retrieve": "inventory:read",
         "fail": "inventory:write",
         "retire": "inventory:write",
+        "health": "inventory:read",
     }
     idempotent = frozenset({"fail", "retire"})
     serializer_class = shapes.NodeOut
@@ -61,6 +64,12 @@ class Nodes(ReadOnlyResource):
             actor=actor_of(request),
         )
         return self.render(self.row())
+
+    @extend_schema(responses=NodeHealthOut)
+    @action(detail=True, methods=["get"], pagination_class=None, filter_shape=None)
+    def health(self, request: Request, public_id: str) -> Response:
+        """How well a server and its cards are, since when, by whose word; and what they were."""
+        return Response(NodeHealthOut(of_node(self.row())).data)
 
 
 class Outages(ReadOnlyResource):

@@ -185,6 +185,9 @@ class PoolOut(Shape):
     spare_count = serializers.IntegerField()
     lead_seconds = serializers.IntegerField()
     turnaround_seconds = serializers.IntegerField()
+    maintenance_notice_seconds = serializers.IntegerField(
+        help_text="Maintenance that needs nodes in use is planned so long ahead."
+    )
     driver = serializers.CharField()
     created_at = Instant()
 
@@ -204,6 +207,7 @@ class PoolIn(StrictSerializer):
     spare_count = Integer(min_value=0, max_value=100_000, required=False)
     lead_seconds = Integer(min_value=0, max_value=30 * 86_400, required=False)
     turnaround_seconds = Integer(min_value=0, max_value=30 * 86_400, required=False)
+    maintenance_notice_seconds = Integer(min_value=0, max_value=90 * 86_400, required=False)
 
 
 class PoolStateIn(StrictSerializer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from inventory.api import machines, nodes, views
+from inventory.api import health, machines, nodes, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("organisations", views.Organisations, basename="organisation")
@@ -20,6 +20,8 @@ router.register("nodes", nodes.Nodes, basename="node")
 router.register("outages", nodes.Outages, basename="outage")
 router.register("instances", nodes.Instances, basename="instance")
 router.register("external-allocations", nodes.ExternalAllocations, basename="external-allocation")
+router.register("health-reports", health.HealthReports, basename="health-report")
+router.register("fault-rates", health.FaultRates, basename="fault-rate")
 
 urlpatterns = [
     path("me", views.Me.as_view({"get": "retrieve"}), name="me"),

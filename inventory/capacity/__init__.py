@@ -39,7 +39,7 @@ from inventory.capacity.nodes import (
     retire_pool,
     turn_pool,
 )
-from inventory.capacity.outages import close_outage, set_outage, sweep
+from inventory.capacity.outages import MaintenanceTooSoon, close_outage, set_outage, sweep
 
 __all__ = [
     "CapacityTaken",
@@ -49,6 +49,7 @@ __all__ = [
     "HoldStillValid",
     "InvalidEnd",
     "Level",
+    "MaintenanceTooSoon",
     "NoNodeFree",
     "NodeInUse",
     "NodeNotClean",

@@ -17,13 +17,20 @@ from inventory.capacity.admission import asked
 from inventory.capacity.calls import NoNodeFree, call
 from inventory.capacity.external import follow_external
 from inventory.errors import DomainError, Invalid, NotFound
-from inventory.models import Allocation, Outage, Pool
+from inventory.models import Allocation, Binding, Node, Outage, Pool
 from inventory.periods import Period
 
 logger = logging.getLogger(__name__)
 ACTOR = actors.system("capacity.sweep")
 TRY_AGAIN = timedelta(minutes=1)
 KNOWN_WITHIN = timedelta(days=7)
+
+
+class MaintenanceTooSoon(DomainError):
+    """Tenants on the pool's nodes have to hear of it earlier."""
+
+    code = "maintenance_too_soon"
+    title = "Maintenance of leased nodes needs longer notice"
 
 
 def set_outage(
@@ -46,7 +53,10 @@ def set_outage(
     beyond them admission counts what is left, and where more is claimed already the journal
     entry `pool.overcommitted` names the allocations in danger.
 
-    Locks: pool, node. Raises CapacityTaken, NodeInUse, Invalid, NotFound. Not idempotent.
+    Planned for sooner than the pool's notice, it takes only nodes that serve nobody meanwhile.
+
+    Locks: pool, node. Raises CapacityTaken, NodeInUse, MaintenanceTooSoon, Invalid, NotFound. Not
+    idempotent.
     """
     if period.end <= at:
         raise Invalid("The period is over")
@@ -75,7 +85,31 @@ def set_outage(
             public_id=uuid.UUID(hex=identifiers.new("out").partition("_")[2]),
             **asked(at, actor),
         )
+        if kind == Outage.Kind.PLANNED:
+            _require_notice(pool_id, period, node_count, at)
         return Outage.objects.get(pk=pk)
+
+
+def _require_notice(pool_id: int, period: Period, node_count: int, at: datetime) -> None:
+    """Sooner than its notice, a pool gives up nodes that serve nobody over the period; others are
+    the matter of who leases them. The pool is locked."""
+    pool = Pool.objects.get(pk=pool_id)
+    earliest = at + timedelta(seconds=pool.maintenance_notice_seconds)
+    if period.start >= earliest:
+        return
+    serving = Binding.objects.filter(node__pool=pool, during__overlap=period.range)
+    nodes = Node.objects.filter(pool=pool, state=Node.State.SERVICEABLE)
+    free = nodes.exclude(pk__in=serving.values("node")).count()
+    # The nodes of outages that begin as early are spoken for, this one's among them.
+    planned = Outage.objects.filter(
+        pool=pool,
+        kind=Outage.Kind.PLANNED,
+        state=Outage.State.OPEN,
+        period__overlap=period.range,
+        period__startswith__lt=earliest,
+    )
+    if free < sum(planned.values_list("node_count", flat=True)):
+        raise MaintenanceTooSoon(earliest_start=earliest, free_nodes=max(0, free - node_count))
 
 
 def close_outage(*, outage_id: int, at: datetime, actor: Actor, reason: str = "") -> Outage:

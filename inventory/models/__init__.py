@@ -10,8 +10,17 @@ from inventory.models.capacity import (
     PoolEvent,
 )
 from inventory.models.centre import Centre, Chip, Fabric, HubNode, OwnerKind
+from inventory.models.dispute import MeterDispute, MeterReading, ReadingCursor
 from inventory.models.event import JournalEntry, Seal
 from inventory.models.fake import FakeMachine
+from inventory.models.health import (
+    FaultRate,
+    HealthEntry,
+    HealthReport,
+    HealthSource,
+    HealthState,
+    NodeHealth,
+)
 from inventory.models.instance import (
     Credential,
     Instance,
@@ -49,13 +58,21 @@ __all__ = [
     "Credential",
     "Fabric",
     "FakeMachine",
+    "FaultRate",
+    "HealthEntry",
+    "HealthReport",
+    "HealthSource",
+    "HealthState",
     "HubNode",
     "Instance",
     "InstanceHistory",
     "JournalEntry",
     "Membership",
+    "MeterDispute",
+    "MeterReading",
     "MeteringCursor",
     "Node",
+    "NodeHealth",
     "Organisation",
     "Outage",
     "OwnerKind",
@@ -64,6 +81,7 @@ __all__ = [
     "PoolLock",
     "PoolVersion",
     "Project",
+    "ReadingCursor",
     "Seal",
     "SeriesBinding",
     "SeriesIdentity",

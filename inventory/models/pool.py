@@ -62,6 +62,8 @@ class Pool(models.Model):
     spare_count = models.PositiveIntegerField(default=0)  # nodes kept back for failures
     lead_seconds = models.PositiveIntegerField(default=0)  # needed before a start, never billed
     turnaround_seconds = models.PositiveIntegerField(default=0)  # needed after an end, never billed
+    # Tenants on its nodes hear of maintenance this long ahead.
+    maintenance_notice_seconds = models.PositiveIntegerField(default=72 * 3600, db_default=259200)
     driver = models.CharField(max_length=40, default="fake")
     driver_options = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField()

@@ -18,7 +18,8 @@ BEGIN
     -- One at a time: two workers that make the same month would collide.
     PERFORM pg_advisory_xact_lock(hashtext('ensure_partitions'));
     FOREACH parent IN ARRAY ARRAY[
-        'inventory_journalentry', 'inventory_usagehour', 'inventory_telemetryhour'
+        'inventory_journalentry', 'inventory_usagehour', 'inventory_telemetryhour',
+        'inventory_meterreading'
     ] LOOP
         CONTINUE WHEN to_regclass(parent) IS NULL;  -- a later migration makes it
         name := parent || '_default';

@@ -88,6 +88,11 @@ def offer(each: Offer) -> dict[str, Any]:
         "cancellation": [list(step) for step in each.cancellation],
         "cancellation_steps": [_step(step) for step in each.cancellation_steps],
         "maintenance": [_maintenance(notice) for notice in each.maintenance],
+        "faults": {
+            "per_million": each.faults.per_million,
+            "low_per_million": each.faults.low_per_million,
+            "high_per_million": each.faults.high_per_million,
+        },
         "software": each.software,
         "facts": each.facts,
         "declared": each.declared,

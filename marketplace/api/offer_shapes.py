@@ -114,6 +114,12 @@ class MaintenanceOut(Shape):
     node_count = serializers.IntegerField()
 
 
+class FaultsOut(Shape):
+    per_million = serializers.FloatField(allow_null=True, help_text="Null: nobody knows yet.")
+    low_per_million = serializers.FloatField(allow_null=True)
+    high_per_million = serializers.FloatField(allow_null=True)
+
+
 class OfferOut(Shape):
     token = serializers.CharField(help_text="Post it back verbatim as `offer`.")
     expires_at = Instant()
@@ -190,6 +196,10 @@ class OfferOut(Shape):
     )
     maintenance = MaintenanceOut(
         many=True, help_text="Nodes of the pool planned out of use meanwhile, beside its units."
+    )
+    faults = FaultsOut(
+        help_text="Failures of nodes of this chip generation in this centre over the last year, per"
+        " million card-hours, with the exact 95 % interval."
     )
     software = serializers.DictField(
         child=serializers.CharField(),

@@ -100,6 +100,7 @@ def draft(found: Match, map_: SearchMap, lapsed_count: int, at: datetime) -> Off
             at=at,
         ),
         maintenance=schedules.maintenance(map_.pools[pool.pool_id], period),
+        faults=pool.faults,
         software=software(pool.stack),
         facts=proved_facts(pool.catalogue),
         declared=declared_facts(pool.catalogue),

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from inventory.errors import Invalid
 from inventory.periods import Period
+from marketplace.search_map import Faults
 from marketplace.selling import Parties
 from marketplace.sla import Promise
 
@@ -261,6 +262,7 @@ class Offer:
     cancellation: tuple[tuple[int, int], ...]  # hours before the start, basis points refunded
     cancellation_steps: tuple[CancellationStep, ...]  # the same, dated and in money
     maintenance: tuple[Maintenance, ...]
+    faults: Faults  # of such nodes in that centre, per million card-hours
     software: dict[str, str]  # the pool's nodes: a version, "mixed" or "unknown"
     facts: dict[str, Fact]  # proved of the fabric; what nobody has proved reads "unknown"
     declared: dict[str, Fact]  # what the provider says of it, and answers for

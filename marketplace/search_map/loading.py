@@ -15,6 +15,7 @@ from inventory.models import PoolEvent
 from marketplace.search_map.pool_map import (
     NO_OUTAGES,
     Catalogue,
+    Faults,
     PoolFacts,
     PoolMap,
     Rows,
@@ -160,12 +161,13 @@ SELECT p.id, p.public_id, p.provider_id, h.code, h.chip_class, c.region, c.hub, 
        n.broken > p.spare_count, c.owner_kind, h.memory_gib, h.interconnect_gbps,
        p.name, o.public_id, c.public_id, c.name, c.name_en, f.public_id, f.technology, f.site_count,
        f.proved_node_count, f.proved_on_date, f.oversubscription,
-       n.drivers, n.runtimes, n.frameworks
+       n.drivers, n.runtimes, n.frameworks, r.per_million, r.low_per_million, r.high_per_million
 FROM inventory_pool p
 JOIN inventory_chip h ON h.code = p.chip_id
 JOIN inventory_fabric f ON f.id = p.fabric_id
 JOIN inventory_centre c ON c.id = f.centre_id
 JOIN inventory_organisation o ON o.id = p.provider_id
+LEFT JOIN inventory_faultrate r ON r.centre_id = c.id AND r.generation = h.generation
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE state = 'broken') AS broken,
            array_agg(DISTINCT driver_version) AS drivers,
@@ -180,7 +182,7 @@ WHERE p.id = ANY (%s)
 def _facts(ids: list[int]) -> dict[int, PoolFacts]:
     facts = {}
     for number, public_id, *rest in _rows(_FACTS, [ids]):
-        filtered, named, fabric, stack = rest[:13], rest[13:19], rest[19:24], rest[24:]
+        filtered, named, fabric, stack = rest[:13], rest[13:19], rest[19:24], rest[24:27]
         name, provider_id, centre_id, centre, centre_en, fabric_id = named
         shown = Catalogue(
             name,
@@ -192,7 +194,7 @@ def _facts(ids: list[int]) -> dict[int, PoolFacts]:
             *fabric,
         )
         runs = Stack(*(tuple(each or ()) for each in stack))
-        values = [number, f"pool_{public_id.hex}", *filtered, shown, runs]
+        values = [number, f"pool_{public_id.hex}", *filtered, shown, runs, Faults(*rest[27:])]
         facts[number] = PoolFacts(*values)
     return facts
 

@@ -44,6 +44,16 @@ class Catalogue:
 
 
 @dataclass(frozen=True, slots=True)
+class Faults:
+    """How often nodes of the pool's chip generation failed in its centre, per million card-hours,
+    with the limits of the 95 % interval; None where nobody has counted yet."""
+
+    per_million: float | None = None
+    low_per_million: float | None = None
+    high_per_million: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Stack:
     """The versions that run on a pool's nodes, each once; "" is a node that nobody described."""
 
@@ -73,6 +83,7 @@ class PoolFacts:
     interconnect_gbps: int | None = None  # per card; None where unpublished
     catalogue: Catalogue = Catalogue()
     stack: Stack = Stack()
+    faults: Faults = Faults()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

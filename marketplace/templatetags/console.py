@@ -117,6 +117,7 @@ _TONES = {
 _OWN_TONES = {
     ("statement", "issued"): "yellow",
     ("contest", "open"): "yellow",
+    ("meterdispute", "open"): "yellow",
     ("topup", "open"): "yellow",
     ("bankreceipt", "returned"): "secondary",
     ("fapiao", "issued"): "green",

@@ -35,6 +35,7 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("Overview"), "overview", "provider", "listings:read"),
             (_("Centres"), "centres", "provider", "inventory:read"),
             (_("Pools"), "pools", "provider", "inventory:read"),
+            (_("Node health"), "health", "provider", "inventory:read"),
             (_("Listings"), "listings", "provider", "listings:read"),
             (_("To be approved"), "approvals", "provider", "reservations:read"),
             (_("Reservations and leases"), "deals", "provider", "leases:read"),
@@ -51,6 +52,7 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("Paid to you directly"), "direct", "provider", "reservations:read"),
             (_("Fapiaos to the operator"), "input_fapiaos", "provider", "settlements:read"),
             (_("Invoices"), "invoices", "provider", "invoices:read"),
+            (_("Metering disputes"), "meter_disputes", "provider", "usage:read"),
         ],
     ),
     (
@@ -58,6 +60,8 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
         [
             (_("Find capacity"), "search", "tenant", "offers:read"),
             (_("My leases"), "rented", "tenant", "leases:read"),
+            (_("Faults and spares"), "faults", "tenant", "offers:read"),
+            (_("Metering disputes"), "meter_disputes", "tenant", "usage:read"),
             (_("Quotas"), "quotas", "tenant", "reservations:read"),
         ],
     ),
@@ -78,6 +82,8 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("Card-hour funnel"), "audit", "operator", "audit:read"),
             (_("Organisations"), "organisations", "operator", "audit:read"),
             (_("All leases"), "all_leases", "operator", "audit:read"),
+            (_("Faults and spares"), "faults", "operator", "offers:read"),
+            (_("Metering disputes"), "meter_disputes", "operator", "usage:read"),
         ],
     ),
     (

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from inventory import capacity, provisioning
 from inventory.models import Binding, Instance, JournalEntry, Node, Pool
-from marketplace.web import exports, outages, troubles
+from marketplace.web import exports, health, outages, troubles
 from marketplace.web.entry import ConsoleRequest, attempt, confirmation, find, page, render
 from marketplace.web.forms import ConsoleForm, ZonedDateTimeField, reason_field
 from marketplace.web.pools import own
@@ -126,6 +126,7 @@ def detail(request: ConsoleRequest, pool_id: str, node_id: str) -> HttpResponse:
         "past": bindings.filter(during__endswith__lte=at).order_by("-during", "cards")[:_PAST],
         "outages": outages.described(node.outages.order_by("-period", "-pk")[:_PAST], at),
         "troubles": troubles.machines(Instance.objects.filter(binding__node=node)),
+        "condition": health.condition(node),
     }
     return render(request, "console/node.html", context)
 

@@ -75,6 +75,13 @@ def _needs_new_price(fields: Fields) -> str:
     return _("From its end on another price is asked: agree with the provider on a new one.")
 
 
+def _maintenance_too_soon(fields: Fields) -> str:
+    return _(
+        "Too few nodes are free of leases over that time. Maintenance that concerns leased nodes"
+        " begins on %(when)s at the earliest."
+    ) % {"when": figures.instant(fields["earliest_start"])}
+
+
 def _lease_too_long(fields: Fields) -> str:
     return _("By its terms the lease lasts until %(when)s at most.") % {
         "when": figures.instant(fields["longest_end"])
@@ -303,6 +310,8 @@ _TELLERS: dict[str, Callable[[Fields], str]] = {
     "file_unreadable": _file_unreadable,
     "lease_too_long": _lease_too_long,
     "notice_too_short": _notice_too_short,
+    "maintenance_too_soon": _maintenance_too_soon,
+    "dispute_decided": _says(lambda: _("Somebody has decided this dispute already.")),
     "needs_new_price": _needs_new_price,
     "capacity_taken": _capacity_taken,
     "no_such_trial": _no_such_trial,

@@ -11,6 +11,7 @@ from marketplace.web import (
     centres,
     deals,
     externals,
+    health,
     incidents,
     journal,
     listing_changes,
@@ -64,6 +65,14 @@ urlpatterns = [
     path("pools/<str:pool_id>/nodes/import/apply/", node_imports.apply, name="node_import_apply"),
     path("pools/<str:pool_id>/nodes/<str:node_id>/", nodes.detail, name="node"),
     path("pools/<str:pool_id>/nodes/<str:node_id>/broken/", nodes.fail, name="node_fail"),
+    path("pools/<str:pool_id>/nodes/<str:node_id>/report/", health.report, name="node_report"),
+    path(
+        "pools/<str:pool_id>/nodes/<str:node_id>/reports/<str:report_id>/withdraw/",
+        health.withdraw,
+        name="report_withdraw",
+    ),
+    path("health/", health.index, name="health"),
+    path("faults/", health.faults, name="faults"),
     path("pools/<str:pool_id>/nodes/<str:node_id>/retire/", nodes.retire, name="node_retire"),
     path("pools/<str:pool_id>/external/", externals.create, name="external"),
     path(

@@ -65,6 +65,10 @@ DOCUMENTS: dict[str, Good] = {
     "/credit-notes/{public_id}/approve": Good("as_second_operator", no_body),
     "/credit-notes/{public_id}/reject": Good("as_second_operator", reason),
     "/statements/{public_id}/accept": Good("as_tenant", no_body),
+    "/meter-disputes/{public_id}/decide": Good(
+        "as_operator",
+        lambda m: {"upheld_for": "tenant", "reason": "so", "evidence": "the switch log"},
+    ),
     "/contests": Good("as_tenant", documents.contest_body),
     "/contests/{public_id}/answer": Good("as_provider", _note),
     "/contests/{public_id}/dismiss": Good("as_operator", _note),

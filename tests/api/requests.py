@@ -150,6 +150,8 @@ GOOD: dict[str, Good] = {
     ),
     "/nodes/{public_id}/retire": Good("as_provider", reason),
     "/outages": Good("as_provider", machines.outage_body),
+    "/health-reports": Good("as_provider", machines.health_report_body),
+    "/health-reports/{public_id}/withdraw": Good("as_provider", reason),
     "/outages/{public_id}/close": Good("as_provider", reason),
     "/instances/{public_id}/replace": Good("as_provider", reason),
     "/instances/{public_id}/retry-release": Good("as_provider", reason, _stuck),

@@ -5,9 +5,10 @@ from inventory import capacity
 from inventory.capacity import CapacityTaken, NodeInUse
 from inventory.capacity.external import NodesNeeded
 from inventory.errors import Invalid
-from inventory.models import Allocation, JournalEntry, Node, Outage, Pool
-from tests import world
+from inventory.models import Allocation, Binding, JournalEntry, Node, Outage, Pool
+from tests import database, world
 from tests.capacity.deals import all_is_well, deal, hold, open_block
+from tests.metering import timeline
 from tests.world import SYSTEM, T0, hours, period
 
 pytestmark = pytest.mark.django_db
@@ -261,3 +262,23 @@ def test_what_was_counted_as_serviceable_stays_so() -> None:
 
     assert out("planned", -9, 5).period == period(0, 5).range
     assert out("failed", -9, 5).period == period(-9, 5).range
+
+
+def test_maintenance_of_nodes_in_use_needs_notice() -> None:
+    """Of three nodes one serves, by a binding that no claim of the pool's counts stands for."""
+    pool = world.pool(nodes=3)
+    row = timeline.allocation(pool, period=period(0, 500), active_at=T0, state="active")
+    database.write(
+        Binding(
+            allocation=row, node=pool.nodes.order_by("pk")[0], cards=(0, 8),
+            during=period(0, 500).range, created_at=T0,
+        )
+    )  # fmt: skip
+
+    plan(pool, 2, 1, 3)
+    with pytest.raises(capacity.MaintenanceTooSoon) as refusal, transaction.atomic():
+        plan(pool, 3, 10, 12)
+    plan(pool, 3, 72, 74)
+
+    assert refusal.value.fields()["earliest_start"] == T0 + hours(72)
+    assert pool.outages.count() == 2

@@ -98,7 +98,13 @@ CHANGED = {
     "inventory_node": "card_uuids driver_version firmware_version framework_version"
     " hostname leaf rack runtime_version",
     "inventory_organisation": "state",
-    "inventory_pool": "driver_options state",
+    "inventory_faultrate": "card_seconds counted_at fault_count high_per_million low_per_million"
+    " per_million",
+    "inventory_healthreport": "withdrawn_at",
+    "inventory_meterdispute": "decided_by_id evidence for_provider_at for_tenant_at reason state",
+    "inventory_nodehealth": "cards checked_at evidence memory outage_id since source state",
+    "inventory_pool": "driver_options maintenance_notice_seconds state",
+    "inventory_readingcursor": "read_until",
     "inventory_seriesbinding": "removed_at",
     "inventory_telemetryhour": "busy_permille_sum busy_slots error_slots fact_slots last_error"
     " link_down_slots memory_permille_sum memory_slots power_slots power_watt_sum recorded_at"

@@ -11,8 +11,8 @@ from django.urls import reverse
 from billing import amending, baskets, quotes
 from billing.amending import Proposal
 from billing.models import AccountingPeriod
-from inventory import capacity, keys, telemetry
-from inventory.models import Instance
+from inventory import capacity, health, keys, telemetry
+from inventory.models import Instance, Node
 from inventory.periods import Period, ceil_hour
 from marketplace import quotas
 from marketplace.asking import TermsInput
@@ -53,6 +53,12 @@ def _quote(market: Market, lease: Lease) -> str:
         end=lease.period.upper + timedelta(hours=1),
         at=market.at,
         actor=world.actor(market.tenant),
+    ).public_id
+
+
+def _report(market: Market, node: Node) -> str:
+    return health.report(
+        node_id=node.pk, state="down", reason="fan", at=market.at, actor=world.SYSTEM
     ).public_id
 
 
@@ -255,6 +261,14 @@ def good_forms(market: Market) -> dict[str, Good]:
         "node_fail": Good(
             "provider", reverse("node_fail", args=[pool, node.public_id]),
             {"expected_back_at": _window(market)["end"], "reason": "r"},
+        ),
+        "node_report": Good(
+            "provider", reverse("node_report", args=[pool, node.public_id]),
+            {"state": "degraded", "card_index": "3", "reason": "r"},
+        ),
+        "report_withdraw": Good(
+            "provider",
+            reverse("report_withdraw", args=[pool, node.public_id, _report(market, node)]),
         ),
         "node_retire": Good(
             "provider", reverse("node_retire", args=[pool, node.public_id]), {"reason": "r"}

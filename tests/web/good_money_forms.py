@@ -8,6 +8,7 @@ from billing import fapiaos, statements
 from billing.fapiaos import Buyer, Part
 from billing.models import InvoiceLine
 from tests import world
+from tests.disputes import scene as two_meters
 from tests.web import money
 from tests.web.conftest import Market
 from tests.web.good_forms import Good
@@ -127,6 +128,11 @@ def good_paper_forms(market: Market) -> dict[str, Good]:
             "operator", reverse("fapiao", args=[asked.public_id]),
             {"verdict": "issue", "number": "26112000000012345678",
              "date": market.at.date().isoformat(), "reason": ""},
+        ),
+        "meter_dispute": Good(
+            "operator",
+            reverse("meter_dispute", args=[two_meters.disputed(market.provider).public_id]),
+            {"upheld_for": "tenant", "reason": "r", "evidence": "e"},
         ),
         "billing_details": Good("tenant", reverse("billing_details"), {**buyer, **rest}),
     }  # fmt: skip

@@ -74,6 +74,7 @@ def test_every_form_is_here(market: Market) -> None:
         "settlements_csv", "settlement", "settlement_csv", "settlement_pdf", "approvals",
         "online_payments", "online_payments_csv", "stripe_webhook", "topup",
         "invoices", "invoice_csv", "invoice_pdf", "contests", "fapiao_file", "overdue",
+        "health", "faults", "meter_disputes",
         "payouts_csv", "payout_file", "input_fapiao_file", "direct", "bank_lines",
         "bank_lines_csv", "payment_file", "reservation_transfer", "basket_transfer",
         "reconciliation_csv", "voucher_file", "voucher_export", "trial_balance",
@@ -95,9 +96,9 @@ def test_every_form_is_here(market: Market) -> None:
         "sign_in", "sign_out", "password_ask", "password_set", "password_change",
         "switch", "set_language", "centre_create", "centre", "pool_create",
         "pool_move", "node_import", "node_import_apply", "external", "external_end", "outage",
-        "outage_close", "node_fail", "node_retire", "remedy", "key_revoke", "floor",
-        "telemetry", "telemetry_source", "telemetry_key", "telemetry_close", "telemetry_unbind",
-        "lease_keep_idle",
+        "outage_close", "node_fail", "node_report", "report_withdraw", "node_retire", "remedy",
+        "key_revoke", "floor", "telemetry", "telemetry_source", "telemetry_key",
+        "telemetry_close", "telemetry_unbind", "lease_keep_idle",
         "listing_create", "listing_preview", "listing",
         "listing_stop", "listing_resume", "listing_size", "listing_terms", "approve",
         "approval_rule", "reservation_reject",
@@ -128,8 +129,11 @@ def test_one_wrong_field_moves_no_money(market: Market, name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["invoice", "line_contest", "line_credit", "contest", "fapiaos", "fapiao", "billing_details"],
-)
+    [
+        "invoice", "line_contest", "line_credit", "contest", "fapiaos", "fapiao",
+        "billing_details", "meter_dispute",
+    ],
+)  # fmt: skip
 def test_one_wrong_field_changes_no_paper(market: Market, name: str) -> None:
     _fill_in_badly(market, good_paper_forms(market)[name])
 

@@ -16,11 +16,12 @@ PROVIDER_PAGES = [
     "overview", "centres", "centre_create", "pools", "pools_csv", "pool_create", "node_template",
     "listings", "listing_create", "approvals", "approval_rule", "deals", "earnings", "earnings_csv",
     "payout_account", "payouts", "payouts_csv", "payout_terms", "bank_accounts", "input_fapiaos",
-    "direct", "invoices", "contests", "fapiaos", "case_create",
+    "direct", "invoices", "contests", "fapiaos", "health", "meter_disputes", "faults",
+    "case_create",
 ]  # fmt: skip
 TENANT_PAGES = [
     "search", "rented", "wallet", "wallet_csv", "quotas", "topups", "bank_accounts", "refunds",
-    "invoices", "contests", "fapiaos", "case_create",
+    "invoices", "contests", "fapiaos", "meter_disputes", "faults", "case_create",
 ]  # fmt: skip
 OPERATOR_PAGES = [
     "audit", "audit_csv", "organisations", "organisations_csv", "all_leases",
@@ -29,7 +30,7 @@ OPERATOR_PAGES = [
     "input_fapiaos", "bank_accounts", "bank_lines", "bank_lines_csv", "refunds", "payment_files",
     "statements", "overdue", "invoices", "contests", "fapiaos",
     "reconciliation", "reconciliation_csv", "vouchers", "trial_balance", "trial_balance_csv",
-    "closing",
+    "closing", "meter_disputes", "faults",
 ]  # fmt: skip
 ANYBODYS_PAGES = [
     "members", "keys", "journal", "journal_csv", "password_change", "incidents", "cases",
@@ -81,6 +82,8 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "invoice_id": "inv_" + "0" * 32,
         "line_id": "inl_" + "0" * 32,
         "contest_id": "cst_" + "0" * 32,
+        "dispute_id": "mdp_" + "0" * 32,
+        "report_id": "hrp_" + "0" * 32,
         "fapiao_id": "fap_" + "0" * 32,
         "payout_id": "pay_" + "0" * 32,
         "file_id": "pof_" + "0" * 32,

@@ -13,7 +13,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from billing import nation
-from billing.bench import charging, closing, holds, postings, search, soak, telemetry
+from billing.bench import charging, closing, holds, metering, postings, search, soak, telemetry
 from billing.bench.measure import Row
 
 FULL = {"claims": [1_000, 100_000, 1_000_000], "clients": [1, 8, 32]}
@@ -38,6 +38,9 @@ class Command(BaseCommand):
         _ledger(names.add_parser("ledger", help="postings, and usage hours charged in one batch"))
         _closing(names.add_parser("closing", help="a month closed, for more and more leases"))
         _telemetry(names.add_parser("telemetry", help="remote write, decoded and folded"))
+        _metering(
+            names.add_parser("metering", help="an hour closed, for more and more allocations")
+        )
         _soak(names.add_parser("soak", help="mixed operations, then verify_capacity"))
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -168,6 +171,20 @@ def _run_telemetry(options: dict[str, Any], progress: Callable[[str], None]) -> 
         nodes=options["nodes"], scrapes=options["scrapes"], connections=options["clients"]
     )
     return telemetry.measure(asked, progress=progress)
+
+
+def _metering(parser: ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument(
+        "--allocations", type=_bounded(10, 1_000_000), nargs="+", default=[1_000, 10_000, 100_000]
+    )
+    parser.add_argument("--rounds", type=_bounded(1, 24), default=3, help="hours closed at each")
+    parser.set_defaults(run=_run_metering)
+
+
+def _run_metering(options: dict[str, Any], progress: Callable[[str], None]) -> list[Row]:
+    asked = metering.Asked(allocations=sorted(options["allocations"]), rounds=options["rounds"])
+    return metering.measure(asked, progress=progress)
 
 
 def _soak(parser: ArgumentParser) -> None:

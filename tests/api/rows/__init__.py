@@ -22,6 +22,8 @@ OBJECTS: dict[str, Maker] = {
     "outages": machines.outage,
     "instances": lambda market: market.instance().public_id,
     "external-allocations": machines.external,
+    "health-reports": machines.health_report,
+    "meter-disputes": earnings.meter_dispute,
     "listings": lambda market: str(market.listing()["id"]),
     "reservations": deals.reservation,
     "baskets": deals.basket,

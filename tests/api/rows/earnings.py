@@ -7,6 +7,7 @@ from typing import Any
 from tests.api.market import Market
 from tests.api.rows import rail
 from tests.billing import books, paying
+from tests.disputes import scene as two_meters
 from tests.marketplace import scene
 
 
@@ -27,6 +28,11 @@ def settle_body(market: Market) -> dict[str, Any]:
 def settlement(market: Market) -> str:
     lived_in_june(market)
     return str(market.as_operator.do("/settlements", settle_body(market))["id"])
+
+
+def meter_dispute(market: Market) -> str:
+    """Half an hour of a lease that telemetry has not seen."""
+    return two_meters.disputed(market.provider).public_id
 
 
 def input_fapiao_body(_market: Market) -> dict[str, Any]:

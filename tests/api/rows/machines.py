@@ -59,3 +59,11 @@ def quota(market: Market) -> str:
 def key(market: Market) -> str:
     body = {"name": "ci", "scopes": ["leases:read"]}
     return str(market.as_tenant.do("/api-keys", body)["id"])
+
+
+def health_report_body(market: Market) -> dict[str, Any]:
+    return {"node": node(market), "card_index": 3, "state": "degraded", "reason": "fan"}
+
+
+def health_report(market: Market) -> str:
+    return str(market.as_provider.do("/health-reports", health_report_body(market))["id"])
