@@ -3,11 +3,6 @@
 ALTER TABLE billing_ledgertransaction
     ADD COLUMN xid xid8 NOT NULL DEFAULT pg_current_xact_id();
 
--- An entry is in the currency of its account.
-ALTER TABLE billing_ledgerentry
-    ADD CONSTRAINT ledger_entry_currency_of_its_account
-    FOREIGN KEY (account_id, currency) REFERENCES billing_ledgeraccount (id, currency);
-
 -- Debits raise assets and expenses, credits raise the rest.
 CREATE FUNCTION ledger_normal(p_kind text) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

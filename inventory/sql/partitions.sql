@@ -21,7 +21,6 @@ BEGIN
         'inventory_journalentry', 'inventory_usagehour', 'inventory_telemetryhour',
         'inventory_meterreading'
     ] LOOP
-        CONTINUE WHEN to_regclass(parent) IS NULL;  -- a later migration makes it
         name := parent || '_default';
         IF to_regclass(name) IS NULL THEN
             EXECUTE format('CREATE TABLE %I PARTITION OF %I DEFAULT', name, parent);

@@ -36,7 +36,6 @@ CREATE TABLE inventory_usagehour (
         CHECK (hour = date_trunc('hour', hour AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')
 ) PARTITION BY RANGE (hour);
 
-CREATE INDEX usage_hour_by_xid ON inventory_usagehour (xid);
 CREATE INDEX usage_hour_by_hour ON inventory_usagehour (hour);
 -- Few: how rating finds corrections of hours long charged.
 CREATE INDEX usage_hour_corrections ON inventory_usagehour (hour) WHERE revision > 0;
