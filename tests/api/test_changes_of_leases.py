@@ -118,13 +118,13 @@ def test_the_two_sides_agree_on_another_price_from_an_hour_on(leased) -> None:
 @pytest.mark.parametrize(
     ("changes", "status", "code"),
     [
-        ({"from_at": text(next_hour(32))}, 422, "invalid_price_hour"),
-        ({"from_at": text(next_hour(-1))}, 422, "invalid_price_hour"),
+        ({"from_at": 32}, 422, "invalid_price_hour"),
+        ({"from_at": -1}, 422, "invalid_price_hour"),
         ({"price": {"basis": "card_hour", "amount_micro": 0}}, 422, "validation_failed"),
         ({"price": {"basis": "card_hour"}}, 422, "validation_failed"),
         ({"price": {"basis": "card_hour", "amount_micro": 1, "currency": "USD"}}, 422,
          "validation_failed"),
-        ({"end_at": text(next_hour(40))}, 422, "validation_failed"),
+        ({"end_at": 40}, 422, "validation_failed"),
     ],
 )  # fmt: skip
 def test_what_is_no_other_price_says_why(leased, changes, status, code) -> None:
@@ -134,7 +134,10 @@ def test_what_is_no_other_price_says_why(leased, changes, status, code) -> None:
         "from_at": text(next_hour(31)),
     }
 
-    reply = market.as_tenant.post(f"/leases/{lease}/amendments", {**body, **changes})
+    # Hours from now, and now is when the test runs.
+    asked = {k: text(next_hour(v)) if isinstance(v, int) else v for k, v in changes.items()}
+
+    reply = market.as_tenant.post(f"/leases/{lease}/amendments", {**body, **asked})
 
     assert (reply.status, reply.code) == (status, code), reply
     assert not market.as_tenant.get("/amendments").data

@@ -66,7 +66,6 @@ def invoiced() -> list[int]:
     "price",
     [
         {"schedule": "prepaid"},
-        {"schedule": "advance"},
         {"schedule": "arrears", "net_days": 30, "security_months": 1},
         {"schedule": "advance", "advance_months": 1, "pro_rata": "thirty"},
     ],
