@@ -12,6 +12,7 @@ TOPICS: dict[str, object] = {
     "invoices": _("Invoices"),
     "dunning": _("Overdue payments"),
     "capacity": _("Broken and missing nodes"),
+    "meters": _("Use and meters"),
 }
 
 # Event of the journal: its topic, and what is said of it.
@@ -40,6 +41,10 @@ EVENTS: dict[str, tuple[str, object]] = {
     "dunning.suspended": ("dunning", _("Access is shut: a payment is overdue")),
     "pool.overcommitted": ("capacity", _("A pool has too few nodes for what is promised")),
     "outage.open": ("capacity", _("A node is out of use")),
+    "idlenotice.raised": ("meters", _("Leased cards hardly work")),
+    "meterdispute.open": ("meters", _("Two meters disagree about an hour")),
+    "meterdispute.for_tenant": ("meters", _("A dispute of meters is decided")),
+    "meterdispute.for_provider": ("meters", _("A dispute of meters is decided")),
     "outage.overdue": ("capacity", _("A node is not back in time")),
 }
 

@@ -119,6 +119,7 @@ def test_what_a_sender_may_get_wrong(environ: dict[str, str], status: int) -> No
         bodies.packed(b"\x0a\x7f"),
         bodies.body([])[:-1] + b"\x05",
     ],
+    ids=["empty", "noise", "gzip", "no tag", "cut short", "another length"],
 )
 def test_what_never_decodes_is_dropped_for_good(body: bytes) -> None:
     assert post(scene().key, body).status_code in (204, 400)
