@@ -24,7 +24,7 @@ from marketplace.models import Lease
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
 from tests.api.requests import handed_over, prepared, running_trial, waiting
-from tests.api.rows import OBJECTS, Maker, accounting, documents, rail
+from tests.api.rows import OBJECTS, Maker, accounting, documents, machines, rail, service
 from tests.billing import books
 
 load_all_checks()
@@ -69,6 +69,7 @@ OWNERS = dict.fromkeys(
         "reservations", "baskets", "leases", "charges", "quotes", "amendments", "instalments",
         "bank-accounts", "refunds", "topups", "topup-refunds", "disputes",
         "invoices", "credit-notes", "statements", "contests", "fapiaos", "billing-details",
+        "cases", "notification-channels", "notification-deliveries", "incidents",
     ),
     "as_tenant",
 ) | dict.fromkeys(
@@ -128,6 +129,18 @@ def _approved(market: Market) -> str:
     return public_id
 
 
+def _attached(market: Market) -> str:
+    public_id = service.case(market)
+    market.as_tenant.do(f"/cases/{public_id}/attach", service.attachment_body(market))
+    return public_id
+
+
+def _faulty(market: Market) -> str:
+    body = {"reason": "gone", "expected_back_at": text(next_hour(30))}
+    market.as_provider.do(f"/nodes/{machines.node(market)}/fail", body)
+    return ""
+
+
 # What is asked of reads of the books.
 BOOKS: dict[str, dict[str, Any]] = {
     "/ledger-entries": {"account": "asset:bank:CNY", "month": "2026-06"},
@@ -155,7 +168,16 @@ STAGES: dict[str, Maker] = {
     "/credit-notes/{public_id}/lines": documents.credit_note,
     "/credit-notes/{public_id}/paper": documents.credit_note,
     "/fapiaos/{public_id}/file": documents.issued_fapiao,
+    "/cases/{public_id}/attachments": _attached,
+    "/cases/{public_id}/attachments/{attachment_id}": _attached,
+    "/fault-rates": _faulty,
+    "/fault-rates/estimate": _faulty,
+    "/incidents": service.touching_incident,
+    "/incidents/{public_id}": service.touching_incident,
+    "/incidents/{public_id}/leases": service.touching_incident,
+    "/incidents/{public_id}/timeline": service.touching_incident,
 }
+ESTIMATE = {"cards": 1024, "hours": 168}
 FILES: dict[str, Callable[[Market], tuple[Api, str]]] = {
     "/pools/{public_id}/nodes/import": lambda market: (market.as_provider, "serial\nSN-1\n"),
     "/bank-statements": lambda market: (market.as_operator, rail.STATEMENT.decode()),
@@ -167,7 +189,7 @@ class Sent:
     """A request that succeeds."""
 
     api: Api
-    row: str | None  # the id in its path
+    path: dict[str, str]  # the ids in it
     body: Any
     query: dict[str, Any]
 
@@ -178,20 +200,24 @@ def good(market: Market, operation: Any) -> Sent:
     collection = path.split("/")[1]
     names = {parameter.name for parameter in operation.query}
     query: dict[str, Any] = PERIOD if "from" in names else {"hours": 24} if "hours" in names else {}
-    query = BOOKS.get(path, query)
+    query = ESTIMATE if path.endswith("/estimate") else BOOKS.get(path, query)
     if operation.method == "post" and path in FILES:
         api, body = FILES[path](market)
         if path == "/bank-statements":
-            return Sent(api, None, body, {"account": rail.operators_account(market)})
-        return Sent(api, OBJECTS[collection](market), body, query)
+            return Sent(api, {}, body, {"account": rail.operators_account(market)})
+        return Sent(api, {"public_id": OBJECTS[collection](market)}, body, query)
     if operation.method == "post":
         api, address, body = prepared(market, path)
-        row = address.split("/")[2] if "{public_id}" in path else None
-        return Sent(api, row, body, query)
+        ids = {"public_id": address.split("/")[2]} if "{public_id}" in path else {}
+        return Sent(api, ids, body, query)
     make = STAGES.get(path) or OBJECTS.get(collection)
     row = make(market) if make else None
     owner = "as_provider" if path.endswith("/approvals") else OWNERS.get(collection, "as_provider")
-    return Sent(getattr(market, owner), row if "{public_id}" in path else None, None, query)
+    api = getattr(market, owner)
+    ids = {"public_id": row} if row and "{public_id}" in path else {}
+    if "{attachment_id}" in path:
+        ids["attachment_id"] = api.get(f"/cases/{row}/attachments").json[0]["id"]
+    return Sent(api, ids, None, query)
 
 
 def headers(api: Api, operation: Any, key: str) -> dict[str, str]:

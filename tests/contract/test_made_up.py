@@ -21,7 +21,7 @@ EXAMPLES = 4
 @pytest.mark.slow
 @pytest.mark.parametrize("operation", OPERATIONS, ids=IDS)
 def test_made_up_requests_are_answered_as_documented(market: Market, operation: Any) -> None:
-    row = good(market, operation).row
+    ids = good(market, operation).path
     roles = [getattr(market, role) for role in ROLES]
     number = iter(range(10**9))
 
@@ -31,8 +31,8 @@ def test_made_up_requests_are_answered_as_documented(market: Market, operation: 
             before = transaction.savepoint()
             turn = next(number)
             case.headers = headers(api, operation, f"made-up-{turn}")
-            if row is not None and turn % 4:
-                case.path_parameters = {"public_id": row}
+            if ids and turn % 4:
+                case.path_parameters = dict(ids)
             call(case, case.headers, checks)
             transaction.savepoint_rollback(before)
 

@@ -22,7 +22,7 @@ def test_a_good_request_succeeds_as_documented(market: Market, operation: Any) -
         optional["body"] = sent.body
     case = operation.Case(
         method=operation.method.upper(),
-        path_parameters={"public_id": sent.row} if sent.row else {},
+        path_parameters=sent.path,
         query=sent.query,
         **optional,
     )

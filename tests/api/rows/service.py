@@ -10,7 +10,7 @@ from billing import rating, sla_credits
 from inventory.periods import HOUR
 from marketplace import incidents
 from marketplace.asking import TermsInput
-from marketplace.models import Delivery
+from marketplace.models import Delivery, Incident, Lease
 from tests import world
 from tests.api.market import Market, next_hour, text
 from tests.api.rows import deals, machines
@@ -38,6 +38,15 @@ def incident(market: Market) -> str:
     market.as_provider.do(f"/nodes/{machines.node(market)}/fail", body)
     incidents.sweep(at=datetime.now(UTC))
     return str(market.as_provider.get("/incidents").data[0]["id"])
+
+
+def touching_incident(market: Market) -> str:
+    """One by which a lease is in danger."""
+    lease = Lease.objects.get(public_id=deals.lease(market))
+    public_id = incident(market)
+    row = Incident.objects.get(public_id=public_id)
+    incidents._touch(row, [lease.pk], datetime.now(UTC))
+    return public_id
 
 
 def case_body(market: Market) -> dict[str, Any]:
