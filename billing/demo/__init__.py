@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
-from billing import closing, rating, settlement
+from billing import closing, invoices, rating, settlement, statements
 from billing.demo import people, places
 from billing.demo.catalogue import (
     CENTRES,
@@ -51,9 +51,11 @@ def lay_ground(*, seed: int, now: datetime, progress: Progress) -> None:
 
 
 def play_the_rest(*, seed: int, now: datetime, progress: Progress) -> None:
-    """Every pool has its past, every delivered hour is charged, finished months are settled."""
+    """Every pool has its past, every delivered hour is charged, finished months are invoiced
+    and settled."""
     _play(Pool.objects.all(), seed, now, progress)
     _charge_all(now, progress)
+    _invoice(now, progress)
     _settle(now, progress)
 
 
@@ -85,6 +87,20 @@ def _charge_all(now: datetime, progress: Progress) -> None:
             break
         progress(f"{count} hours charged")
     closing.close_leases(at=now, limit=BATCH)
+
+
+def _invoice(now: datetime, progress: Progress) -> None:
+    """Each month's invoices became final some days after it, and its tenants read statements."""
+    this = money.month_of(now, ZONE)
+    last = _month_before(this)
+    for month in (_month_before(last), last):
+        at = month.end + timedelta(hours=settings.INVOICE_FINALISE_HOURS + 1)
+        if at <= now:
+            done = invoices.finalise_due(at=at, limit=BATCH)
+            statements.issue_due(at=at, limit=BATCH)
+            local = month.start.astimezone(ZoneInfo(ZONE))
+            progress(f"{done.invoices} invoices for {local:%Y-%m}")
+    invoices.refresh(at=now, limit=10**6)
 
 
 def _settle(now: datetime, progress: Progress) -> None:

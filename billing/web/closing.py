@@ -33,6 +33,7 @@ class MonthForm(ConsoleForm):
         months = self.fields["month"]
         assert isinstance(months, forms.ChoiceField)
         months.choices = [(text, text) for text in months_before(at)]
+        months.initial = f"{_usual(at):%Y-%m}"  # the month that is shown
 
 
 class PutOffForm(ConsoleForm):
