@@ -113,6 +113,8 @@ _PREFIX = {
     "reconciliation-matches": "rcm",
     "ledger-transactions": "ltr",
     "sla-months": "slm",
+    "health-reports": "hrp",
+    "meter-disputes": "mdp",
     "incidents": "inc",
     "cases": "case",
     "notification-channels": "chn",

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, connections, transaction
-from django.db.models import Count as Number
 
 from billing.models import Charge, SettlementLine
 from inventory import capacity, disputes, health, metering
@@ -143,9 +142,11 @@ def test_settled_while_it_is_disputed_each_charge_is_paid_out_once() -> None:
     for months in range(3):
         _tolerant(lambda months=months: books.settle(months))
 
-    times = Charge.objects.annotate(times=Number("settlement_line")).values_list("times", flat=True)
-    assert set(times) == {1}
-    assert SettlementLine.objects.count() == len(times)
+    lines = SettlementLine.objects.values_list("charge_id", flat=True)
+    assert len(lines) == len(set(lines)) > 0
+    # Settled before the dispute, its two corrections come to nothing and wait for what follows.
+    left = Charge.objects.filter(settlement_line__isnull=True)
+    assert sum(left.values_list("accrued_minor", flat=True)) == 0
     assert not books.differences()
 
 
