@@ -144,7 +144,8 @@ def test(words: Command) -> int:
             env = services("test", family)
             ground.collect_static(env)
             if not any(word.startswith(("-n", "--numprocesses", "-p")) for word in words):
-                words = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile", *words]
+                workers = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"]
+                words = [*workers, "--no-loadscope-reorder", *words]
             return foreground([str(PYTHON), "-m", "pytest", *words], env)
 
 

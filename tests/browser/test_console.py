@@ -62,16 +62,26 @@ PAGES = {
     "provider": [
         "overview", "centres", "centre_create", "pools", "pool_create", "listings",
         "listing_create", "approvals", "approval_rule", "deals", "earnings", "members", "keys",
-        "journal",
+        "journal", "health", "faults", "incidents", "case_create", "channels", "payouts",
+        "payout_terms",
     ],
-    "tenant": ["search", "rented", "wallet"],
-    "operator": ["audit", "organisations", "all_leases", "receipts", "settlements"],
+    "tenant": ["search", "rented", "wallet", "invoices", "refunds", "bank_accounts", "cases"],
+    "operator": [
+        "audit", "organisations", "all_leases", "receipts", "settlements", "reconciliation",
+        "vouchers", "trial_balance", "closing", "meter_disputes",
+    ],
 }  # fmt: skip
+# Every theme with every width, both in each language, in half of the looks.
+LOOKS = {
+    "en": [("light", 1440), ("dark", 390)],
+    "zh-hans": [("dark", 1440), ("light", 390)],
+}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("party", PAGES)
 def test_every_page_reads_well(market: Market, reader: Reader, party: str) -> None:
-    """Contrast and structure in both themes, languages and widths; nothing wider than the page."""
+    """Contrast and structure by theme, language and width; nothing wider than the page."""
     require("npm")
     assert AXE.is_file(), "npm ci --ignore-scripts"
     market.fund()
@@ -114,7 +124,7 @@ def test_every_page_reads_well(market: Market, reader: Reader, party: str) -> No
     reader.sign_in(world.member(getattr(market, party)).email)
 
     wrong: list[str] = []
-    for language in ("en", "zh-hans"):
+    for language, looks in LOOKS.items():
         reader.page.context.add_cookies(
             [{"name": "django_language", "value": language, "url": reader.address}]
         )
@@ -122,18 +132,17 @@ def test_every_page_reads_well(market: Market, reader: Reader, party: str) -> No
             reader.go(address)
             # By the driver, outside the page's own policy.
             reader.page.evaluate(AXE.read_text(encoding="utf-8"))
-            for theme in ("light", "dark"):
-                for width in (1440, 390):
-                    reader.page.set_viewport_size({"width": width, "height": 900})
-                    reader.page.evaluate(
-                        "theme => document.documentElement.setAttribute('data-bs-theme', theme)",
-                        theme,
-                    )
-                    here = f"{address} {language} {theme} {width}"
-                    wrong += [f"{here}: {row}" for row in reader.violations()]
-                    across = reader.page.evaluate("document.documentElement.scrollWidth")
-                    if across > width:
-                        wrong.append(f"{here}: {across} px wide")
+            for theme, width in looks:
+                reader.page.set_viewport_size({"width": width, "height": 900})
+                reader.page.evaluate(
+                    "theme => document.documentElement.setAttribute('data-bs-theme', theme)",
+                    theme,
+                )
+                here = f"{address} {language} {theme} {width}"
+                wrong += [f"{here}: {row}" for row in reader.violations()]
+                across = reader.page.evaluate("document.documentElement.scrollWidth")
+                if across > width:
+                    wrong.append(f"{here}: {across} px wide")
 
     assert wrong == []
     assert reader.complaints == []

@@ -6,6 +6,7 @@ import io
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import transaction
@@ -54,9 +55,15 @@ def _encoded(fields: dict[str, Any]) -> dict[str, Any]:
 def _send(client: Client, good: Good, fields: dict[str, Any]) -> Any:
     if "file" in good.fields and isinstance(fields.get("file"), str):
         content = fields["file"].encode("utf-8", "surrogatepass")
-        rest = {name: value for name, value in fields.items() if name != "file"}
-        return client.post(good.address, keyed(**_encoded(rest), file=io.BytesIO(content)))
-    return client.post(good.address, keyed(**_encoded(fields)))
+        rest = {
+            name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+            for name, value in fields.items()
+            if name != "file"
+        }
+        return client.post(good.address, keyed(**rest, file=io.BytesIO(content)))
+    # The client's own encoding would take the bytes for a list of numbers.
+    body = urlencode(_encoded(keyed(**fields)), doseq=True)
+    return client.post(good.address, body, content_type="application/x-www-form-urlencoded")
 
 
 def test_every_form_is_here(market: Market) -> None:
