@@ -161,9 +161,9 @@ def copy(lease: Lease, tenants: list[Organisation], *, leases: int, hours: int, 
             [lease.pk],
         )
         cursor.execute(
-            "INSERT INTO billing_leasetally (lease_id, gross_minor, deposit_left_minor)"
-            " SELECT id, 0, %s FROM copies",
-            [lease.due_minor],
+            "INSERT INTO billing_leasetally (lease_id, gross_minor, deposit_left_minor,"
+            " paid_minor, security_minor, arrears_minor) SELECT id, 0, %s, %s, 0, 0 FROM copies",
+            [lease.due_minor, lease.due_minor],
         )
         cursor.execute(
             "INSERT INTO inventory_meteringcursor (allocation_id, metered_until)"
