@@ -8,10 +8,7 @@ party is a person's decision.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.db import connection
 
 from billing import bank_names, references
@@ -24,6 +21,7 @@ from billing.models import (
     Refund,
     VirtualAccount,
 )
+from billing.reconciliation_sides import ARRIVES_AFTER, ARRIVES_BEFORE, start_of
 from billing.references import Reference
 from inventory.models import Organisation, Verification
 from marketplace.models import Basket, Reservation
@@ -111,8 +109,8 @@ def is_own_money(line: BankLine) -> bool:
         return any(references.of(row.public_id) == line.own_reference for row in sent)
     if "STRIPE" not in line.counterparty_name.upper():
         return False
-    day = datetime.combine(line.booked_date, time(), tzinfo=ZoneInfo(settings.BILLING_ZONE))
-    around = (day - timedelta(days=10), day + timedelta(days=3))
+    day = start_of(line.booked_date)
+    around = (day - ARRIVES_AFTER, day + ARRIVES_BEFORE)
     return BankWithdrawal.objects.filter(
         amount_minor=line.amount_minor, currency=line.currency, arrival_at__range=around
     ).exists()

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import timedelta
 
 from billing.models import BankWithdrawal, LedgerTransaction
-from billing.reconciliation_sides import Line, Movement
-
-# How far the bank's day may lie from the day Stripe says its payout arrives.
-ARRIVES_BEFORE, ARRIVES_AFTER = timedelta(days=3), timedelta(days=10)
+from billing.reconciliation_sides import ARRIVES_AFTER, ARRIVES_BEFORE, Line, Movement
 
 Pairs = Iterable[tuple[Line, Movement]]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -36,6 +36,9 @@ KNOWN_TYPES = frozenset(
         "stripe_fx_fee",
     }
 )
+
+# How far the bank's day may lie from the day Stripe says its payout arrives.
+ARRIVES_BEFORE, ARRIVES_AFTER = timedelta(days=3), timedelta(days=10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
-
+from inventory import credentials
 from inventory.errors import DomainError
 
 
@@ -22,19 +19,13 @@ class ChannelUnreadable(DomainError):
 
 def seal(facts: dict[str, str]) -> bytes:
     """Raises ImproperlyConfigured without CREDENTIAL_KEYS."""
-    return _cipher().encrypt(json.dumps(facts).encode())
+    return credentials.wrap(json.dumps(facts))
 
 
 def unseal(content: Any) -> dict[str, str]:
     """Raises ChannelUnreadable."""
     try:
-        found: dict[str, str] = json.loads(_cipher().decrypt(bytes(content)))
-    except (InvalidToken, ValueError) as error:
+        found: dict[str, str] = json.loads(credentials.unwrap(content))
+    except (credentials.CredentialUnreadable, ValueError) as error:
         raise ChannelUnreadable from error
     return found
-
-
-def _cipher() -> MultiFernet:
-    if not settings.CREDENTIAL_KEYS:
-        raise ImproperlyConfigured("CREDENTIAL_KEYS is not set")
-    return MultiFernet([Fernet(key) for key in settings.CREDENTIAL_KEYS])
