@@ -478,6 +478,7 @@ SPECTACULAR_SETTINGS = {
         "DisagreementEnum": "billing.reconciliation_report.Disagreement",
         "ReceiptStateEnum": "billing.models.BankReceipt.State",
         "SideEnum": "marketplace.api.offer_shapes.SIDES",
+        "PartyEnum": "marketplace.models.Amendment.Side",
         "BankAccountStateEnum": "billing.models.BankAccount.State",
         "BankDealStateEnum": "billing.models.BankDeal.State",
         "RefundStateEnum": "billing.models.Refund.State",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings as project
 from django.test import TransactionTestCase
+from django.utils import translation
 from pytest_django import DjangoDbBlocker, Settings
 
 from marketplace import search_map
@@ -40,3 +42,9 @@ def a_search_sees_what_is_committed(settings: Settings) -> None:
     """A test does not wait for the search map to grow old."""
     settings.SEARCH_MAP_SECONDS = 0
     search_map.forget()
+
+
+@pytest.fixture(autouse=True)
+def nobody_left_a_language_behind() -> None:
+    """A request turns its thread to its reader's language, and leaves it so."""
+    translation.activate(project.LANGUAGE_CODE)

@@ -17,8 +17,7 @@ from inventory.api.fields import Choice, Instant, PublicId, StrictSerializer, Te
 from inventory.api.requests import actor_of, body, instant_of
 from inventory.api.resources import ReadOnlyResource
 from inventory.models import MeterDispute
-
-SIDES = [("tenant", "tenant"), ("provider", "provider")]
+from marketplace.models import Amendment
 
 
 class MeterDisputeOut(serializers.Serializer[Any]):
@@ -47,7 +46,7 @@ class MeterDisputeQuery(StrictSerializer):
 
 
 class DecideIn(StrictSerializer):
-    upheld_for = Choice(SIDES, help_text="For the tenant the lower count stands.")
+    upheld_for = Choice(Amendment.Side.choices, help_text="For the tenant the lower count stands.")
     reason = Text(max_length=500)
     evidence = Text(max_length=500, help_text="What the decision rests on.")
 

@@ -39,11 +39,18 @@ _COUNTERS = (
 )
 
 
-def leased(*, nodes: int = 4, end: float = 20, owner: Organisation | None = None) -> Lease:
-    """Active from START, whole hours, on the first node of its pool."""
+def leased(
+    *,
+    nodes: int = 4,
+    start: datetime = START,
+    length: float = 10,
+    owner: Organisation | None = None,
+) -> Lease:
+    """Active from its start on, whole hours, on the first node of its pool."""
     books.top_up(world.tenant(), 10**7, f"M-{next(_numbers)}")
     listing = scene.listing(world.pool(nodes=nodes, owner=owner))
-    lease = books.activate(books.lease(listing, start=10, end=end))
+    begin = (start - T0) / HOUR
+    lease = books.activate(books.lease(listing, start=begin, end=begin + length))
     serve(lease)
     return lease
 

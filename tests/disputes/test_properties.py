@@ -109,7 +109,7 @@ def test_disputes_lose_and_double_no_charge(
 
 
 def _live(seen: list[int], sides: list[str | None], early: bool) -> None:
-    lease = scene.leased(end=13)
+    lease = scene.leased(length=3)
     gone, well = scene.nodes(lease)[:2]
     for number, slots in enumerate(seen):
         scene.saw(gone, START + number * HOUR, slots=range(slots))

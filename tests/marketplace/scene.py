@@ -70,7 +70,7 @@ def offer(row: Listing, *, units: int = 1, start: float = 10, end: float = 20) -
         terms_id=terms.public_id,
         unit_count=units,
         period=period(start, end),
-        expires_at=T0 + hours(1000),
+        expires_at=T0 + hours(max(1000, start)),
     )
 
 

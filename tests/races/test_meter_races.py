@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -39,13 +40,13 @@ AT = START + 5 * HOUR
 CROWD = 4
 
 
-def _seen_by_half() -> int:
+def _seen_by_half(start: datetime = START) -> int:
     """A counted hour that telemetry saw half of; its allocation."""
-    lease = scene.leased()
+    lease = scene.leased(start=start)
     gone, well = scene.nodes(lease)[:2]
-    scene.saw(gone, START, slots=range(60))
-    scene.saw(well, START)
-    metering.sweep(at=AT)
+    scene.saw(gone, start, slots=range(60))
+    scene.saw(well, start)
+    metering.sweep(at=start + 5 * HOUR)
     return lease.allocation_id
 
 
@@ -131,14 +132,15 @@ def test_control_without_a_lock_both_find_it_open() -> None:
 
 
 def test_settled_while_it_is_disputed_each_charge_is_paid_out_once() -> None:
-    _seen_by_half()
-    metering.sweep(at=START + 14 * HOUR)
-    scene.run_rating(START + 14 * HOUR)
+    over = T0 + 712 * HOUR  # the month, in the billing zone
+    _seen_by_half(over - 10 * HOUR)
+    metering.sweep(at=over + HOUR)
+    scene.run_rating(over + HOUR)
 
-    together(lambda: _tolerant(books.settle), lambda: disputes.sweep(at=START + 14 * HOUR))
-    scene.run(START + 15 * HOUR)
-    scene.decide(MeterDispute.objects.get(), "provider", START + 16 * HOUR)
-    scene.run(START + 17 * HOUR)
+    together(lambda: _tolerant(books.settle), lambda: disputes.sweep(at=over + HOUR))
+    scene.run(over + 2 * HOUR)
+    scene.decide(MeterDispute.objects.get(), "provider", over + 3 * HOUR)
+    scene.run(over + 4 * HOUR)
     for months in range(3):
         _tolerant(lambda months=months: books.settle(months))
 
