@@ -31,9 +31,8 @@ LEASES_OF_A_TENANT = 10
 WARM_UP = 100
 Progress = Callable[[str], None]
 # What a closing writes: the documents first, then everything that hangs on them.
-DOCUMENTS = ("billing_invoice", "billing_invoiceline")
+DOCUMENTS = ("billing_invoice", "billing_invoiceline", "billing_billedcharge")
 REST = (
-    "billing_billedcharge",
     "billing_statement",
     "billing_settlement",
     "billing_settlementline",
