@@ -465,6 +465,8 @@ SPECTACULAR_SETTINGS = {
         "PoolStateEnum": "inventory.models.Pool.State",
         "NodeStateEnum": "inventory.models.Node.State",
         "HealthStateEnum": "inventory.models.HealthState",
+        "TelemetryKindEnum": "inventory.models.TelemetrySource.Kind",
+        "SeriesIdentityEnum": "inventory.models.SeriesIdentity",
         "HealthSourceEnum": "inventory.models.HealthSource",
         "ReportedHealthEnum": "inventory.api.health_shapes.TELLABLE",
         "MeterDisputeStateEnum": "inventory.models.MeterDispute.State",

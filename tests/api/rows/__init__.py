@@ -23,6 +23,8 @@ OBJECTS: dict[str, Maker] = {
     "instances": lambda market: market.instance().public_id,
     "external-allocations": machines.external,
     "health-reports": machines.health_report,
+    "telemetry-sources": machines.telemetry_source,
+    "series-bindings": machines.series_binding,
     "meter-disputes": earnings.meter_dispute,
     "listings": lambda market: str(market.listing()["id"]),
     "reservations": deals.reservation,
