@@ -1,0 +1,53 @@
+"""Each engine is started once, when the first test asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from inventory.drivers.base import Target
+from inventory.drivers.ironic import IronicDriver
+from inventory.drivers.ironic.client import Client
+from tests.drivers import benches, processes
+from tests.drivers.benches import Bench, FakeBench, RealTime
+from tests.drivers.ironic_engine import Ironic, ironic
+
+
+@pytest.fixture(scope="session")
+def ironic_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ironic]:
+    with ironic(tmp_path_factory.mktemp("ironic") / "home") as engine:
+        yield engine
+
+
+class IronicBench(RealTime):
+    name = "ironic"
+    losable = ((Client, "write"),)
+
+    def __init__(self, engine: Ironic) -> None:
+        self.engine = engine
+        self.driver = IronicDriver()
+
+    def target(self, **facts: Any) -> Target:
+        options = {"endpoint": self.engine.url, "poll_seconds": 0.1, **facts.pop("options", {})}
+        if "hostname" not in facts:
+            (facts["hostname"],) = self.engine.enrol()
+        return benches.target(options=options, **facts)
+
+    def unfit(self) -> Target:
+        target = self.target()
+        self.engine.ask("PUT", f"/v1/nodes/{target.hostname}/maintenance", {"reason": "fans"})
+        return target
+
+    def unreachable(self, target: Target) -> Target:
+        endpoint = f"http://127.0.0.1:{processes.free_port()}"
+        return replace(target, options={**target.options, "endpoint": endpoint})
+
+
+@pytest.fixture(params=["fake", "ironic"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    if request.param == "fake":
+        return FakeBench()
+    return IronicBench(request.getfixturevalue("ironic_engine"))
