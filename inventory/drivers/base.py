@@ -43,6 +43,10 @@ class Target:
     attempt: int  # failed tries of the present step so far
     reference: str  # what the engine called it, once it has said so
     ssh_keys: Sequence[str] = ()
+    # Hostnames, else serials, of all machines that are to serve the allocation now, this one
+    # among them until it is released: an engine that grants sets of machines is always told the
+    # whole set, so that two workers never overwrite each other's half of it.
+    peers: Sequence[str] = ()
     options: Mapping[str, Any] = field(default_factory=dict)  # the pool's driver options
     secret: str = field(default="", repr=False)  # opens the pool's engine
 
@@ -72,7 +76,7 @@ class Machine:
     serial: str = ""  # empty where it knows none
     rack: str = ""
     leaf: str = ""
-    serving: Sequence[str] = ()  # names of targets, also those being made and being wiped
+    serving: Sequence[str] = ()  # names of targets, or what they begin with
     trouble: str = ""  # why it can serve nobody, in the engine's words
 
 

@@ -11,9 +11,12 @@ import pytest
 from inventory.drivers.base import Target
 from inventory.drivers.ironic import IronicDriver
 from inventory.drivers.ironic.client import Client
+from inventory.drivers.slurm import SlurmDriver
+from inventory.drivers.slurm.commands import Slurm
 from tests.drivers import benches, processes
 from tests.drivers.benches import Bench, FakeBench, RealTime
 from tests.drivers.ironic_engine import Ironic, ironic
+from tests.drivers.slurm_engine import Cluster, cluster
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +49,43 @@ class IronicBench(RealTime):
         return replace(target, options={**target.options, "endpoint": endpoint})
 
 
-@pytest.fixture(params=["fake", "ironic"])
+@pytest.fixture(scope="session")
+def slurm_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("slurm")) as engine:
+        yield engine
+
+
+class SlurmBench(RealTime):
+    name = "slurm"
+    losable = ((Slurm, "write"),)
+
+    def __init__(self, engine: Cluster) -> None:
+        self.engine = engine
+        self.driver = SlurmDriver()
+
+    def target(self, **facts: Any) -> Target:
+        login = {"host": "login.centre.example"}
+        options = {"conf": str(self.engine.conf), "users": ["daemon"], "login": login}
+        facts["hostname"] = facts.get("hostname") or self.engine.fresh()
+        return benches.target(options={**options, **facts.pop("options", {})}, **facts)
+
+    def unfit(self) -> Target:
+        target = self.target()
+        self.engine.drain(target.hostname, "fans")
+        return target
+
+    def unreachable(self, target: Target) -> Target:
+        conf = self.engine.conf.with_name("elsewhere.conf")
+        text = self.engine.conf.read_text()
+        port = f"SlurmctldPort={self.engine.port}"
+        conf.write_text(text.replace(port, f"SlurmctldPort={processes.free_port()}"))
+        return replace(target, options={**target.options, "conf": str(conf)})
+
+
+@pytest.fixture(params=["fake", "ironic", "slurm"])
 def bench(request: pytest.FixtureRequest) -> Bench:
     if request.param == "fake":
         return FakeBench()
+    if request.param == "slurm":
+        return SlurmBench(request.getfixturevalue("slurm_engine"))
     return IronicBench(request.getfixturevalue("ironic_engine"))

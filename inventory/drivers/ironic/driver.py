@@ -265,8 +265,9 @@ def _pace(target: Target) -> float:
 
 def _why(sight: Sight) -> str:
     """Ironic now and then leaves the reason to its log."""
-    maintenance = ", in maintenance" if sight.node["maintenance"] else ""
-    return f"{sight.state}{maintenance}: {sight.node['last_error'] or 'its log knows why'}"
+    if sight.node["maintenance"] and not sight.node["last_error"]:
+        return f"{sight.state}, {_unfit(sight.node).removeprefix('is ')}"
+    return f"{sight.state}: {sight.node['last_error'] or 'its log knows why'}"
 
 
 def _machine(node: dict[str, Any], names: dict[str, str]) -> Machine:
