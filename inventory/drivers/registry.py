@@ -14,6 +14,7 @@ GROUP = "cardhour.drivers"
 BUILT_IN = {
     "fake": "inventory.drivers.fake.FakeDriver",
     "ironic": "inventory.drivers.ironic.IronicDriver",
+    "kubernetes": "inventory.drivers.kubernetes.KubernetesDriver",
     "slurm": "inventory.drivers.slurm.SlurmDriver",
 }
 

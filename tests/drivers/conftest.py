@@ -11,11 +11,13 @@ import pytest
 from inventory.drivers.base import Target
 from inventory.drivers.ironic import IronicDriver
 from inventory.drivers.ironic.client import Client
+from inventory.drivers.kubernetes import KubernetesDriver, client
 from inventory.drivers.slurm import SlurmDriver
 from inventory.drivers.slurm.commands import Slurm
 from tests.drivers import benches, processes
 from tests.drivers.benches import Bench, FakeBench, RealTime
 from tests.drivers.ironic_engine import Ironic, ironic
+from tests.drivers.kubernetes_engine import TOKEN, Kubernetes, kubernetes
 from tests.drivers.slurm_engine import Cluster, cluster
 
 
@@ -82,10 +84,44 @@ class SlurmBench(RealTime):
         return replace(target, options={**target.options, "conf": str(conf)})
 
 
-@pytest.fixture(params=["fake", "ironic", "slurm"])
+@pytest.fixture(scope="session")
+def kubernetes_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
+    with kubernetes(tmp_path_factory.mktemp("kubernetes")) as engine:
+        yield engine
+
+
+class KubernetesBench(RealTime):
+    name = "kubernetes"
+    losable = ((client.Cluster, "write"),)
+
+    def __init__(self, engine: Kubernetes) -> None:
+        self.engine = engine
+        self.driver = KubernetesDriver()
+
+    def target(self, **facts: Any) -> Target:
+        options = {"endpoint": self.engine.url, "ca_file": str(self.engine.ca)}
+        facts["hostname"] = facts.get("hostname") or self.engine.fresh()
+        options |= facts.pop("options", {})
+        return benches.target(options=options, secret=TOKEN, **facts)
+
+    def unfit(self) -> Target:
+        target = self.target()
+        self.engine.cordon(target.hostname)
+        return target
+
+    def unreachable(self, target: Target) -> Target:
+        endpoint = f"https://127.0.0.1:{processes.free_port()}"
+        return replace(target, options={**target.options, "endpoint": endpoint})
+
+
+@pytest.fixture(
+    params=["fake", "ironic", "slurm", pytest.param("kubernetes", marks=pytest.mark.kubernetes)]
+)
 def bench(request: pytest.FixtureRequest) -> Bench:
     if request.param == "fake":
         return FakeBench()
     if request.param == "slurm":
         return SlurmBench(request.getfixturevalue("slurm_engine"))
+    if request.param == "kubernetes":
+        return KubernetesBench(request.getfixturevalue("kubernetes_engine"))
     return IronicBench(request.getfixturevalue("ironic_engine"))

@@ -86,7 +86,7 @@ class SlurmDriver:
         sight = _look(target)
         if sight.node not in sight.nodes:
             raise DriverError("the node is not reserved", permanent=False)
-        if _is_shut(sight):
+        if _is_shut(sight, target):
             raise DriverError("the reservation is shut", permanent=False)
         login = target.options.get("login", {})
         account = f" --account={sight.name}" if _has_accounts(target) else ""
@@ -102,14 +102,14 @@ class SlurmDriver:
     def shut(self, target: Target, *, at: datetime) -> Progress:
         """No job of the customer begins; what runs goes on."""
         sight = _look(target)
-        if not sight.exists or _is_shut(sight):
+        if not sight.exists or _is_shut(sight, target):
             return Progress(done=True, reference=sight.name)
         sight.ask(*_update(sight), f"Users={NOBODY}", "Accounts=")
         return Progress(done=False, reference=sight.name, check_after_seconds=_SOON)
 
     def open(self, target: Target, *, at: datetime) -> Progress:
         sight = _look(target)
-        if not sight.exists or not _is_shut(sight):
+        if not sight.exists or not _is_shut(sight, target):
             return Progress(done=True, reference=sight.name)
         sight.ask(*_update(sight), *_whose(sight, target))
         return Progress(done=False, reference=sight.name, check_after_seconds=_SOON)
@@ -254,8 +254,9 @@ def _whose(sight: Sight, target: Target) -> tuple[str, ...]:
     return (f"Users={','.join(_users(target))}", "Accounts=")
 
 
-def _is_shut(sight: Sight) -> bool:
-    return sight.users == NOBODY
+def _is_shut(sight: Sight, target: Target) -> bool:
+    its_own = not _has_accounts(target) and _users(target) == [NOBODY]
+    return sight.users == NOBODY and not its_own
 
 
 def _account_exists(sight: Sight) -> bool:
