@@ -81,6 +81,11 @@ def secret_of(pool: Pool) -> str:
     return credentials.unwrap(bytes(pool.engine_secret)) if pool.engine_secret else ""
 
 
+def is_readable(pool: Pool) -> bool:
+    """Whether its driver has an engine that can be asked about itself."""
+    return isinstance(registry.get(pool.driver), Surveyable)
+
+
 def check(*, pool: Pool, at: datetime) -> list[str]:
     """What is missing before the engine can deliver the pool's nodes, in plain words.
 

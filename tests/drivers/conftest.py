@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from inventory.drivers.base import Target
 from inventory.drivers.ironic import IronicDriver
 from inventory.drivers.ironic.client import Client
-from inventory.drivers.kubernetes import KubernetesDriver, client
 from inventory.drivers.slurm import SlurmDriver
 from inventory.drivers.slurm.commands import Slurm
 from tests.drivers import benches, processes
 from tests.drivers.benches import Bench, FakeBench, RealTime
 from tests.drivers.ironic_engine import Ironic, ironic
-from tests.drivers.kubernetes_engine import TOKEN, Kubernetes, kubernetes
+from tests.drivers.kubernetes_engine import Kubernetes, kubernetes
 from tests.drivers.slurm_engine import Cluster, cluster
+
+if TYPE_CHECKING:
+    from tests.drivers.kubernetes_bench import KubernetesBench
 
 
 @pytest.fixture(scope="session")
@@ -90,28 +93,12 @@ def kubernetes_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube
         yield engine
 
 
-class KubernetesBench(RealTime):
-    name = "kubernetes"
-    losable = ((client.Cluster, "write"),)
-
-    def __init__(self, engine: Kubernetes) -> None:
-        self.engine = engine
-        self.driver = KubernetesDriver()
-
-    def target(self, **facts: Any) -> Target:
-        options = {"endpoint": self.engine.url, "ca_file": str(self.engine.ca)}
-        facts["hostname"] = facts.get("hostname") or self.engine.fresh()
-        options |= facts.pop("options", {})
-        return benches.target(options=options, secret=TOKEN, **facts)
-
-    def unfit(self) -> Target:
-        target = self.target()
-        self.engine.cordon(target.hostname)
-        return target
-
-    def unreachable(self, target: Target) -> Target:
-        endpoint = f"https://127.0.0.1:{processes.free_port()}"
-        return replace(target, options={**target.options, "endpoint": endpoint})
+@pytest.fixture
+def kubernetes_bench(kubernetes_engine: Kubernetes) -> KubernetesBench:
+    # Its client takes seconds to load, which a run without a cluster need not spend.
+    module = import_module("tests.drivers.kubernetes_bench")
+    made: KubernetesBench = module.KubernetesBench(kubernetes_engine)
+    return made
 
 
 @pytest.fixture(
@@ -123,5 +110,5 @@ def bench(request: pytest.FixtureRequest) -> Bench:
     if request.param == "slurm":
         return SlurmBench(request.getfixturevalue("slurm_engine"))
     if request.param == "kubernetes":
-        return KubernetesBench(request.getfixturevalue("kubernetes_engine"))
+        return cast(Bench, request.getfixturevalue("kubernetes_bench"))
     return IronicBench(request.getfixturevalue("ironic_engine"))

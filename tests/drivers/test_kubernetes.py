@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import urllib.error
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from inventory.drivers.base import DriverError, Target
 from tests.drivers.benches import engine_of
-from tests.drivers.conftest import KubernetesBench
-from tests.drivers.kubernetes_engine import Kubernetes
+
+if TYPE_CHECKING:
+    from tests.drivers.kubernetes_bench import KubernetesBench
 
 pytestmark = pytest.mark.kubernetes
 
 
 @pytest.fixture
-def bench(kubernetes_engine: Kubernetes) -> KubernetesBench:
-    return KubernetesBench(kubernetes_engine)
+def bench(kubernetes_bench: KubernetesBench) -> KubernetesBench:
+    return kubernetes_bench
 
 
 def pod(name: str, cards: int) -> dict[str, object]:
