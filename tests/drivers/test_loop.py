@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 
-from inventory import credentials, engines
+from inventory import credentials, engines, provisioning
 from inventory.models import Allocation, Instance, Node, Pool
-from inventory.provisioning import claims, instances
+from inventory.provisioning import claims, instances, verify_pool
 from tests.delivery import scene
 from tests.drivers.ironic_engine import Ironic
+from tests.drivers.slurm_engine import Cluster
 from tests.world import SYSTEM, T0, actor, tenant
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = Allocation.State
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -36,6 +38,17 @@ def pool_on(engine: Ironic, count: int, *, spares: int = 0, **options: Any) -> P
     return row
 
 
+def pool_on_slurm(cluster: Cluster, count: int, *, spares: int = 0) -> Pool:
+    login = {"host": "login.centre.example"}
+    facts = {"conf": str(cluster.conf), "users": ["daemon"], "login": login}
+    row = scene.pool(nodes=count, options=facts, spare_count=spares)
+    row.driver = "slurm"
+    row.save(update_fields=["driver"])
+    for node in row.nodes.order_by("pk"):
+        Node.objects.filter(pk=node.pk).update(hostname=cluster.fresh())
+    return row
+
+
 def until(
     done: Callable[[], object], *, since: datetime, started: float, seconds: float = 60
 ) -> datetime:
@@ -51,7 +64,12 @@ def until(
 
 
 def run(
-    allocation: Allocation, state: str, *, since: datetime, claims_lapse: bool = False
+    allocation: Allocation,
+    state: str,
+    *,
+    since: datetime,
+    claims_lapse: bool = False,
+    seconds: float = 60,
 ) -> datetime:
     """Until the allocation is in that state; a killed worker's claims lapse at once if asked."""
 
@@ -61,7 +79,7 @@ def run(
         allocation.refresh_from_db()
         return allocation.state == state
 
-    return until(there, since=since, started=time.monotonic())
+    return until(there, since=since, started=time.monotonic(), seconds=seconds)
 
 
 def test_a_lease_on_bare_metal_from_its_start_to_clean_nodes(
@@ -133,6 +151,33 @@ def test_a_node_in_maintenance_is_replaced_by_a_spare(ironic_engine: Ironic) -> 
     assert bad.state == Node.State.BROKEN
     failed = allocation.instances.get(binding__node=bad)
     assert "in maintenance: fans" in failed.last_error
+
+
+def test_a_lease_on_slurm_is_one_reservation_that_follows_its_machines(
+    slurm_engine: Cluster,
+) -> None:
+    pool = pool_on_slurm(slurm_engine, 4, spares=1)
+    allocation = scene.sold(pool, units=3)
+    run(allocation, State.ACTIVE, since=T0)
+    bad = allocation.instances.order_by("pk")[0].binding.node
+    at = T0 + timedelta(hours=1)
+
+    provisioning.fail_node(
+        node_id=bad.pk, expected_back_at=at + DAY, at=at, actor=SYSTEM, reason="fans"
+    )
+
+    def is_replaced() -> bool:
+        return sorted(scene.states(allocation)) == ["active", "active", "active", "released"]
+
+    until(is_replaced, since=at, started=time.monotonic())
+    assert verify_pool(pool=pool, at=at + DAY, patience=timedelta(minutes=5)) == []
+    shown = slurm_engine.ask("scontrol", "-o", "show", "reservation", allocation.public_id)
+    assert "NodeCnt=3 " in shown
+
+    run(allocation, State.ENDED, since=T0 + timedelta(hours=10))
+
+    shown = slurm_engine.ask("scontrol", "-o", "show", "reservation", allocation.public_id)
+    assert shown.endswith("not found\n")
 
 
 def test_the_secret_of_an_engine_reaches_the_driver_and_no_reader_of_the_row(pool: Pool) -> None:
