@@ -12,7 +12,7 @@ from django.db import transaction
 from inventory import credentials, journal
 from inventory.actors import Actor
 from inventory.drivers import registry
-from inventory.drivers.base import DriverError, Engine, Machine, Surveyable
+from inventory.drivers.base import DriverError, Engine, Isolation, Machine, Surveyable
 from inventory.errors import DomainError, Invalid
 from inventory.identifiers import find
 from inventory.models import Node, Pool
@@ -103,6 +103,17 @@ def check(*, pool: Pool, at: datetime) -> list[str]:
         elif known[name].serial not in ("", node.serial):
             found.append(f"{name} has serial {known[name].serial} there, {node.serial} here")
     return found
+
+
+def isolation(*, pool: Pool, at: datetime) -> Isolation:
+    """Whether allocations of the pool cannot reach each other, as far as its engine can show.
+
+    Raises NothingToAsk, EngineFailed.
+    """
+    try:
+        return _driver(pool).isolation(engine_of(pool), at=at)
+    except DriverError as error:
+        raise EngineFailed(error.detail) from error
 
 
 def machines(*, pool: Pool, at: datetime) -> Sequence[Machine]:

@@ -81,6 +81,14 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
+class Isolation:
+    """Whether two allocations on this engine cannot reach each other, and how that is known."""
+
+    is_proved: bool
+    evidence: str  # in plain words; also why not
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """How the customer gets into one machine. `secret` is empty where its own keys let it in."""
 
@@ -145,7 +153,7 @@ class Driver(Protocol):
 class Surveyable(Protocol):
     """What a driver can do besides, whose engine can be asked about itself as a whole.
 
-    Neither verb changes anything; each may block STEP_LIMIT_SECONDS.
+    No verb changes anything; each may block STEP_LIMIT_SECONDS.
     """
 
     def check(self, engine: Engine, *, at: datetime) -> Sequence[str]:
@@ -157,4 +165,12 @@ class Surveyable(Protocol):
 
     def survey(self, engine: Engine, *, at: datetime) -> Sequence[Machine]:
         """Every machine the engine knows. Raises DriverError."""
+        ...
+
+    def isolation(self, engine: Engine, *, at: datetime) -> Isolation:
+        """What the engine itself can show. What only its people say proves nothing.
+
+        Attaching a machine to its customer's network and detaching it is part of `provision`
+        and `release`. Raises DriverError.
+        """
         ...

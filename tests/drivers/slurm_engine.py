@@ -44,10 +44,36 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
 
+ACCOUNTING = """
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort={port}
+AccountingStorageEnforce=associations
+# Else sacctmgr looks for munge where Debian would have it.
+AccountingStoragePass={home}/munge.sock
+"""
+DBD = """
+AuthType=auth/munge
+AuthInfo=socket={home}/munge.sock
+DbdHost=localhost
+DbdAddr=127.0.0.1
+DbdPort={port}
+SlurmUser=root
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort={database}
+StorageUser=slurm
+StoragePass=slurm
+StorageLoc=slurm_acct_db
+LogFile={home}/slurmdbd.log
+PidFile={home}/slurmdbd.pid
+"""
+
+
 class Cluster:
     """Its configuration, and a hand on it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, accounting_port: int = 0) -> None:
         self.home, self.conf, self.port = home, home / "slurm.conf", processes.free_port()
         first = next(p for p in iter(processes.free_port, 0) if not processes.answers(p + 1))
         self.conf.write_text(
@@ -59,6 +85,9 @@ class Cluster:
                 r2=first + 1,
             )
         )
+        if accounting_port:
+            with self.conf.open("a") as conf:
+                conf.write(ACCOUNTING.format(home=home, port=accounting_port))
         (home / "state").mkdir()
         self._fresh = (f"g{number:04d}" for number in itertools.count(1))
         self._controller = contextlib.ExitStack()
@@ -93,7 +122,36 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(home: Path) -> Iterator[Cluster]:
+def accounting(home: Path) -> Iterator[int]:
+    """slurmdbd on a MariaDB of its own; its port."""
+    require("slurmdbd")
+    port, database = processes.free_port(), processes.free_port()
+    data = f"--datadir={home}/database"
+    make = ["mariadb-install-db", "--no-defaults", data, "--skip-test-db", "--user=root"]
+    make.append("--auth-root-authentication-method=normal")
+    subprocess.run(make, check=True, capture_output=True)
+    serve: list[str | Path] = ["mariadbd", "--no-defaults", "--user=root", data]
+    serve += [f"--socket={home}/my.sock", f"--port={database}", "--bind-address=127.0.0.1"]
+    serve += ["--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0"]
+    ask = ["mariadb", "--no-defaults", f"--socket={home}/my.sock", "--user=root"]
+    grant = "GRANT ALL ON slurm_acct_db.* TO slurm@'127.0.0.1' IDENTIFIED BY 'slurm'"
+    conf = home / "slurmdbd.conf"
+    conf.write_text(DBD.format(home=home, port=port, database=database))
+    conf.chmod(0o600)
+    dbd: list[str | Path] = ["slurmdbd", "-D"]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(processes.running(serve, home / "database.log"))
+        processes.eventually(lambda: (home / "my.sock").exists())
+        subprocess.run([*ask, "--execute", grant], check=True, capture_output=True)
+        env = {"SLURM_CONF": str(home / "slurm.conf")}
+        (home / "slurm.conf").touch()
+        stack.enter_context(processes.running(dbd, home / "slurmdbd.out", env))
+        processes.eventually(lambda: processes.answers(port))
+        yield port
+
+
+@contextlib.contextmanager
+def cluster(home: Path, *, with_accounts: bool = False) -> Iterator[Cluster]:
     require("slurm")
     key = home / "munge.key"
     key.write_bytes(secrets.token_bytes(1024))
@@ -105,7 +163,8 @@ def cluster(home: Path) -> Iterator[Cluster]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(processes.running(munge, home / "munged.out"))
         processes.eventually(lambda: (home / "munge.sock").exists())
-        engine = Cluster(home)
+        port = stack.enter_context(accounting(home)) if with_accounts else 0
+        engine = Cluster(home, accounting_port=port)
         engine.start()
         stack.callback(engine.kill)
         for node in ("r1", "r2"):

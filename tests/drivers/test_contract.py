@@ -167,6 +167,16 @@ def test_a_customer_without_a_key_gets_a_secret_that_only_it_has(bench: Bench) -
     assert "" not in secrets
 
 
+def test_isolation_is_what_the_engine_can_show_and_no_promise(bench: Bench) -> None:
+    if not isinstance(bench.driver, Surveyable):
+        pytest.skip("an engine that cannot be asked proves nothing")
+
+    seen = bench.driver.isolation(engine_of(bench.target()), at=bench.at)
+
+    assert not seen.is_proved  # none of the engines here has a network of its own
+    assert seen.evidence
+
+
 def test_no_secret_of_the_engine_is_shown_with_a_target(bench: Bench) -> None:
     target = replace(bench.target(), secret="do not show")
 

@@ -223,6 +223,21 @@ def test_reads_the_nodes_with_what_ironic_knows_of_them(bench: IronicBench) -> N
     assert found.serving == ()
 
 
+def test_isolation_is_proved_only_where_neutron_switches_every_node(
+    bench: IronicBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [{"network_interface": "neutron"}, {"network_interface": "neutron"}]
+    monkeypatch.setattr(Client, "list", lambda *_: iter(nodes))
+    engine = engine_of(bench.target(hostname="none"))
+
+    assert bench.driver.isolation(engine, at=bench.at).is_proved
+    nodes[1]["network_interface"] = "flat"
+    seen = bench.driver.isolation(engine, at=bench.at)
+
+    assert not seen.is_proved
+    assert seen.evidence == "1 of 2 nodes stay on one network (flat)"
+
+
 def test_says_in_plain_words_what_is_missing(bench: IronicBench) -> None:
     (bad,) = bench.engine.enrol(resource_class=None)
     target = bench.target()

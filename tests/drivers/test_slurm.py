@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from inventory.drivers.base import DriverError, Target
 from tests.drivers import processes
 from tests.drivers.benches import engine_of
 from tests.drivers.conftest import SlurmBench
-from tests.drivers.slurm_engine import Cluster
+from tests.drivers.slurm_engine import Cluster, cluster
 
 
 @pytest.fixture
@@ -158,6 +159,37 @@ def test_a_node_that_slurm_does_not_know_is_given_up(bench: SlurmBench) -> None:
         bench.driver.provision(bench.target(hostname="nowhere"), at=bench.at)
 
     assert refused.value.permanent
+
+
+@pytest.mark.slow
+def test_with_accounting_an_allocation_is_an_account_of_its_own(tmp_path: Path) -> None:
+    with cluster(tmp_path, with_accounts=True) as engine:
+        bench = SlurmBench(engine)
+        target = bench.target(options={"accounting": True, "cluster": "cardhour"})
+
+        with bench.losing_answers() as lost:
+            bench.until_done(bench.driver.provision, target)
+        words = ["sacctmgr", "-nP", "show", "association", f"account={target.allocation}"]
+        known = engine.ask(*words, "format=account,user").split()
+        held = reserved(bench, target)
+        secret = bench.driver.access(target, at=bench.at).secret
+        bench.until_done(bench.driver.shut, target)
+        shut = reserved(bench, target)
+        bench.until_done(bench.driver.open, target)
+        opened = reserved(bench, target)
+        bench.until_done(bench.driver.release, target)
+
+        assert len(lost) == 3  # account, user, reservation
+        assert known == [f"{target.allocation}|", f"{target.allocation}|daemon"]
+        assert f"Accounts={target.allocation} " in held
+        assert secret == f"--reservation={target.allocation} --account={target.allocation}"
+        assert "Users=root " in shut
+        assert f"Accounts={target.allocation} " not in shut
+        assert f"Accounts={target.allocation} " in opened
+        assert engine.ask(*words) == ""
+        assert "`accounting` is asked" not in str(
+            bench.driver.check(engine_of(target), at=bench.at)
+        )
 
 
 def test_says_in_plain_words_what_is_missing(bench: SlurmBench) -> None:

@@ -24,7 +24,7 @@ from datetime import datetime
 from typing import Any
 
 from inventory.drivers import ssh
-from inventory.drivers.base import Access, DriverError, Engine, Machine, Progress, Target
+from inventory.drivers.base import Access, DriverError, Engine, Isolation, Machine, Progress, Target
 from inventory.drivers.ironic import configdrive
 from inventory.drivers.ironic.client import Client, WrongState
 
@@ -140,6 +140,18 @@ class IronicDriver:
             return _missing(Client(engine))
         except (DriverError, WrongState) as error:
             return [str(error)]
+
+    def isolation(self, engine: Engine, *, at: datetime) -> Isolation:
+        """By Neutron, which puts each deployed node on its customer's network, and no other way."""
+        path = "/v1/nodes?fields=name,uuid,network_interface&limit=1000"
+        nodes = list(Client(engine).list(path, "nodes"))
+        loose = [n for n in nodes if n["network_interface"] != "neutron"]
+        if not nodes or loose:
+            kinds = ", ".join(sorted({str(n["network_interface"]) for n in loose})) or "no node"
+            evidence = f"{len(loose)} of {len(nodes)} nodes stay on one network ({kinds})"
+            return Isolation(is_proved=False, evidence=evidence)
+        evidence = f"Neutron switches the ports of all {len(nodes)} nodes"
+        return Isolation(is_proved=True, evidence=evidence)
 
     def survey(self, engine: Engine, *, at: datetime) -> Sequence[Machine]:
         client = Client(engine)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from inventory.drivers.base import Access, DriverError, Engine, Machine, Progress, Target
+from inventory.drivers.base import Access, DriverError, Engine, Isolation, Machine, Progress, Target
 from inventory.drivers.kubernetes import manifests
 from inventory.drivers.kubernetes.client import Cluster
 
@@ -143,6 +143,11 @@ class KubernetesDriver:
             return _missing(Cluster(engine), engine)
         except DriverError as error:
             return [str(error)]
+
+    def isolation(self, engine: Engine, *, at: datetime) -> Isolation:
+        """Each namespace has its policy; whether the network heeds it, no API server knows."""
+        words = "each namespace lets in its own pods only, if the cluster's network plugin enforces"
+        return Isolation(is_proved=False, evidence=f"{words} policies, which only a probe shows")
 
     def survey(self, engine: Engine, *, at: datetime) -> Sequence[Machine]:
         """Nodes serve by the allocation, which names of targets begin with."""

@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from inventory.drivers.base import Access, DriverError, Engine, Machine, Progress, Target
+from inventory.drivers.base import Access, DriverError, Engine, Isolation, Machine, Progress, Target
 from inventory.drivers.slurm.commands import Refused, Slurm
 
 DURATION = "3650-00:00:00"
@@ -138,6 +138,12 @@ class SlurmDriver:
             return _missing(Slurm(engine), engine)
         except (DriverError, Refused) as error:
             return [str(error)]
+
+    def isolation(self, engine: Engine, *, at: datetime) -> Isolation:
+        """Slurm gives nodes, not networks."""
+        return Isolation(
+            is_proved=False, evidence="Slurm leaves all nodes of the cluster on one network"
+        )
 
     def survey(self, engine: Engine, *, at: datetime) -> Sequence[Machine]:
         """Nodes serve by the name of a reservation, which names of targets begin with."""

@@ -32,6 +32,13 @@ class Command(BaseCommand):
             missing = engines.check(pool=pool, at=at)
         except DomainError as error:
             raise CommandError(str(error)) from error
+        try:
+            seen = engines.isolation(pool=pool, at=at)
+        except DomainError:
+            pass  # it is missing already, with the reason
+        else:
+            verdict = "isolated" if seen.is_proved else "not isolated"
+            self.stdout.write(f"{verdict}: {seen.evidence}")
         for word in missing:
             self.stderr.write(f"- {word}")
         if missing:
