@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
-from inventory.drivers.base import DriverError, Surveyable
+from inventory.drivers.base import DriverError, Surveyable, Target
 from tests.drivers.benches import Bench, engine_of
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +62,34 @@ def test_a_machine_is_refused_to_another_until_it_is_wiped(bench: Bench) -> None
     assert not refused.value.permanent
     bench.until_done(bench.driver.release, target)
     assert bench.until_done(bench.driver.provision, other).done
+
+
+def test_of_two_that_want_one_machine_at_once_one_gets_it(bench: Bench) -> None:
+    if bench.name == "fake":
+        pytest.skip("its lock is our database's; tests/races tries those")
+    one = bench.target()
+    two = bench.target(node=one.node, serial=one.serial, hostname=one.hostname)
+    begin, over = threading.Barrier(2), threading.Event()
+
+    def gets_it(target: Target) -> bool:
+        begin.wait()
+        while not over.is_set():
+            with contextlib.suppress(DriverError):
+                if bench.driver.provision(target, at=bench.at).done:
+                    over.set()
+                    return True
+            time.sleep(0.02)
+        return False
+
+    with ThreadPoolExecutor(2) as pool:
+        got = list(pool.map(gets_it, (one, two)))
+
+    assert sorted(got) == [False, True]
+    winner, loser = (one, two) if got[0] else (two, one)
+    (name,) = serving(bench, winner)
+    assert winner.name.startswith(name)
+    assert bench.until_done(bench.driver.release, loser).done
+    assert bench.driver.poll(winner, at=bench.at).done
 
 
 def test_what_the_engine_will_never_give_is_a_permanent_error(bench: Bench) -> None:

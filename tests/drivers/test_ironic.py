@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from inventory.drivers import ssh
 from inventory.drivers.base import DriverError
 from inventory.drivers.ironic import configdrive, driver
 from inventory.drivers.ironic.client import Client, WrongState
+from tests.drivers import processes
 from tests.drivers.benches import engine_of
 from tests.drivers.conftest import IronicBench
 from tests.drivers.ironic_engine import Ironic, ironic
@@ -46,6 +48,29 @@ def test_a_node_of_unknown_power_is_told_one_before_it_is_fenced(bench: IronicBe
     assert bench.until_done(bench.driver.provision, target).done
 
     assert bench.engine.node(name)["power_state"] == "power on"
+
+
+@pytest.mark.parametrize(("state", "word"), [("error", "not allocated"), ("allocating", "forgot")])
+def test_a_fence_that_ironic_failed_or_forgot_is_set_anew(
+    bench: IronicBench, state: str, word: str
+) -> None:
+    """Seen on a busy Ironic: an allocation in `error`, and one in `allocating` for ever."""
+    target = bench.target()
+    bench.driver.provision(target, at=bench.at)
+    processes.eventually(lambda: bench.engine.node(target.hostname)["instance_uuid"])
+    with contextlib.closing(sqlite3.connect(bench.engine.home / "ironic.sqlite")) as rows:
+        change = "UPDATE {} WHERE name = ?"
+        lost = f"allocations SET state = '{state}', node_id = NULL, created_at = '2026-01-01'"
+        rows.execute(change.format(lost), [target.name])
+        free = "nodes SET instance_uuid = NULL, allocation_id = NULL"
+        rows.execute(change.format(free), [target.hostname])
+        rows.commit()
+
+    with pytest.raises(DriverError, match=word) as again:
+        bench.driver.provision(target, at=bench.at)
+
+    assert not again.value.permanent
+    assert bench.until_done(bench.driver.provision, target).done
 
 
 def test_each_step_writes_at_most_once(bench: IronicBench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from inventory.drivers import ssh
@@ -33,6 +33,7 @@ WIPING = ("deleting", "cleaning", "clean wait", "clean hold")
 UNDEPLOYABLE = ("active", "deploy failed", "wait call-back", "deploy hold", "error", "rescue")
 # Where a node got stuck after it was somebody's: it may hold data, and a person has to look.
 STUCK = ("clean failed", "error")
+FORGOTTEN = timedelta(minutes=1)
 _FIELDS = (
     "uuid,name,provision_state,power_state,target_power_state,instance_uuid,instance_info,extra,"
     "resource_class,maintenance,maintenance_reason,retired,last_error"
@@ -216,6 +217,9 @@ def _go_on(sight: Sight, target: Target) -> Progress:
         sight.client.write("DELETE", f"/v1/allocations/{target.name}")
         raise DriverError(f"not allocated: {sight.fence['last_error']}", permanent=False)
     if not sight.is_ours:
+        if _is_forgotten(sight):
+            sight.client.write("DELETE", f"/v1/allocations/{target.name}")
+            raise DriverError("Ironic forgot the allocation; begun again", permanent=False)
         return Progress(done=False, check_after_seconds=min(1.0, _pace(target)))
     if sight.state == "active":  # usable means switched on, too
         return _power(target, "power on", sight)
@@ -231,6 +235,15 @@ def _go_on(sight: Sight, target: Target) -> Progress:
         raise DriverError(_why(sight), permanent=True)
     sight.move("active", configdrive=configdrive.build(target))
     raise DriverError(f"{_why(sight)}; begun again", permanent=False)
+
+
+def _is_forgotten(sight: Sight) -> bool:
+    """Allocating takes Ironic a second; one that its conductor lost stays so for ever."""
+    assert sight.fence is not None
+    if sight.fence["state"] != "allocating" or sight.client.now is None:
+        return False
+    age = sight.client.now - datetime.fromisoformat(sight.fence["created_at"])
+    return age > FORGOTTEN
 
 
 def _deploy(sight: Sight, target: Target) -> bool:
