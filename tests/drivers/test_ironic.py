@@ -183,11 +183,15 @@ def test_a_node_whose_cleaning_failed_is_not_clean_until_a_person_says_so(
     assert bench.driver.release(target, at=bench.at).done
 
 
-def test_a_deployment_that_died_with_the_engine_is_begun_again(slow_engine: Ironic) -> None:
+@pytest.mark.slow
+def test_a_deployment_that_died_with_the_engine_is_begun_again_and_in_the_end_given_up(
+    slow_engine: Ironic,
+) -> None:
     bench = IronicBench(slow_engine)
-    target = bench.target()
-    begin(bench, target)
-    slow_engine.settle_state(target.hostname, "deploying")
+    target, hopeless = bench.target(), bench.target()
+    for each in (target, hopeless):
+        begin(bench, each)
+        slow_engine.settle_state(each.hostname, "deploying")
 
     slow_engine.kill()
     with pytest.raises(DriverError, match="cannot be reached") as gone:
@@ -195,28 +199,30 @@ def test_a_deployment_that_died_with_the_engine_is_begun_again(slow_engine: Iron
     slow_engine.start()
     with pytest.raises(DriverError, match=r"deploy failed.*begun again") as again:
         bench.driver.poll(target, at=bench.at)
+    with pytest.raises(DriverError, match=r"deploy failed: .*resumed") as failed:
+        bench.driver.poll(replace(hopeless, attempt=2), at=bench.at)
 
     assert not gone.value.permanent
     assert not again.value.permanent
-    assert bench.until_done(bench.driver.poll, target).done
-
-
-def test_a_deployment_that_goes_on_failing_is_given_up_with_the_reason(
-    slow_engine: Ironic,
-) -> None:
-    bench = IronicBench(slow_engine)
-    target = bench.target()
-    begin(bench, target)
-    slow_engine.settle_state(target.hostname, "deploying")
-    slow_engine.kill()
-    slow_engine.start()
-
-    with pytest.raises(DriverError, match=r"deploy failed: .*resumed") as failed:
-        bench.driver.poll(replace(target, attempt=2), at=bench.at)
-
     assert failed.value.permanent
-    assert bench.until_done(bench.driver.release, target).done
-    assert slow_engine.node(target.hostname)["instance_uuid"] is None
+    assert bench.until_done(bench.driver.poll, target).done
+    assert bench.until_done(bench.driver.release, hopeless).done
+    assert slow_engine.node(hopeless.hostname)["instance_uuid"] is None
+
+
+def test_a_node_whose_bmc_is_dead_is_given_up(bench: IronicBench) -> None:
+    """Ironic tries for minutes, and meanwhile the node is `verifying`."""
+    address = f"http://127.0.0.1:{processes.free_port()}"
+    info = {"redfish_address": address, "redfish_username": "x", "redfish_password": "x"}
+    interfaces = {"boot_interface": "redfish-virtual-media", "deploy_interface": "ramdisk"}
+    node = {"name": "gpu-dead", "driver": "redfish", "driver_info": info, **interfaces}
+    bench.engine.ask("POST", "/v1/nodes", {**node, "resource_class": "b200x8"})
+    bench.engine.ask("PUT", "/v1/nodes/gpu-dead/states/provision", {"target": "manage"})
+
+    with pytest.raises(DriverError, match=r"is (verifying|enroll), not available") as dead:
+        bench.driver.provision(bench.target(hostname="gpu-dead"), at=bench.at)
+
+    assert dead.value.permanent
 
 
 def test_the_configdrive_lets_the_customer_in_and_names_the_host_key(bench: IronicBench) -> None:

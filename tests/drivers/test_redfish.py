@@ -103,17 +103,3 @@ def test_a_deployment_by_virtual_media_that_fails_and_then_succeeds(tmp_path: Pa
         bench.until_done(bench.driver.release, again)
 
         assert engine.node(name)["instance_uuid"] is None
-
-
-def test_a_dead_bmc_is_a_node_that_is_given_up(tmp_path: Path) -> None:
-    with a_server(tmp_path) as (engine, facts):
-        facts["driver_info"]["redfish_address"] = f"http://127.0.0.1:{processes.free_port()}"
-        node = {"name": "gpu-dead", "resource_class": "b200x8", **facts}
-        engine.ask("POST", "/v1/nodes", node)
-        engine.ask("PUT", "/v1/nodes/gpu-dead/states/provision", {"target": "manage"})
-        bench = IronicBench(engine)
-
-        with pytest.raises(DriverError, match=r"is (verifying|enroll), not available") as dead:
-            bench.driver.provision(bench.target(hostname="gpu-dead"), at=bench.at)
-
-        assert dead.value.permanent

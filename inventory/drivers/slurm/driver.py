@@ -223,7 +223,8 @@ def _create(sight: Sight, target: Target) -> None:
         *("scontrol", "create", "reservation", f"ReservationName={sight.name}"),
         *("StartTime=now", f"Duration={DURATION}"),
         f"Nodes={','.join(_wanted(sight, target))}",
-        *_whose(sight, target),
+        # A new one takes no empty value; an update needs it to forget the other.
+        *(word for word in _whose(sight, target) if not word.endswith("=")),
     )
 
 
