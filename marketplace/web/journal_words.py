@@ -171,6 +171,7 @@ EVENTS = {
     "outage.waiting": _("maintenance waits for nodes"),
     "paymentfile.made": _("payment file made"),
     "pool.created": _("pool added"),
+    "pool.engine_configured": _("the engine of a pool is set"),
     "refund.asked": _("refund asked for"),
     "pool.floor_set": _("floor price set"),
     "pool.history_loaded": _("invented deals loaded"),

@@ -103,7 +103,7 @@ CHANGED = {
     "inventory_healthreport": "withdrawn_at",
     "inventory_meterdispute": "decided_by_id evidence for_provider_at for_tenant_at reason state",
     "inventory_nodehealth": "cards checked_at evidence memory outage_id since source state",
-    "inventory_pool": "driver_options maintenance_notice_seconds state",
+    "inventory_pool": "driver driver_options engine_secret maintenance_notice_seconds state",
     "inventory_readingcursor": "read_until",
     "inventory_seriesbinding": "removed_at",
     "inventory_telemetryhour": "busy_permille_sum busy_slots error_slots fact_slots last_error"

@@ -6,12 +6,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from inventory import credentials, telemetry
+from inventory import credentials, engines, telemetry
 
 
 class Command(BaseCommand):
     help = "Re-encrypt live credentials with the first key; after it the older keys may go."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        done = credentials.rotate() + telemetry.rewrap_secrets()
+        done = credentials.rotate() + telemetry.rewrap_secrets() + engines.rewrap_secrets()
         self.stdout.write(f"{done} credentials re-encrypted")
