@@ -181,6 +181,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 30.0,
         "options": {"expires": 120},
     },
+    "tell-of-late-tasks": {"task": "inventory.tell_of_late_tasks", "schedule": 60.0},
     "ensure-partitions": {"task": "inventory.ensure_partitions", "schedule": 3600.0},
     "follow-leases": {
         "task": "marketplace.follow_leases",

@@ -7,9 +7,10 @@ from importlib.metadata import entry_points
 
 from inventory.drivers.base import Driver
 from inventory.drivers.fake import FakeDriver
+from inventory.drivers.manual import ManualDriver
 
 GROUP = "cardhour.drivers"
-BUILT_IN: dict[str, type[Driver]] = {"fake": FakeDriver}
+BUILT_IN: dict[str, type[Driver]] = {"fake": FakeDriver, "manual": ManualDriver}
 
 
 class UnknownDriver(LookupError):
