@@ -44,6 +44,8 @@ def issue(*, allocation_id: int, kind: str, machines: Sequence[Access], at: date
         fingerprint = _fingerprint(allocation.public_id, secret)
         live: Credential | None = allocation.credentials.filter(kind=kind, revoked_at=None).first()
         if live is not None and live.fingerprint == fingerprint:
+            live.told_at = at
+            live.save(update_fields=["told_at"])
             return live
         if live is not None:
             _revoke(live, at)

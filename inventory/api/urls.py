@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from inventory.api import health, machines, nodes, views
+from inventory.api import deliveries, health, machines, nodes, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("organisations", views.Organisations, basename="organisation")
@@ -17,6 +17,7 @@ router.register("centres", machines.Centres, basename="centre")
 router.register("fabrics", machines.Fabrics, basename="fabric")
 router.register("pools", machines.Pools, basename="pool")
 router.register("nodes", nodes.Nodes, basename="node")
+router.register("manual-tasks", deliveries.ManualTasks, basename="manual-task")
 router.register("outages", nodes.Outages, basename="outage")
 router.register("instances", nodes.Instances, basename="instance")
 router.register("external-allocations", nodes.ExternalAllocations, basename="external-allocation")

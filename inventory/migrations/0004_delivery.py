@@ -18,6 +18,11 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
+            model_name='credential',
+            name='told_at',
+            field=models.DateTimeField(blank=True, null=True),
+        ),
+        migrations.AddField(
             model_name='instance',
             name='renewal_asked_at',
             field=models.DateTimeField(blank=True, null=True),
@@ -185,6 +190,7 @@ class Migration(migrations.Migration):
                 "inventory_acceptance": "UPDATE (state, due_at, signed_by, testing_at, passed_at,"
                 " accepted_at, deemed_at, lapsed_at)",
                 "inventory_instance": "UPDATE (renewal_asked_at, renewed_at)",
+                "inventory_credential": "UPDATE (told_at)",
             }
         ),
         grants.rules_always_hold(),

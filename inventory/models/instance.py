@@ -138,6 +138,8 @@ class Credential(models.Model):
     ciphertext = models.BinaryField()
     fingerprint = models.CharField(max_length=80)
     created_at = models.DateTimeField()
+    # When an engine last said that this is the way in, after the first time.
+    told_at = models.DateTimeField(null=True, blank=True)
     revealed_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 

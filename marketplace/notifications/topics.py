@@ -13,6 +13,7 @@ TOPICS: dict[str, object] = {
     "dunning": _("Overdue payments"),
     "capacity": _("Broken and missing nodes"),
     "meters": _("Use and meters"),
+    "tasks": _("Tasks of a centre's people"),
 }
 
 # Event of the journal: its topic, and what is said of it.
@@ -45,6 +46,8 @@ EVENTS: dict[str, tuple[str, object]] = {
     "meterdispute.open": ("meters", _("Two meters disagree about an hour")),
     "meterdispute.for_tenant": ("meters", _("A dispute of meters is decided")),
     "meterdispute.for_provider": ("meters", _("A dispute of meters is decided")),
+    "manualtask.opened": ("tasks", _("A machine waits for a person's hand")),
+    "manualtask.overdue": ("tasks", _("A task is late")),
     "outage.overdue": ("capacity", _("A node is not back in time")),
 }
 

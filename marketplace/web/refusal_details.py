@@ -42,6 +42,18 @@ DETAILS = (
     _("A file has payments of one currency"),
     _("A file names each payment once"),
     _("The payee's name or account is missing"),
+    # people in a delivery
+    _("The address is an IP address or a host name"),
+    _("The user is a login of a Unix system, such as ubuntu"),
+    _("The port lies between 1 and 65535"),
+    _("Name 1 to 8 fingerprints of the host's keys"),
+    _("A fingerprint is SHA256: and 43 characters, as ssh-keygen -l says"),
+    _("The secret is too long, or is no text"),
+    _("The tenant named no keys: it needs a secret"),
+    _("Say why it cannot be done"),
+    _("No such task"),
+    _("A bus bandwidth lies between 1 and 10000000 MB/s"),
+    _("Acceptance takes between an hour and 30 days"),
     # books
     _("Say how you know that they are the same"),
     _("Say why the match is undone"),

@@ -90,7 +90,7 @@ CHANGED = {
     "inventory_allocation": "active_at claim_token claimed_until ended_at failed_at failure_code"
     " next_step_at state suspended_at",
     "inventory_apikey": "last_used_at revoked_at",
-    "inventory_credential": "ciphertext revealed_at revoked_at",
+    "inventory_credential": "ciphertext revealed_at revoked_at told_at",
     "inventory_fabric": "proved_node_count proved_on_date",
     "inventory_instance": "active_at attempt_count claim_token claimed_until deadline_at"
     " engine_reference last_error next_step_at released_at releasing_at renewal_asked_at renewed_at"
