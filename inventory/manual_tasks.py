@@ -145,9 +145,7 @@ def sweep(*, at: datetime, limit: int = 500) -> int:
     late = ManualTask.objects.filter(state=State.OPEN, due_at__lte=at, overdue_at=None)
     for pk in list(late.order_by("due_at", "pk").values_list("pk", flat=True)[:limit]):
         with transaction.atomic():
-            rows = ManualTask.objects.select_for_update(
-                of=("self",), no_key=True, skip_locked=True
-            )
+            rows = ManualTask.objects.select_for_update(of=("self",), no_key=True, skip_locked=True)
             task = rows.filter(pk=pk, state=State.OPEN, overdue_at=None).first()
             if task is None:
                 continue
@@ -218,4 +216,3 @@ def _wake(task: ManualTask, at: datetime) -> None:
         allocation_id=task.allocation_id, binding__node_id=task.node_id, next_step_at__gt=at
     ).update(next_step_at=at)
     Allocation.objects.filter(pk=task.allocation_id, next_step_at__gt=at).update(next_step_at=at)
-

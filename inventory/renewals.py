@@ -42,6 +42,11 @@ class Renewing(Protocol):
     def renew(self, target: Target, *, since: datetime, at: datetime) -> Progress: ...
 
 
+def can(driver: str) -> bool:
+    """Whether machines of this driver can get another way in. Raises UnknownDriver."""
+    return isinstance(registry.get(driver), Renewing)
+
+
 def ask(*, allocation_id: int, at: datetime, actor: Actor) -> int:
     """Every machine of the allocation is to get another way in; how many there are.
 
@@ -63,7 +68,7 @@ def ask(*, allocation_id: int, at: datetime, actor: Actor) -> int:
         )
         if not standing:
             raise NothingToRenew(state=row.state)
-        if not all(isinstance(registry.get(each.driver), Renewing) for each in standing):
+        if not all(can(each.driver) for each in standing):
             raise RenewalUnsupported(driver=standing[0].driver)
         for each in standing:
             if each.renewal_asked_at is None:

@@ -88,9 +88,7 @@ def parse(text: str) -> PublicKey:
     algorithm, _, rest = line.partition(" ")
     body, _, comment = rest.strip().partition(" ")
     if algorithm not in ALGORITHMS:
-        raise SshKeyInvalid(
-            f"The algorithm is one of {', '.join(ALGORITHMS)}", line=line[:40]
-        )
+        raise SshKeyInvalid(f"The algorithm is one of {', '.join(ALGORITHMS)}", line=line[:40])
     try:
         blob = base64.b64decode(body, validate=True)
         key = load_ssh_public_key(f"{algorithm} {body}".encode())

@@ -280,7 +280,11 @@ def lease_of(
     lease_prices.begin(lease=lease, at=at)
     # A trial is a test itself, and what serves on from one was accepted by being used.
     asks = reservation.terms.acceptance_mb_per_second > 0
-    if asks and lease.kind != Reservation.Kind.TRIAL and reservation.allocation.continues_id is None:
+    if (
+        asks
+        and lease.kind != Reservation.Kind.TRIAL
+        and reservation.allocation.continues_id is None
+    ):
         acceptance.require(
             allocation=reservation.allocation,
             threshold_mb_per_second=reservation.terms.acceptance_mb_per_second,

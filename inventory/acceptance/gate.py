@@ -98,9 +98,7 @@ def restart(row: Acceptance, at: datetime) -> None:
 
 def lock(public_id: str, actor: Actor) -> Acceptance:
     """The allocation, then its gate. Raises NotFound."""
-    seen = identifiers.find(
-        Acceptance.objects.visible_to(actor), public_id, "No such acceptance"
-    )
+    seen = identifiers.find(Acceptance.objects.visible_to(actor), public_id, "No such acceptance")
     allocations = Allocation.objects.select_for_update(of=("self",), no_key=True)
     allocation = allocations.get(pk=seen.allocation_id)
     rows = Acceptance.objects.select_for_update(of=("self",), no_key=True)

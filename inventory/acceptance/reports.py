@@ -18,7 +18,7 @@ from inventory.errors import Invalid
 from inventory.models import AcceptanceRun
 
 Tool = AcceptanceRun.Tool
-LARGEST_REPORT = 2 * 1024 * 1024
+LARGEST_REPORT = 1024 * 1024  # that of ten thousand ranks
 # Smaller messages measure latency; what is accepted is bandwidth.
 LEAST_SIZE_BYTES = 2**30
 MOST_RANKS = 200_000
@@ -53,7 +53,7 @@ def read(tool: str, text: str, *, hosts: str = "") -> Report:
     Raises ReportInvalid.
     """
     if len(text.encode("utf-8", "replace")) > LARGEST_REPORT:
-        raise ReportInvalid("A report has at most 2 MiB")
+        raise ReportInvalid("A report has at most 1 MiB")
     if tool == Tool.NCCL:
         if hosts.strip():
             raise ReportInvalid("An NCCL report names its machines itself")
@@ -156,9 +156,7 @@ def _hccl(text: str, hosts: str) -> Report:
     began = False
     for number, line in _lines(text):
         cells = [cell.strip() for cell in line.replace("|", " ").split()]
-        if len(cells) == 4 and all(
-            name in cell for name, cell in zip(_HEADER, cells, strict=True)
-        ):
+        if len(cells) == 4 and all(name in cell for name, cell in zip(_HEADER, cells, strict=True)):
             if began:
                 raise ReportInvalid("There are two reports in it", line=number)
             began = True

@@ -1,4 +1,4 @@
-"""What people do in a delivery: the tasks of a centre's operators."""
+"""What people do in a delivery: tasks of a centre's operators, keys of a tenant."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from inventory import manual_tasks
+from inventory import manual_tasks, ssh_keys
 from inventory.api import delivery_shapes as shapes
 from inventory.api.node_shapes import NeedsReason
-from inventory.api.requests import actor_of, body, instant_of, nothing
+from inventory.api.requests import actor_of, body, instant_of, nothing, organisation_of
 from inventory.api.resources import ReadOnlyResource
-from inventory.models import ManualTask
+from inventory.models import ManualTask, SshKey
 
 
 class ManualTasks(ReadOnlyResource):
@@ -64,3 +64,40 @@ class ManualTasks(ReadOnlyResource):
             **facts,
         )
         return self.render(self.row())
+
+
+class SshKeys(ReadOnlyResource):
+    """Public keys of the caller's organisation; a deal freezes those it is made with."""
+
+    required_scopes: ClassVar[dict[str, str | None]] = {
+        "list": "leases:read",
+        "retrieve": "leases:read",
+        "create": "leases:write",
+        "destroy": "leases:write",
+    }
+    idempotent = frozenset({"create"})
+    serializer_class = shapes.SshKeyOut
+
+    def rows(self) -> QuerySet[SshKey]:
+        return SshKey.objects.visible_to(actor_of(self.request)).filter(removed_at=None)
+
+    @extend_schema(request=shapes.SshKeyIn, responses={201: shapes.SshKeyOut})
+    def create(self, request: Request) -> Response:
+        """Adds a public key. Private ones are refused, and nothing of them is kept."""
+        given = body(request, shapes.SshKeyIn)
+        row = ssh_keys.add(
+            organisation_id=organisation_of(request),
+            name=given["name"],
+            text=given["public_key"],
+            at=instant_of(request),
+            actor=actor_of(request),
+        )
+        return self.render(row, status=201)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, public_id: str) -> Response:
+        """Later deals do not let it in; those that are made keep it."""
+        ssh_keys.remove(
+            key_public_id=self.row().public_id, at=instant_of(request), actor=actor_of(request)
+        )
+        return Response(status=204)

@@ -19,6 +19,7 @@ from inventory.api.fields import (
 )
 from inventory.manual_tasks import MOST_FINGERPRINTS, MOST_SECRET_LETTERS
 from inventory.models import ManualTask
+from inventory.ssh_keys import MOST_LETTERS
 
 Shape = serializers.Serializer[Any]
 
@@ -74,4 +75,21 @@ class WayInIn(StrictSerializer):
         max_length=MOST_SECRET_LETTERS,
         required=False,
         help_text="A password or a private key, where the tenant named no keys.",
+    )
+
+
+class SshKeyOut(Shape):
+    id = PublicId("ssh", source="public_id")
+    name = serializers.CharField()
+    algorithm = serializers.CharField()
+    public_key = serializers.CharField(source="line")
+    fingerprint = serializers.CharField(help_text="As `ssh-keygen -l` prints it.")
+    created_at = Instant()
+
+
+class SshKeyIn(StrictSerializer):
+    name = Text(max_length=80)
+    public_key = Text(
+        max_length=MOST_LETTERS,
+        help_text="A line of `id_….pub`. Deals that name no keys let in those that are here.",
     )

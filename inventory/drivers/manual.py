@@ -17,7 +17,6 @@ from inventory import actors, journal, transitions, wrapping
 from inventory.drivers.base import Access, DriverError, Progress, Target
 from inventory.models import Allocation, ManualTask, Node
 
-Kind, State = ManualTask.Kind, ManualTask.State
 ACTOR = actors.system("provisioning")
 # As long as the reconcile loop waits where the pool says nothing; shutting out is urgent.
 SECONDS = {
@@ -26,8 +25,8 @@ SECONDS = {
     "shut_seconds": 900.0,
 }
 _DEADLINE = {
-    Kind.HAND_OVER: "provision_seconds",
-    Kind.WIPE: "release_seconds",
+    ManualTask.Kind.HAND_OVER: "provision_seconds",
+    ManualTask.Kind.WIPE: "release_seconds",
 }
 CHECK_AFTER_SECONDS = 60.0  # a task that is done wakes the loop; this is where the hint got lost
 
@@ -38,24 +37,28 @@ class ManualDriver:
     def provision(self, target: Target, *, at: datetime) -> Progress:
         with transaction.atomic():
             _lock_node(target.node)
-            task = _latest(target.name, Kind.HAND_OVER)
-            wipe = _latest(target.name, Kind.WIPE)
+            task = _latest(target.name, ManualTask.Kind.HAND_OVER)
+            wipe = _latest(target.name, ManualTask.Kind.WIPE)
             if task is None or (wipe is not None and wipe.pk > task.pk):
                 _refuse_if_taken(target)
-                task = _make(target, Kind.HAND_OVER, at)
+                task = _make(target, ManualTask.Kind.HAND_OVER, at)
             return _progress(task)
 
     def poll(self, target: Target, *, at: datetime) -> Progress:
-        task = _latest(target.name, Kind.HAND_OVER)
+        task = _latest(target.name, ManualTask.Kind.HAND_OVER)
         if task is None:
             raise DriverError("nobody was asked to hand this machine over", permanent=True)
         return _progress(task)
 
     def access(self, target: Target, *, at: datetime) -> Access:
-        last = _latest(target.name, Kind.SHUT, Kind.OPEN)
-        if last is not None and last.kind == Kind.SHUT and last.state == State.DONE:
+        last = _latest(target.name, ManualTask.Kind.SHUT, ManualTask.Kind.OPEN)
+        if (
+            last is not None
+            and last.kind == ManualTask.Kind.SHUT
+            and last.state == ManualTask.State.DONE
+        ):
             raise DriverError("the machine is shut", permanent=False)
-        task = _latest(target.name, Kind.HAND_OVER, Kind.RENEW, done=True)
+        task = _latest(target.name, ManualTask.Kind.HAND_OVER, ManualTask.Kind.RENEW, done=True)
         if task is None:
             raise DriverError("the machine is not handed over yet", permanent=False)
         return Access(
@@ -64,51 +67,53 @@ class ManualDriver:
             address=task.address,
             port=task.port or 22,
             user=task.user,
-            secret=wrapping.unwrap(task.ciphertext) if task.ciphertext else "",
+            secret=wrapping.unwrap(bytes(task.ciphertext)) if task.ciphertext else "",
             host_fingerprints=tuple(task.host_fingerprints),
         )
 
     def shut(self, target: Target, *, at: datetime) -> Progress:
-        return self._ask(target, Kind.SHUT, Kind.OPEN, at)
+        return self._ask(target, ManualTask.Kind.SHUT, ManualTask.Kind.OPEN, at)
 
     def open(self, target: Target, *, at: datetime) -> Progress:
-        return self._ask(target, Kind.OPEN, Kind.SHUT, at)
+        return self._ask(target, ManualTask.Kind.OPEN, ManualTask.Kind.SHUT, at)
 
     def renew(self, target: Target, *, since: datetime, at: datetime) -> Progress:
         """The way in is another one from now on; see `inventory.renewals`. Called until done."""
         with transaction.atomic():
             _lock_node(target.node)
-            task = _latest(target.name, Kind.RENEW)
+            task = _latest(target.name, ManualTask.Kind.RENEW)
             if task is None or task.created_at < since:
                 _drop_open(target.name, at, reason="another way in is asked for")
-                task = _make(target, Kind.RENEW, at)
+                task = _make(target, ManualTask.Kind.RENEW, at)
             return _progress(task)
 
     def release(self, target: Target, *, at: datetime) -> Progress:
         with transaction.atomic():
             _lock_node(target.node)
-            handed = _latest(target.name, Kind.HAND_OVER)
+            handed = _latest(target.name, ManualTask.Kind.HAND_OVER)
             if handed is None:
                 return Progress(done=True)
-            task = _latest(target.name, Kind.WIPE)
+            task = _latest(target.name, ManualTask.Kind.WIPE)
             if task is not None and task.pk > handed.pk and not _may_be_asked_again(task):
                 progress = _progress_of_wipe(task, at)
             else:
                 _drop_open(target.name, at, reason="to be wiped")
-                progress = _progress(_make(target, Kind.WIPE, at))
+                progress = _progress(_make(target, ManualTask.Kind.WIPE, at))
         if progress is None:  # outside the transaction, so that the telling stays written
             assert task is not None
             raise DriverError(f"cannot be wiped: {task.reason}", permanent=True)
         return progress
 
-    def _ask(self, target: Target, kind: Kind, other: Kind, at: datetime) -> Progress:
+    def _ask(
+        self, target: Target, kind: ManualTask.Kind, other: ManualTask.Kind, at: datetime
+    ) -> Progress:
         """A machine nobody handed over has no door; one that already is so stays so."""
         with transaction.atomic():
             _lock_node(target.node)
-            if _latest(target.name, Kind.HAND_OVER, done=True) is None:
+            if _latest(target.name, ManualTask.Kind.HAND_OVER, done=True) is None:
                 return Progress(done=True)
             task = _latest(target.name, kind, other)
-            if task is None and kind == Kind.OPEN:
+            if task is None and kind == ManualTask.Kind.OPEN:
                 return Progress(done=True)
             if task is None or task.kind != kind or _may_be_asked_again(task):
                 _drop_open(target.name, at, reason=f"superseded by {kind}")
@@ -121,16 +126,16 @@ def drop(name: str, *, at: datetime, reason: str) -> None:
 
     Idempotent.
     """
-    _drop_open(name, at, reason=reason, kinds=list(Kind))
+    _drop_open(name, at, reason=reason, kinds=list(ManualTask.Kind))
 
 
-def _latest(name: str, *kinds: Kind, done: bool = False) -> ManualTask | None:
+def _latest(name: str, *kinds: ManualTask.Kind, done: bool = False) -> ManualTask | None:
     rows = ManualTask.objects.filter(name=name, kind__in=kinds)
-    rows = rows.filter(state=State.DONE) if done else rows
+    rows = rows.filter(state=ManualTask.State.DONE) if done else rows
     return rows.order_by("-pk").first()
 
 
-def _make(target: Target, kind: Kind, at: datetime) -> ManualTask:
+def _make(target: Target, kind: ManualTask.Kind, at: datetime) -> ManualTask:
     node = Node.objects.get(public_id=target.node)
     given = target.options.get("deadlines", {})
     name = _DEADLINE.get(kind, "shut_seconds")
@@ -161,16 +166,16 @@ def _make(target: Target, kind: Kind, at: datetime) -> ManualTask:
 
 def _progress(task: ManualTask) -> Progress:
     """Raises DriverError where a person gave it up."""
-    if task.state == State.GIVEN_UP:
+    if task.state == ManualTask.State.GIVEN_UP:
         raise DriverError(f"given up by hand: {task.reason}", permanent=True)
-    done = task.state == State.DONE
+    done = task.state == ManualTask.State.DONE
     wait = 0.0 if done else CHECK_AFTER_SECONDS
     return Progress(done=done, reference=f"manual:{task.name}", check_after_seconds=wait)
 
 
 def _progress_of_wipe(task: ManualTask, at: datetime) -> Progress | None:
     """None where it was given up: told once, so that a retry asks the people again."""
-    if task.state == State.GIVEN_UP:
+    if task.state == ManualTask.State.GIVEN_UP:
         task.told_at = at
         task.save(update_fields=["told_at"])
         return None
@@ -178,9 +183,9 @@ def _progress_of_wipe(task: ManualTask, at: datetime) -> Progress | None:
 
 
 def _may_be_asked_again(task: ManualTask) -> bool:
-    if task.kind == Kind.WIPE:
-        return task.state == State.GIVEN_UP and task.told_at is not None
-    return task.state in (State.GIVEN_UP, State.DROPPED)
+    if task.kind == ManualTask.Kind.WIPE:
+        return task.state == ManualTask.State.GIVEN_UP and task.told_at is not None
+    return task.state in (ManualTask.State.GIVEN_UP, ManualTask.State.DROPPED)
 
 
 def _drop_open(
@@ -188,14 +193,19 @@ def _drop_open(
     at: datetime,
     *,
     reason: str,
-    kinds: Sequence[Kind] = (Kind.HAND_OVER, Kind.RENEW, Kind.SHUT, Kind.OPEN),
+    kinds: Sequence[ManualTask.Kind] = (
+        ManualTask.Kind.HAND_OVER,
+        ManualTask.Kind.RENEW,
+        ManualTask.Kind.SHUT,
+        ManualTask.Kind.OPEN,
+    ),
 ) -> None:
     """A wipe is dropped by nothing but a person's word that the machine is clean."""
     rows = ManualTask.objects.select_for_update(of=("self",), no_key=True)
-    for task in rows.filter(name=name, state=State.OPEN, kind__in=kinds).order_by("pk"):
+    for task in rows.filter(name=name, state=ManualTask.State.OPEN, kind__in=kinds).order_by("pk"):
         if task.due_at <= at and task.overdue_at is None:
             tell_late(task, at)
-        transitions.advance(task, to=State.DROPPED, at=at, actor=ACTOR, reason=reason)
+        transitions.advance(task, to=ManualTask.State.DROPPED, at=at, actor=ACTOR, reason=reason)
 
 
 def tell_late(task: ManualTask, at: datetime) -> None:
@@ -223,12 +233,15 @@ def _refuse_if_taken(target: Target) -> None:
     last = target.first_card + target.card_count
     rows = ManualTask.objects.filter(node__public_id=target.node, first_card__lt=last)
     newest: dict[str, ManualTask] = {}
-    for task in rows.filter(kind__in=[Kind.HAND_OVER, Kind.WIPE]).order_by("pk"):
+    for task in rows.filter(kind__in=[ManualTask.Kind.HAND_OVER, ManualTask.Kind.WIPE]).order_by(
+        "pk"
+    ):
         if task.first_card + task.card_count > target.first_card:
             newest[task.name] = task
     for name, task in newest.items():
-        clean = task.kind == Kind.WIPE and task.state in (State.DONE, State.DROPPED)
+        clean = task.kind == ManualTask.Kind.WIPE and task.state in (
+            ManualTask.State.DONE,
+            ManualTask.State.DROPPED,
+        )
         if not clean:
             raise DriverError(f"{target.serial} still serves {name}", permanent=False)
-
-

@@ -2,11 +2,11 @@
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
-import inventory.identifiers
 import pgtrigger.compiler
 import pgtrigger.migrations
 from django.db import migrations, models
 
+import inventory.identifiers
 from inventory import grants
 
 

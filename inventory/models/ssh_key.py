@@ -19,7 +19,8 @@ class SshKeyQuerySet(models.QuerySet["SshKey"]):
     def visible_to(self, actor: Actor) -> SshKeyQuerySet:
         if actor.sees_everything:
             return self
-        return self.filter(organisation_id=actor.organisation_id)
+        own = actor.organisation_id
+        return self.none() if own is None else self.filter(organisation_id=own)
 
 
 class SshKey(models.Model):

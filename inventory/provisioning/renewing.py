@@ -31,7 +31,9 @@ def step(row: Allocation, at: datetime) -> list[int]:
             driver = registry.get(each.driver)
             if not isinstance(driver, Renewing):
                 done.append(each.pk)
-            elif driver.renew(target_of(each), since=each.renewal_asked_at, at=at).done:
+                continue
+            target, since = target_of(each), each.renewal_asked_at
+            if driver.renew(target, since=since, at=at).done:
                 done.append(each.pk)
         except DriverError as error:
             logger.warning("%s: %s has no other way in yet: %s", row, each, error)

@@ -26,7 +26,6 @@ from django.db import transaction
 from django.db.models import Q
 
 from inventory import wrapping
-from inventory.wrapping import CredentialUnreadable
 from inventory.errors import DomainError
 from inventory.models import TelemetrySource
 from inventory.telemetry import reception
@@ -34,6 +33,7 @@ from inventory.telemetry.folding import LATE, Counts
 from inventory.telemetry.identity import Series
 from inventory.telemetry.metrics import METRICS
 from inventory.telemetry.remote_write import Sample
+from inventory.wrapping import CredentialUnreadable
 
 EVERY = timedelta(seconds=60)
 # Samples reach a store a little later than their time.

@@ -19,6 +19,11 @@ TOPICS: dict[str, object] = {
 # Event of the journal: its topic, and what is said of it.
 EVENTS: dict[str, tuple[str, object]] = {
     "lease.active": ("leases", _("A lease is handed over")),
+    "acceptance.testing": ("leases", _("A delivery is to be tested")),
+    "acceptance.run_failed": ("leases", _("A test of a delivery failed")),
+    "acceptance.passed": ("leases", _("A delivery passed its test and is to be signed for")),
+    "acceptance.accepted": ("leases", _("A delivery is accepted")),
+    "acceptance.deemed": ("leases", _("A delivery is taken as accepted")),
     "lease.ending_soon": ("leases", _("A lease ends soon")),
     "lease.ended": ("leases", _("A lease is over")),
     "lease.failed": ("leases", _("A lease could not be delivered")),

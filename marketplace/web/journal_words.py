@@ -76,6 +76,9 @@ KINDS = {
 
 # Events that are more than a change of state.
 EVENTS = {
+    "acceptance.asked": _("a test before time counts was agreed"),
+    "acceptance.run_failed": _("a run of the test did not pass"),
+    "acceptance.run_passed": _("a run of the test passed"),
     "accountingperiod.closed": _("books of the month closed"),
     "accountingperiod.closing": _("asked to close the books of the month"),
     "accountingperiod.open": _("close of the month put off"),
@@ -132,6 +135,7 @@ EVENTS = {
     "contest.opened": _("line contested"),
     "contest.upheld_by_first": _("credit asked for"),
     "credential.issued": _("way in prepared"),
+    "credential.renewal_asked": _("another way in asked for"),
     "credential.revealed": _("way in looked at"),
     "credential.revoked": _("way in closed"),
     "dunning.noticed": _("warned of what is overdue"),
@@ -142,6 +146,9 @@ EVENTS = {
     "statement.issued": _("statement sent"),
     "organisation.billing_details_set": _("billing details changed"),
     "fabric.created": _("fabric added"),
+    "fabric.proved": _("network proved by a test"),
+    "sshkey.added": _("SSH key added"),
+    "sshkey.removed": _("SSH key removed"),
     "instalment.write_off_asked": _("write-off asked for"),
     "instance.corrected": _("delivered time corrected"),
     "lease.closed": _("money settled to the end"),
@@ -224,6 +231,9 @@ REASONS = {
     "deadline_exceeded": _("not ready in time"),
     "given back before confirming": _("given back before confirming"),
     "handed over": _("handed over"),
+    "acceptance_failed": _("no test of it passed in time"),
+    "no run passed in time": _("no test of it passed in time"),
+    "nobody spoke": _("the tenant said nothing in time"),
     "never started": _("never started"),
     "to be wiped": _("it is to be wiped"),
     "another way in is asked for": _("another way in is asked for"),

@@ -28,9 +28,7 @@ class HandOverForm(ConsoleForm):
         max_length=253,
         help_text=gettext_lazy("An IP address or a host name"),
     )
-    port = forms.IntegerField(
-        label=gettext_lazy("Port"), min_value=1, max_value=65_535, initial=22
-    )
+    port = forms.IntegerField(label=gettext_lazy("Port"), min_value=1, max_value=65_535, initial=22)
     user = forms.CharField(label=gettext_lazy("User"), max_length=32)
     host_fingerprints = forms.CharField(
         label=gettext_lazy("Fingerprints of the host's keys"),

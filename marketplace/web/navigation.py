@@ -61,6 +61,7 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
         [
             (_("Find capacity"), "search", "tenant", "offers:read"),
             (_("My leases"), "rented", "tenant", "leases:read"),
+            (_("SSH keys"), "ssh_keys", "tenant", "leases:read"),
             (_("Faults and spares"), "faults", "tenant", "offers:read"),
             (_("Metering disputes"), "meter_disputes", "tenant", "usage:read"),
             (_("Quotas"), "quotas", "tenant", "reservations:read"),

@@ -18,6 +18,7 @@ from tests.api.rows import (
     OBJECTS,
     Maker,
     deals,
+    deliveries,
     documents,
     earnings,
     machines,
@@ -48,6 +49,9 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/instances": (OBJECTS["instances"], "as_provider"),
     "/external-allocations": (machines.external, "as_provider"),
     "/health-reports": (machines.health_report, "as_provider"),
+    "/manual-tasks": (deliveries.manual_task, "as_provider"),
+    "/ssh-keys": (deliveries.ssh_key, "as_tenant"),
+    "/acceptances": (deliveries.being_tested, "as_tenant"),
     "/meter-disputes": (earnings.meter_dispute, "as_tenant"),
     "/listings": (OBJECTS["listings"], "as_provider"),
     "/reservations": (deals.reservation, "as_tenant"),
@@ -166,6 +170,7 @@ NAMELESS = {
     "GET /approval-rules",
     "POST /approval-rules",
     "POST /notification-channels",
+    "POST /ssh-keys",
     "GET /audit/funnel",
 }
 
@@ -238,6 +243,9 @@ BODIES: dict[str, Any] = {
     "fail": {"reason": "no", "expected_back_at": text(next_hour(10))},
     **{verb: {"reason": "no"} for verb in ("retire", "replace", "retry-release", "mark-clean")},
     "convert": {"hours": 24},
+    "hand-over": deliveries.way_in_body(None),  # type: ignore[arg-type]
+    "give-up": {"reason": "no"},
+    "report": {"tool": "nccl", "report": deliveries.nccl(["a", "b"])},
     "reply": {"text": "x"},
     "reopen": {"text": "x"},
     "attach": {"name": "a", "content": "YQ=="},

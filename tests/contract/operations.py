@@ -69,7 +69,8 @@ OWNERS = dict.fromkeys(
         "reservations", "baskets", "leases", "charges", "quotes", "amendments", "instalments",
         "bank-accounts", "refunds", "topups", "topup-refunds", "disputes",
         "invoices", "credit-notes", "statements", "contests", "fapiaos", "billing-details",
-        "cases", "notification-channels", "notification-deliveries", "incidents",
+        "cases", "ssh-keys", "acceptances", "notification-channels", "notification-deliveries",
+        "incidents",
     ),
     "as_tenant",
 ) | dict.fromkeys(

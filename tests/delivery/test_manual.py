@@ -29,7 +29,9 @@ Kind, State = ManualTask.Kind, ManualTask.State
 
 
 def sold(*, units: int = 1, keys: tuple[str, ...] = KEYS, **facts: Any) -> Allocation:
-    pool = scene.pool(driver="manual", nodes=facts.pop("nodes", 3), options=facts.pop("options", {}))
+    pool = scene.pool(
+        driver="manual", nodes=facts.pop("nodes", 3), options=facts.pop("options", {})
+    )
     return scene.sold(pool, units=units, ssh_keys=keys, period=world.period(0, 24), **facts)
 
 

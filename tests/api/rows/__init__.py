@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.api.market import Market
-from tests.api.rows import accounting, deals, documents, earnings, machines, online, rail, service
+from tests.api.rows import (
+    accounting,
+    deals,
+    deliveries,
+    documents,
+    earnings,
+    machines,
+    online,
+    rail,
+    service,
+)
 
 Maker = Callable[[Market], str]
 
@@ -23,6 +33,9 @@ OBJECTS: dict[str, Maker] = {
     "instances": lambda market: market.instance().public_id,
     "external-allocations": machines.external,
     "health-reports": machines.health_report,
+    "manual-tasks": deliveries.manual_task,
+    "ssh-keys": deliveries.ssh_key,
+    "acceptances": deliveries.being_tested,
     "meter-disputes": earnings.meter_dispute,
     "listings": lambda market: str(market.listing()["id"]),
     "reservations": deals.reservation,
