@@ -595,7 +595,8 @@ HOLD_SECONDS = env_int("HOLD_SECONDS", 900)  # how long capacity is kept for a w
 QUOTE_SECONDS = env_int("QUOTE_SECONDS", 600)  # how long a change of a lease is promised
 FEE_VAT_CODE = env_str("FEE_VAT_CODE", "cn-6")  # on the fee where it is sold to the provider alone
 AMENDMENT_HOURS = env_int("AMENDMENT_HOURS", 72)  # how long a proposed one waits for its answer
-LEASE_WARNING_HOURS = env_int("LEASE_WARNING_HOURS", 72)  # before its end both sides are warned
+LEASE_WARNING_HOURS = env_int("LEASE_WARNING_HOURS", 72)  # before its end both sides are warned …
+LEASE_LAST_WARNING_MINUTES = env_int("LEASE_LAST_WARNING_MINUTES", 40)  # … and again
 # What a provider may come to owe by compensations, minor units: the tenant has them at once.
 PROVIDER_DEBT_MINOR = env_int("PROVIDER_DEBT_MINOR", 10_000_000)
 # How much of what a tenant could use unpaid, by deals in arrears, its credit limit has to cover.

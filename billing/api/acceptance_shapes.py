@@ -19,7 +19,7 @@ _NO_LOG = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 class Log(serializers.CharField):
     """What a program printed, as it stands: blanks at its ends belong to it."""
 
-    default_error_messages = {"bad_text": _("Control characters are no part of a log.")}
+    default_error_messages = {"bad_text": _("A log says something, and has no control characters.")}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, **kwargs)
@@ -27,7 +27,7 @@ class Log(serializers.CharField):
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
-        if _NO_LOG.search(data):
+        if not data.strip() or _NO_LOG.search(data):
             self.fail("bad_text")
         return super().to_internal_value(data)
 

@@ -13,6 +13,11 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
+            model_name='lease',
+            name='last_warned_of',
+            field=models.DateTimeField(blank=True, null=True),
+        ),
+        migrations.AddField(
             model_name='termsversion',
             name='acceptance_hours',
             field=models.PositiveIntegerField(db_default=0, default=0),
@@ -26,5 +31,10 @@ class Migration(migrations.Migration):
             model_name='termsversion',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('acceptance_hours', 0), ('acceptance_mb_per_second', 0)), models.Q(('acceptance_hours__gte', 1), ('acceptance_mb_per_second__gte', 1)), _connector='OR'), name='terms_acceptance_whole_or_none'),
         ),
-        grants.give({"marketplace_channel": "UPDATE (target)"}),
+        grants.give(
+            {
+                "marketplace_channel": "UPDATE (target)",
+                "marketplace_lease": "UPDATE (last_warned_of)",
+            }
+        ),
     ]

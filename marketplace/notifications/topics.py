@@ -25,6 +25,7 @@ EVENTS: dict[str, tuple[str, object]] = {
     "acceptance.accepted": ("leases", _("A delivery is accepted")),
     "acceptance.deemed": ("leases", _("A delivery is taken as accepted")),
     "lease.ending_soon": ("leases", _("A lease ends soon")),
+    "lease.ending_shortly": ("leases", _("A lease ends shortly: save what runs")),
     "lease.ended": ("leases", _("A lease is over")),
     "lease.failed": ("leases", _("A lease could not be delivered")),
     "lease.cancelled": ("leases", _("A lease is cancelled")),

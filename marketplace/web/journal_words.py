@@ -155,6 +155,7 @@ EVENTS = {
     "lease.converted": _("becomes a lease on the same nodes"),
     "lease.end_ordered": _("end ordered"),
     "lease.price_set": _("price agreed from an hour on"),
+    "lease.ending_shortly": _("ends shortly"),
     "lease.ending_soon": _("ends soon"),
     "manualtask.opened": _("task given to the centre's people"),
     "manualtask.overdue": _("task not done in time"),

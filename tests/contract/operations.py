@@ -24,7 +24,16 @@ from marketplace.models import Lease
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
 from tests.api.requests import handed_over, prepared, running_trial, waiting
-from tests.api.rows import OBJECTS, Maker, accounting, documents, machines, rail, service
+from tests.api.rows import (
+    OBJECTS,
+    Maker,
+    accounting,
+    deliveries,
+    documents,
+    machines,
+    rail,
+    service,
+)
 from tests.billing import books
 
 load_all_checks()
@@ -171,6 +180,7 @@ STAGES: dict[str, Maker] = {
     "/fapiaos/{public_id}/file": documents.issued_fapiao,
     "/cases/{public_id}/attachments": _attached,
     "/cases/{public_id}/attachments/{attachment_id}": _attached,
+    "/acceptances/{public_id}/runs": deliveries.passed,
     "/fault-rates": _faulty,
     "/fault-rates/estimate": _faulty,
     "/incidents": service.touching_incident,

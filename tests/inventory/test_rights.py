@@ -133,7 +133,7 @@ CHANGED = {
     "marketplace_incident": "cause mitigated_at resolved_at state",
     "marketplace_notifiedmark": "last_id last_xid",
     "marketplace_lease": "active_at amendment_id cancelled_at closed_at due_minor end_evidence"
-    " end_reason ended_at ending_at failed_at gross_minor period state warned_of",
+    " end_reason ended_at ending_at failed_at gross_minor last_warned_of period state warned_of",
     "marketplace_listing": "state",
     "marketplace_quota": "limit_card_hours limit_minor set_at",
     "marketplace_reservation": "cancelled_at committed_card_seconds committed_minor confirmed_at"

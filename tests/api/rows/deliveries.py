@@ -8,7 +8,7 @@ from typing import Any
 from inventory import manual_tasks
 from inventory.drivers.manual import ManualDriver
 from inventory.manual_tasks import WayIn
-from inventory.models import Acceptance, ManualTask
+from inventory.models import Acceptance, Instance, ManualTask, Node, Pool
 from inventory.periods import HOUR
 from inventory.provisioning.instances import target_of
 from marketplace import leases
@@ -28,14 +28,17 @@ SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICp+DnOy9lRSESdgdpyR5MgGs6hInSw8Y
 
 def manual_task(market: Market) -> str:
     """A machine that waits to be handed over."""
-    row = market.instance()
+    return task_for(market.instance()).public_id
+
+
+def task_for(row: Instance) -> ManualTask:
     ManualDriver().provision(target_of(row), at=datetime.now(UTC))
-    return ManualTask.objects.latest("pk").public_id
+    return ManualTask.objects.latest("pk")
 
 
 def manual_wipe(market: Market) -> str:
     row = market.instance()
-    ManualDriver().provision(target_of(row), at=datetime.now(UTC))
+    task_for(row)
     ManualDriver().release(target_of(row), at=datetime.now(UTC))
     return ManualTask.objects.latest("pk").public_id
 
@@ -63,9 +66,9 @@ def being_tested(market: Market) -> str:
     return gate(market).public_id
 
 
-def gate(market: Market) -> Acceptance:
+def gate(market: Market, pool: Pool | None = None) -> Acceptance:
     terms = TermsInput(acceptance_mb_per_second=300_000, acceptance_hours=4)
-    row = _delivered(market, scene.listing(market.pool, units=2, terms=terms))
+    row = _delivered(market, scene.listing(pool or market.pool, units=2, terms=terms))
     return Acceptance.objects.get(allocation=row.allocation_id)
 
 
@@ -81,7 +84,7 @@ def report_body(market: Market) -> dict[str, Any]:
     row = Acceptance.objects.order_by("pk").last()
     nodes = market.pool.nodes.order_by("pk")[:2]
     if row is not None:
-        nodes = market.pool.nodes.filter(bindings__allocation=row.allocation_id).order_by("pk")
+        nodes = Node.objects.filter(bindings__allocation=row.allocation_id).order_by("pk")
     return {"tool": "nccl", "report": nccl([node.hostname for node in nodes])}
 
 
