@@ -1,5 +1,7 @@
 """Tasks of people, public keys, acceptance before time counts, and another way in."""
 
+from pathlib import Path
+
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import pgtrigger.compiler
@@ -8,6 +10,8 @@ from django.db import migrations, models
 
 import inventory.identifiers
 from inventory import grants
+
+SQL = Path(__file__).resolve().parent.parent / "sql"
 
 
 class Migration(migrations.Migration):
@@ -194,4 +198,6 @@ class Migration(migrations.Migration):
             }
         ),
         grants.rules_always_hold(),
+        # Nodes that are well and run the usual software are bound first.
+        migrations.RunSQL((SQL / "bindings.sql").read_text(encoding="utf-8")),
     ]
