@@ -87,7 +87,7 @@ def _row(what: str, count: int, took: Took, floor_per_second: float, smallest: T
         clients=1,
         operations=took.steps,
         per_second=per_second,
-        floor_per_second=floor_per_second,
+        floor_per_second=round(floor_per_second, 1),
         of_floor=ratio(per_second, floor_per_second),
         of_smaller=None if took is smallest else ratio(per, least),
         python_cpu_ms=round(took.python_cpu * 1000 / took.steps, 3),

@@ -26,6 +26,7 @@ from tests.api.rows import (
     rail,
     service,
 )
+from tests.delivery.test_acceptance import nccl
 
 
 def _unknown_listing(market: Market) -> dict[str, Any]:
@@ -245,7 +246,7 @@ BODIES: dict[str, Any] = {
     "convert": {"hours": 24},
     "hand-over": deliveries.way_in_body(None),  # type: ignore[arg-type]
     "give-up": {"reason": "no"},
-    "report": {"tool": "nccl", "report": deliveries.nccl(["a", "b"])},
+    "report": {"tool": "nccl", "report": nccl(["a", "b"])},
     "reply": {"text": "x"},
     "reopen": {"text": "x"},
     "attach": {"name": "a", "content": "YQ=="},

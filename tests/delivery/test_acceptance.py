@@ -115,6 +115,7 @@ def test_machines_that_run_wait_for_the_test_and_let_the_tenant_in() -> None:
     row, gate = being_tested()
 
     assert (row.state, row.active_at) == ("delivering", None)
+    assert gate.testing_at is not None
     assert (gate.state, gate.due_at) == (State.TESTING, gate.testing_at + hours(4))
     assert row.credentials.filter(revoked_at=None).count() == 1
 
