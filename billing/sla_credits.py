@@ -63,6 +63,12 @@ _DUE = f"""
     ORDER BY m.month, l.id LIMIT %(limit)s
 """
 
+# One that never began has no hours to be held against.
+_UNCOUNTED = f"""
+    SELECT count(*) {_NEXT} AND i.starts < %(end)s
+      AND EXISTS (SELECT FROM inventory_meteringcursor c WHERE c.allocation_id = a.id)
+"""
+
 # Months counted already whose usage was corrected since the cursor.
 _CORRECTED = """
     SELECT DISTINCT c.lease_id, s.month FROM billing_charge c
@@ -143,9 +149,7 @@ def uncounted(*, month: Period, at: datetime) -> int:
     """Leases that promise a service level and are not held against it up to the month's end."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT count(*) {_NEXT} AND i.starts < %(end)s"
-            # One that never began has no hours to be held against.
-            " AND EXISTS (SELECT FROM inventory_meteringcursor c WHERE c.allocation_id = a.id)",
+            _UNCOUNTED,
             {"zone": settings.BILLING_ZONE, "at": at, "back": BACK, "end": month.end},
         )
         (found,) = cursor.fetchone()

@@ -9,24 +9,15 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+from cryptography.fernet import InvalidToken
 from django.db import transaction
 
 from inventory import actors, journal
 from inventory.actors import Actor
 from inventory.drivers.base import Access
-from inventory.errors import DomainError, NotFound
+from inventory.errors import NotFound
 from inventory.models import Allocation, Credential
-
-
-class CredentialUnreadable(DomainError):
-    """No configured key opens it, or it was written for another allocation."""
-
-    code = "credential_unreadable"
-    title = "The credential cannot be read"
-    status = 500
+from inventory.wrapping import CredentialUnreadable, cipher
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +44,8 @@ def issue(*, allocation_id: int, kind: str, machines: Sequence[Access], at: date
         fingerprint = _fingerprint(allocation.public_id, secret)
         live: Credential | None = allocation.credentials.filter(kind=kind, revoked_at=None).first()
         if live is not None and live.fingerprint == fingerprint:
+            live.told_at = at
+            live.save(update_fields=["told_at"])
             return live
         if live is not None:
             _revoke(live, at)
@@ -157,7 +150,7 @@ def rotate(*, batch: int = 500) -> int:
     Commits batch by batch, so it may be killed and run again. Safe beside readers and writers.
     Raises CredentialUnreadable at the first row that no key opens.
     """
-    cipher = _cipher()
+    keys = cipher()
     done = last = 0
     while True:
         with transaction.atomic():
@@ -168,7 +161,7 @@ def rotate(*, batch: int = 500) -> int:
             )
             for row in rows:
                 try:
-                    row.ciphertext = cipher.rotate(bytes(row.ciphertext))
+                    row.ciphertext = keys.rotate(bytes(row.ciphertext))
                 except InvalidToken:
                     raise CredentialUnreadable(f"No key opens {row.public_id}") from None
             Credential.objects.bulk_update(rows, ["ciphertext"])
@@ -177,43 +170,15 @@ def rotate(*, batch: int = 500) -> int:
         done, last = done + len(rows), rows[-1].pk
 
 
-def wrap(text: str) -> bytes:
-    """A secret of ours in another's system, to be kept. Raises ImproperlyConfigured."""
-    return _cipher().encrypt(text.encode())
-
-
-def rewrap(ciphertext: bytes) -> bytes:
-    """The same secret under the first of CREDENTIAL_KEYS. Raises CredentialUnreadable."""
-    try:
-        return _cipher().rotate(bytes(ciphertext))
-    except InvalidToken as error:
-        raise CredentialUnreadable() from error
-
-
-def unwrap(ciphertext: bytes) -> str:
-    """What was wrapped. Raises CredentialUnreadable."""
-    try:
-        return _cipher().decrypt(bytes(ciphertext)).decode()
-    except InvalidToken as error:
-        raise CredentialUnreadable() from error
-
-
-def _cipher() -> MultiFernet:
-    """Fails loudly rather than keep a secret in the clear."""
-    if not settings.CREDENTIAL_KEYS:
-        raise ImproperlyConfigured("set CREDENTIAL_KEYS: lease credentials cannot be kept")
-    return MultiFernet([Fernet(key) for key in settings.CREDENTIAL_KEYS])
-
-
 def _seal(allocation: str, kind: str, secret: str) -> bytes:
     """The allocation's id travels inside, so that a ciphertext moved to another row is refused."""
     envelope = {"allocation": allocation, "kind": kind, "secret": secret}
-    return _cipher().encrypt(json.dumps(envelope).encode())
+    return cipher().encrypt(json.dumps(envelope).encode())
 
 
 def _open(row: Credential, allocation: str) -> str:
     try:
-        envelope = json.loads(_cipher().decrypt(bytes(row.ciphertext)))
+        envelope = json.loads(cipher().decrypt(bytes(row.ciphertext)))
     except InvalidToken:
         raise CredentialUnreadable(f"No key opens {row.public_id}") from None
     if (envelope["allocation"], envelope["kind"]) != (allocation, row.kind):

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from inventory import credentials, journal
+from inventory import journal, wrapping
 from inventory.actors import Actor
 from inventory.drivers import registry
 from inventory.drivers.base import DriverError, Engine, Isolation, Machine, Surveyable
@@ -58,7 +58,7 @@ def configure(
         pool = find(rows, pool_id, "No such pool")
         pool.driver, pool.driver_options = driver, options
         if secret is not None:
-            pool.engine_secret = credentials.wrap(secret) if secret else None
+            pool.engine_secret = wrapping.wrap(secret) if secret else None
         pool.save(update_fields=["driver", "driver_options", "engine_secret"])
         journal.record(
             event="pool.engine_configured",
@@ -78,7 +78,7 @@ def engine_of(pool: Pool) -> Engine:
 
 def secret_of(pool: Pool) -> str:
     """In the clear: for the driver, never for a log. Raises CredentialUnreadable."""
-    return credentials.unwrap(bytes(pool.engine_secret)) if pool.engine_secret else ""
+    return wrapping.unwrap(bytes(pool.engine_secret)) if pool.engine_secret else ""
 
 
 def is_readable(pool: Pool) -> bool:
@@ -159,7 +159,7 @@ def rewrap_secrets() -> int:
         with transaction.atomic():
             pool = Pool.objects.select_for_update(of=("self",), no_key=True).get(pk=key)
             if pool.engine_secret:
-                pool.engine_secret = credentials.rewrap(bytes(pool.engine_secret))
+                pool.engine_secret = wrapping.rewrap(bytes(pool.engine_secret))
                 pool.save(update_fields=["engine_secret"])
     return len(keys)
 

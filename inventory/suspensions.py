@@ -6,9 +6,9 @@ from datetime import datetime
 
 from django.db import transaction
 
-from inventory import credentials, journal, transitions
+from inventory import credentials, journal, manual_tasks, transitions
 from inventory.actors import Actor
-from inventory.models import Allocation
+from inventory.models import Allocation, ManualTask
 
 
 def suspend(*, allocation_id: int, at: datetime, actor: Actor, reason: str) -> Allocation:
@@ -25,6 +25,7 @@ def suspend(*, allocation_id: int, at: datetime, actor: Actor, reason: str) -> A
             return row
         credentials.revoke_all(allocation_id=row.pk, at=at)
         _set(row, at, "allocation.suspended", at=at, actor=actor, reason=reason)
+        manual_tasks.drop_doors(row, kind=ManualTask.Kind.OPEN, at=at, reason="suspended")
     return row
 
 
@@ -37,6 +38,7 @@ def resume(*, allocation_id: int, at: datetime, actor: Actor, reason: str) -> Al
         row = _lock(allocation_id)
         if row.suspended_at is not None:
             _set(row, None, "allocation.resumed", at=at, actor=actor, reason=reason)
+            manual_tasks.drop_doors(row, kind=ManualTask.Kind.SHUT, at=at, reason="resumed")
     return row
 
 

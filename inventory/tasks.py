@@ -13,6 +13,7 @@ from inventory import (
     clock,
     disputes,
     health,
+    manual_tasks,
     metering,
     partitions,
     provisioning,
@@ -30,6 +31,11 @@ def step_allocations(**_: object) -> int:
 @shared_task(name="inventory.step_instances")
 def step_instances(**_: object) -> int:
     return provisioning.sweep_instances(at=clock.now(), limit=500)
+
+
+@shared_task(name="inventory.tell_of_late_tasks")
+def tell_of_late_tasks(**_: object) -> int:
+    return manual_tasks.sweep(at=clock.now(), limit=500)
 
 
 @shared_task(name="inventory.follow_calendar")

@@ -21,6 +21,7 @@ FIVE_YEARS_HOURS = 24 * 366 * 5
 THIRTY_DAYS_HOURS = 24 * 30  # the longest trial, and the longest time to decide
 # The deposit serves for as long as an empty wallet is looked for: it is never nothing.
 LEAST_DEPOSIT_BPS = 1_000
+MOST_MB_PER_SECOND = 10_000_000
 MOST_SECURITY_MONTHS = 6
 MOST_ADVANCE_MONTHS = 12
 MOST_NET_DAYS = 120
@@ -101,6 +102,8 @@ class TermsInput:
     sla_credits: Sequence[Sequence[int]] = ()
     sla_cap_bps: int = 0
     sla_notice_hours: int = 0
+    acceptance_mb_per_second: int = 0
+    acceptance_hours: int = 0
 
 
 def check_price(price: PriceInput, pool: Pool) -> None:
@@ -210,6 +213,17 @@ def check_terms(terms: TermsInput, unit_count: int) -> None:
     _check_schedules(terms)
     _check_trial(terms, unit_count)
     _check_sla(terms)
+    _check_acceptance(terms)
+
+
+def _check_acceptance(terms: TermsInput) -> None:
+    """A bandwidth to be shown and the time for it, or neither."""
+    if terms.acceptance_mb_per_second == terms.acceptance_hours == 0:
+        return
+    if not 1 <= terms.acceptance_mb_per_second <= MOST_MB_PER_SECOND:
+        raise InvalidTerms("A bus bandwidth lies between 1 and 10000000 MB/s")
+    if not 1 <= terms.acceptance_hours <= THIRTY_DAYS_HOURS:
+        raise InvalidTerms("Acceptance takes between an hour and 30 days")
 
 
 def _check_schedules(terms: TermsInput) -> None:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_ssh_public_key
-
-from inventory import actors, capacity, identifiers, journal, transactions, transitions
+from inventory import (
+    acceptance,
+    actors,
+    capacity,
+    identifiers,
+    journal,
+    transactions,
+    transitions,
+)
+from inventory import ssh_keys as keys
 from inventory.actors import Actor
-from inventory.errors import DomainError, Forbidden, Invalid, NotFound
+from inventory.errors import DomainError, Forbidden, NotFound
 from inventory.joined import Joined
 from inventory.models import Organisation, Pool, Project
 from marketplace import approvals, lease_prices, policy, selling
@@ -37,13 +43,6 @@ class SelfTrade(DomainError):
 
     code = "self_trade"
     title = "An organisation cannot rent from itself"
-
-
-class SshKeyInvalid(Invalid):
-    """A line is no public key in OpenSSH's form: nobody could log in with it."""
-
-    code = "ssh_key_invalid"
-    title = "This is no public SSH key"
 
 
 class InABasket(DomainError):
@@ -131,7 +130,7 @@ def place(
     QuotaExceeded, NotFound (project), SshKeyInvalid, and what `capacity.claim` raises. Not
     idempotent: the entry's key is.
     """
-    _check_ssh_keys(ssh_keys)
+    keys.check(ssh_keys)
     offer, listing, quote = prospect.offer, prospect.listing, prospect.quote
     with transactions.whole():
         # Read without a lock: a hold that began before a pause may end after it. Withdrawal
@@ -155,7 +154,7 @@ def place(
             held_until=prospect.expires_at,
             at=at,
             actor=actor,
-            ssh_keys=ssh_keys,
+            ssh_keys=ssh_keys or keys.lines_of(tenant.pk),
         )
         reservation = Reservation(
             public_id=reservation_public_id or identifiers.new("rsv"),
@@ -279,6 +278,20 @@ def lease_of(
         data={"reservation": reservation.public_id},
     )
     lease_prices.begin(lease=lease, at=at)
+    # A trial is a test itself, and what serves on from one was accepted by being used.
+    asks = reservation.terms.acceptance_mb_per_second > 0
+    if (
+        asks
+        and lease.kind != Reservation.Kind.TRIAL
+        and reservation.allocation.continues_id is None
+    ):
+        acceptance.require(
+            allocation=reservation.allocation,
+            threshold_mb_per_second=reservation.terms.acceptance_mb_per_second,
+            patience_hours=reservation.terms.acceptance_hours,
+            at=at,
+            actor=actor,
+        )
     return lease
 
 
@@ -352,14 +365,6 @@ def due(*, at: datetime, limit: int) -> list[int]:
     found = [*lapsed.values_list("pk", flat=True)[:limit]]
     found += silent.exclude(pk__in=found).values_list("pk", flat=True)[: limit - len(found)]
     return found
-
-
-def _check_ssh_keys(lines: Sequence[str]) -> None:
-    for line in lines:
-        try:
-            load_ssh_public_key(line.encode())
-        except (ValueError, UnsupportedAlgorithm) as error:
-            raise SshKeyInvalid(line=line[:40]) from error
 
 
 def _decide_facts(prospect: Prospect) -> dict[str, object]:

@@ -181,6 +181,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 30.0,
         "options": {"expires": 120},
     },
+    "tell-of-late-tasks": {"task": "inventory.tell_of_late_tasks", "schedule": 60.0},
     "ensure-partitions": {"task": "inventory.ensure_partitions", "schedule": 3600.0},
     "follow-leases": {
         "task": "marketplace.follow_leases",
@@ -493,6 +494,9 @@ SPECTACULAR_SETTINGS = {
         "QuotaMeasureEnum": "marketplace.models.Quota.Measure",
         "QuotaWindowEnum": "marketplace.models.Quota.Window",
         "PayByEnum": "marketplace.models.Reservation.PayBy",
+        "ManualTaskStateEnum": "inventory.models.ManualTask.State",
+        "ManualTaskKindEnum": "inventory.models.ManualTask.Kind",
+        "AcceptanceStateEnum": "inventory.models.Acceptance.State",
         "IncidentStateEnum": "marketplace.models.Incident.State",
         "CaseStateEnum": "marketplace.models.Case.State",
         "ChannelStateEnum": "marketplace.models.Channel.State",
@@ -593,7 +597,8 @@ HOLD_SECONDS = env_int("HOLD_SECONDS", 900)  # how long capacity is kept for a w
 QUOTE_SECONDS = env_int("QUOTE_SECONDS", 600)  # how long a change of a lease is promised
 FEE_VAT_CODE = env_str("FEE_VAT_CODE", "cn-6")  # on the fee where it is sold to the provider alone
 AMENDMENT_HOURS = env_int("AMENDMENT_HOURS", 72)  # how long a proposed one waits for its answer
-LEASE_WARNING_HOURS = env_int("LEASE_WARNING_HOURS", 72)  # before its end both sides are warned
+LEASE_WARNING_HOURS = env_int("LEASE_WARNING_HOURS", 72)  # before its end both sides are warned …
+LEASE_LAST_WARNING_MINUTES = env_int("LEASE_LAST_WARNING_MINUTES", 40)  # … and again
 # What a provider may come to owe by compensations, minor units: the tenant has them at once.
 PROVIDER_DEBT_MINOR = env_int("PROVIDER_DEBT_MINOR", 10_000_000)
 # How much of what a tenant could use unpaid, by deals in arrears, its credit limit has to cover.

@@ -17,7 +17,7 @@ from billing.api import serializers as shapes
 from billing.api.bank_shapes import InstructionsOut
 from billing.api.instalments import InstalmentOut
 from billing.models import Instalment
-from inventory import credentials
+from inventory import credentials, renewals
 from inventory.api.machines import RangeTooLarge
 from inventory.api.requests import (
     actor_of,
@@ -34,7 +34,13 @@ from inventory.errors import DomainError
 from inventory.models import Credential, Project, UsageHour
 from inventory.periods import Period
 from marketplace import approvals, utilisation
-from marketplace.api.serializers import AccessOut, ApprovalOut, CredentialOut, ReservationOut
+from marketplace.api.serializers import (
+    AccessOut,
+    ApprovalOut,
+    CredentialOut,
+    RenewalOut,
+    ReservationOut,
+)
 from marketplace.api.views import ReadOnlyLeases, ReadOnlyReservations
 from marketplace.models import Lease, Reservation
 
@@ -198,6 +204,7 @@ class Leases(ReadOnlyLeases):
         **ReadOnlyLeases.required_scopes,
         "credentials": "leases:read",
         "reveal": "credentials:reveal",
+        "renew": "credentials:reveal",
         "usage": "usage:read",
         "instalments": "leases:read",
         "utilisation": "usage:read",
@@ -237,6 +244,21 @@ class Leases(ReadOnlyLeases):
             allocation_id=lease.allocation_id, at=instant_of(request), actor=actor_of(request)
         )
         return Response(AccessOut(secret).data)
+
+    @extend_schema(request=None, responses=RenewalOut, operation_id="renew_lease_credentials")
+    @action(detail=True, methods=["post"], url_path="credentials/renew", pagination_class=None)
+    def renew(self, request: Request, public_id: str) -> Response:
+        """Asks for another way into every machine; the old one closes as it is made.
+
+        For the tenant, while it uses the lease. The new one is read as the first was.
+        """
+        nothing(request)
+        count = renewals.ask(
+            allocation_id=self.own().allocation_id,
+            at=instant_of(request),
+            actor=actor_of(request),
+        )
+        return Response(RenewalOut({"machine_count": count}).data)
 
     @extend_schema(responses=InstalmentOut(many=True), operation_id="list_lease_instalments")
     @action(detail=True, methods=["get"], pagination_class=None)

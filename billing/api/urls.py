@@ -6,6 +6,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from billing.api import (
+    acceptances,
     bank,
     baskets,
     books,
@@ -29,6 +30,7 @@ router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("reservations", deals.Reservations, basename="reservation")
 router.register("baskets", baskets.Baskets, basename="basket")
 router.register("leases", deals.Leases, basename="lease")
+router.register("acceptances", acceptances.Acceptances, basename="acceptance")
 router.register("quotes", changes.Quotes, basename="quote")
 router.register("amendments", changes.Amendments, basename="amendment")
 router.register("charges", views.Charges, basename="charge")

@@ -18,14 +18,16 @@ from django.views.decorators.cache import never_cache
 from billing import dunning, selling, sla_credits
 from billing.models import Charge, DirectReceipt, LeaseTally
 from billing.web import cancelling, changes, utilisation
-from inventory import credentials
+from inventory import credentials, renewals
+from inventory.drivers import registry
 from inventory.errors import DomainError
-from inventory.models import UsageHour
+from inventory.models import Acceptance, UsageHour
 from marketplace import ending, lease_prices, money_text
 from marketplace.models import Lease, PriceVersion
 from marketplace.money import Amounts
 from marketplace.web import deals, exports, refusals, troubles
-from marketplace.web.entry import ConsoleRequest, find, page, render
+from marketplace.web.entry import ConsoleRequest, attempt, find, page, render
+from marketplace.web.forms import ConsoleForm
 
 SHOWN_DAYS = 31
 SHOWN_AMENDMENTS = 20
@@ -99,6 +101,22 @@ def reveal(request: ConsoleRequest, lease_id: str) -> HttpResponse:
     return _detail(request, lease, {"secret": secret})
 
 
+@page(scope="credentials:reveal", party="tenant", changes=True, posts_only=True)
+def renew(request: ConsoleRequest, lease_id: str) -> HttpResponse:
+    """Every machine gets another way in; the old one is closed as that is made."""
+    visit = request.visit
+    lease = find(_rows(request), lease_id)
+    form = ConsoleForm(request.POST)
+    asked = attempt(
+        form,
+        lambda: renewals.ask(allocation_id=lease.allocation_id, at=visit.at, actor=visit.actor),
+    )
+    if asked is None:
+        return _detail(request, lease, {}, form)
+    messages.success(request, _("Asked for. Look at the way in again in a while."))
+    return redirect("lease", lease.public_id)
+
+
 @page(scope="leases:read")
 def charges_csv(request: ConsoleRequest, lease_id: str) -> StreamingHttpResponse:
     """Every charge of the lease, hour by hour."""
@@ -129,7 +147,9 @@ def _rows(request: ConsoleRequest) -> QuerySet[Lease]:
     )
 
 
-def _detail(request: ConsoleRequest, lease: Lease, extra: dict[str, Any]) -> HttpResponse:
+def _detail(
+    request: ConsoleRequest, lease: Lease, extra: dict[str, Any], form: ConsoleForm | None = None
+) -> HttpResponse:
     visit = request.visit
     zone = lease.allocation.pool.fabric.centre.timezone
     usage = UsageHour.objects.filter(allocation_id=lease.allocation_id).aggregate(
@@ -153,6 +173,11 @@ def _detail(request: ConsoleRequest, lease: Lease, extra: dict[str, Any]) -> Htt
         "is_tenant": is_tenant,
         "is_provider": is_provider,
         "can_cancel": can_cancel and is_tenant,
+        # While it is being accepted, its tenant tests it.
+        "can_look": lease.state in (State.ACTIVE, State.DELIVERING)
+        and lease.allocation.credentials.filter(revoked_at=None).exists(),
+        "can_renew": is_tenant and _can_renew(lease),
+        "acceptance": Acceptance.objects.filter(allocation=lease.allocation_id).first(),
         "steps": cancelling.steps(lease, at=visit.at) if can_cancel else [],
         "prepared_at": _prepared_at(lease),
         "ending": ending.of(lease),
@@ -167,7 +192,15 @@ def _detail(request: ConsoleRequest, lease: Lease, extra: dict[str, Any]) -> Htt
         "sla_months": sla_credits.newest(lease)[:SHOWN_SLA_MONTHS],
         **extra,
     }
-    return render(request, "console/lease.html", context)
+    return render(request, "console/lease.html", context, form=form)
+
+
+def _can_renew(lease: Lease) -> bool:
+    """Whether its engine can make another way in while the machines run."""
+    try:
+        return lease.state == State.ACTIVE and renewals.can(lease.allocation.pool.driver)
+    except registry.UnknownDriver:
+        return False
 
 
 def _prepared_at(lease: Lease) -> datetime:

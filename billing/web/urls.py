@@ -3,6 +3,7 @@
 from django.urls import path
 
 from billing.web import (
+    acceptances,
     approving,
     bank_accounts,
     bank_lines,
@@ -64,6 +65,12 @@ urlpatterns = [
     path("leases/<str:lease_id>/", leases.detail, name="lease"),
     path("leases/<str:lease_id>/idle/", utilisation.keep_idle, name="lease_keep_idle"),
     path("leases/<str:lease_id>/reveal/", leases.reveal, name="lease_reveal"),
+    path("leases/<str:lease_id>/renew/", leases.renew, name="lease_renew"),
+    path("leases/<str:lease_id>/acceptance/", acceptances.detail, name="lease_acceptance"),
+    path("leases/<str:lease_id>/acceptance/sign/", acceptances.sign, name="lease_acceptance_sign"),
+    path(
+        "leases/<str:lease_id>/acceptance.pdf", acceptances.record_pdf, name="lease_acceptance_pdf"
+    ),
     path("leases/<str:lease_id>/charges.csv", leases.charges_csv, name="lease_charges_csv"),
     path("leases/<str:lease_id>/change/<str:kind>/", changes.ask, name="lease_change"),
     path("leases/<str:lease_id>/propose/", changes.propose, name="lease_propose"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from inventory.api import health, machines, nodes, telemetry, views
+from inventory.api import deliveries, health, machines, nodes, telemetry, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("organisations", views.Organisations, basename="organisation")
@@ -17,6 +17,8 @@ router.register("centres", machines.Centres, basename="centre")
 router.register("fabrics", machines.Fabrics, basename="fabric")
 router.register("pools", machines.Pools, basename="pool")
 router.register("nodes", nodes.Nodes, basename="node")
+router.register("manual-tasks", deliveries.ManualTasks, basename="manual-task")
+router.register("ssh-keys", deliveries.SshKeys, basename="ssh-key")
 router.register("outages", nodes.Outages, basename="outage")
 router.register("instances", nodes.Instances, basename="instance")
 router.register("external-allocations", nodes.ExternalAllocations, basename="external-allocation")

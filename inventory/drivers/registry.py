@@ -15,6 +15,7 @@ BUILT_IN = {
     "fake": "inventory.drivers.fake.FakeDriver",
     "ironic": "inventory.drivers.ironic.IronicDriver",
     "kubernetes": "inventory.drivers.kubernetes.KubernetesDriver",
+    "manual": "inventory.drivers.manual.ManualDriver",
     "slurm": "inventory.drivers.slurm.SlurmDriver",
 }
 

@@ -1,5 +1,6 @@
 """Machines and who owns them."""
 
+from inventory.models.acceptance import Acceptance, AcceptanceRun
 from inventory.models.capacity import (
     CLAIM_LIVE,
     Allocation,
@@ -28,6 +29,7 @@ from inventory.models.instance import (
     MeteringCursor,
     UsageHour,
 )
+from inventory.models.manual import ManualTask
 from inventory.models.organisation import (
     ApiKey,
     Membership,
@@ -37,6 +39,7 @@ from inventory.models.organisation import (
     Verification,
 )
 from inventory.models.pool import Node, Pool, PoolLock, PoolVersion
+from inventory.models.ssh_key import SshKey
 from inventory.models.telemetry import (
     SeriesBinding,
     SeriesIdentity,
@@ -48,6 +51,8 @@ from inventory.models.telemetry import (
 
 __all__ = [
     "CLAIM_LIVE",
+    "Acceptance",
+    "AcceptanceRun",
     "Allocation",
     "ApiKey",
     "Binding",
@@ -67,6 +72,7 @@ __all__ = [
     "Instance",
     "InstanceHistory",
     "JournalEntry",
+    "ManualTask",
     "Membership",
     "MeterDispute",
     "MeterReading",
@@ -85,6 +91,7 @@ __all__ = [
     "Seal",
     "SeriesBinding",
     "SeriesIdentity",
+    "SshKey",
     "TelemetryHour",
     "TelemetryKey",
     "TelemetrySource",

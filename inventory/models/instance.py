@@ -81,6 +81,9 @@ class Instance(models.Model):
     claimed_until = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True)
     shut_at = models.DateTimeField(null=True, blank=True)  # the engine lets its customer in no more
+    # The customer asked for another way in; null again once the engine has made it.
+    renewal_asked_at = models.DateTimeField(null=True, blank=True)
+    renewed_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
     active_at = models.DateTimeField(null=True, blank=True)
     releasing_at = models.DateTimeField(null=True, blank=True)
@@ -135,6 +138,8 @@ class Credential(models.Model):
     ciphertext = models.BinaryField()
     fingerprint = models.CharField(max_length=80)
     created_at = models.DateTimeField()
+    # When an engine last said that this is the way in, after the first time.
+    told_at = models.DateTimeField(null=True, blank=True)
     revealed_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 

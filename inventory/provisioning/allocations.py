@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from inventory import capacity, credentials, transitions
+from inventory import acceptance, capacity, credentials, transitions
+from inventory.acceptance import Verdict
 from inventory.drivers import registry
 from inventory.drivers.base import Access, DriverError
 from inventory.models import Allocation, Instance
 from inventory.periods import Period
-from inventory.provisioning import claims, handover, moves
+from inventory.provisioning import claims, handover, moves, renewing
 from inventory.provisioning.claims import Claimed
 from inventory.provisioning.instances import target_of
 from inventory.provisioning.pacing import LOOK_AGAIN, Deadlines
@@ -31,6 +32,8 @@ NO_NODE_AVAILABLE = "no_node_available"
 """Too few nodes were fit to be bound."""
 DEADLINE_EXCEEDED = "deadline_exceeded"
 """The engine was still at work, or could not be reached, when time ran out."""
+ACCEPTANCE_FAILED = "acceptance_failed"
+"""No test of it passed in time."""
 
 # So many machines may fail in one delivery: a bad image must not quarantine a whole pool.
 MOST_REPLACEMENTS = 3
@@ -57,6 +60,7 @@ def step_allocation(*, allocation_id: int, at: datetime) -> int:
 def _step(claim: Claimed, at: datetime) -> None:
     seen = Allocation.objects.select_related("pool").get(pk=claim.id)
     moved = _shut_or_open(seen, at)
+    renewed = renewing.step(seen, at)
     accesses = _access(seen, at)
     with transaction.atomic():
         capacity.lock(seen.pool_id, at)
@@ -67,6 +71,7 @@ def _step(claim: Claimed, at: datetime) -> None:
         if moved and row.suspended_at == seen.suspended_at:
             standing = Instance.objects.filter(pk__in=moved, state=Instance.State.ACTIVE)
             standing.update(shut_at=row.suspended_at)
+        renewing.note(renewed, at)
         steps = {
             State.SCHEDULED: _scheduled,
             State.DELIVERING: _delivering,
@@ -109,15 +114,33 @@ def _delivering(row: Allocation, accesses: list[Access] | None, at: datetime) ->
     deadline = min(period.end, max(period.start, bound_at) + _delivery(row))
     if up == needed and at < period.start:
         return period.start
-    if up == needed and at < period.end and accesses is not None:
-        _tell(row, accesses, at)
-        transitions.advance(row, to=State.ACTIVE, at=at, actor=moves.ACTOR)
-        return period.end
+    if up == needed and at < period.end:
+        if accesses is not None:
+            _tell(row, accesses, at)
+        if not moves.has_stale_access(row, instances):
+            return _accepted(row, at)
+    if clock := acceptance.clock_of(row):  # what breaks while it is tested is replaced in its time
+        deadline = min(period.end, max(deadline, clock))
     if at >= deadline or len(failed) > MOST_REPLACEMENTS:
-        _fail(row, PROVISION_FAILED if failed else DEADLINE_EXCEEDED, at)
+        late = ACCEPTANCE_FAILED if acceptance.clock_of(row) else DEADLINE_EXCEEDED
+        _fail(row, PROVISION_FAILED if failed else late, at)
         return None
     _replace_failed(row, instances, at)
     return min(deadline, at + LOOK_AGAIN)
+
+
+def _accepted(row: Allocation, at: datetime) -> datetime | None:
+    """All of it is up and the customer is told how to get in: its time counts from now on, or
+    from when it accepted what a test showed."""
+    end = Period.of(row.period).end
+    verdict = acceptance.look(row, at=at)
+    if verdict is Verdict.OPEN:
+        transitions.advance(row, to=State.ACTIVE, at=at, actor=moves.ACTOR)
+        return end
+    if verdict is Verdict.LAPSED:
+        _fail(row, ACCEPTANCE_FAILED, at)
+        return None
+    return min(end, at + LOOK_AGAIN)
 
 
 def _active(row: Allocation, accesses: list[Access] | None, at: datetime) -> datetime | None:
@@ -134,6 +157,8 @@ def _active(row: Allocation, accesses: list[Access] | None, at: datetime) -> dat
         return end
     if accesses and row.suspended_at is None:
         _tell(row, accesses, at)
+    if renewing.is_pending(instances):
+        return at + LOOK_AGAIN
     if up == moves.needed_cards(row) and not moves.has_stale_access(row, instances):
         return end
     _replace_failed(row, instances, at)
@@ -255,6 +280,8 @@ def _fail(row: Allocation, code: str, at: datetime) -> None:
 def _end(row: Allocation, at: datetime, *, reason: str) -> None:
     """The customer is shut out and every machine is being taken down."""
     credentials.revoke_all(allocation_id=row.pk, at=at)
+    if row.active_at is None:
+        acceptance.lapse(row, at=at, reason=reason)
     transitions.advance(row, to=State.RELEASING, at=at, actor=moves.ACTOR, reason=reason)
     standing = (*moves.SERVING, Instance.State.PROVISION_FAILED)
     for each in (

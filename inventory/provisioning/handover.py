@@ -83,6 +83,8 @@ def _pass_on(
         last_error=old.last_error,
         created_at=since,
         active_at=old.active_at,
+        renewal_asked_at=old.renewal_asked_at,
+        renewed_at=old.renewed_at,
         releasing_at=old.releasing_at,
     )
     InstanceHistory.objects.create(instance=new, state=new.state, at=since, recorded_at=at)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from django.db.models.functions import Coalesce, Greatest
+
 from inventory import actors, capacity, transitions
 from inventory.actors import Actor
 from inventory.models import (
@@ -106,12 +108,14 @@ def needed_cards(allocation: Allocation) -> int:
 
 
 def has_stale_access(allocation: Allocation, instances: Iterable[Instance]) -> bool:
-    """Whether a machine came up after the customer was last told how to get in."""
+    """Whether a machine came up, or got another way in, since the customer was last told."""
     told = (
         Credential.objects.filter(allocation=allocation, revoked_at=None)
-        .order_by("-created_at")
-        .values_list("created_at", flat=True)
+        .annotate(said_at=Greatest("created_at", Coalesce("told_at", "created_at")))
+        .order_by("-said_at")
+        .values_list("said_at", flat=True)
         .first()
     )
-    ups = [each.active_at for each in instances if each.state == Instance.State.ACTIVE]
-    return told is None or any(up is not None and up > told for up in ups)
+    up = [each for each in instances if each.state == Instance.State.ACTIVE]
+    since = [at for each in up for at in (each.active_at, each.renewed_at) if at is not None]
+    return told is None or any(at > told for at in since)

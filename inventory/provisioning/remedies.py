@@ -8,10 +8,12 @@ from django.db import transaction
 
 from inventory import capacity, transitions
 from inventory.actors import Actor
+from inventory.drivers import manual
 from inventory.errors import DomainError, Invalid, NotFound
 from inventory.models import Allocation, Instance, Node, Outage
 from inventory.periods import Period
 from inventory.provisioning import claims, moves
+from inventory.provisioning.instances import name_of
 
 State = Instance.State
 
@@ -46,6 +48,7 @@ def mark_clean(*, instance_id: int, at: datetime, actor: Actor, reason: str) -> 
         if instance.state != State.RELEASE_FAILED:
             raise NothingToRemedy(state=instance.state)
         moves.move(instance, to=State.RELEASED, at=at, actor=actor, reason=reason)
+        manual.drop(name_of(instance), at=at, reason="wiped")
         _reopen(allocation, at=at, actor=actor, reason=reason)
 
 

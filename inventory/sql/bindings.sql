@@ -2,8 +2,10 @@
 
 -- Chooses units of the pool that nothing occupies from an instant on, and binds them.
 -- A node is out while it is broken or retired, while an outage has picked it, and where an
--- instance outlived its binding, because its cards are not clean. Whole nodes come from as
--- few leaves as possible, slices from nodes already cut into.
+-- instance outlived its binding, because its cards are not clean. Of the others those that are
+-- well and run the pool's usual software are taken where they suffice, then all that are well,
+-- and only then all: counting promised nodes, not their condition, and binding always succeeds.
+-- Whole nodes come from as few leaves as possible, slices from nodes already cut into.
 CREATE OR REPLACE FUNCTION capacity_pick(
     p_allocation bigint, p_pool bigint, p_units integer, p_during tstzrange,
     p_nodes bigint[], p_at timestamptz
@@ -22,8 +24,18 @@ BEGIN
         JOIN inventory_instance i ON i.binding_id = b.id
         WHERE a.pool_id = p_pool AND i.state NOT IN ('released', 'handed_over') AND upper(b.during) <= p_at
           AND a.state IN ('delivering', 'active', 'releasing', 'release_failed')
+    ), usual AS (
+        SELECT n.driver_version, n.runtime_version, n.framework_version
+        FROM inventory_node n WHERE n.pool_id = p_pool AND n.state = 'serviceable'
+        GROUP BY 1, 2, 3 ORDER BY count(*) DESC, 1, 2, 3 LIMIT 1
     ), free AS MATERIALIZED (
-        SELECT n.id AS node_id, n.leaf, s.slot
+        SELECT n.id AS node_id, n.leaf, s.slot,
+               CASE WHEN EXISTS (SELECT FROM inventory_nodehealth h WHERE h.node_id = n.id
+                                 AND h.state IN ('jittering', 'degraded', 'down')) THEN 2
+                    WHEN (n.driver_version, n.runtime_version, n.framework_version)
+                         IS DISTINCT FROM (SELECT (u.driver_version, u.runtime_version,
+                                                   u.framework_version) FROM usual u) THEN 1
+                    ELSE 0 END AS worse
         FROM inventory_node n
         CROSS JOIN generate_series(0, per_node - 1) AS s (slot)
         WHERE n.pool_id = p_pool AND n.state = 'serviceable'
@@ -43,11 +55,16 @@ BEGIN
               SELECT FROM inventory_outage o
               WHERE o.node_id = n.id AND o.state = 'open' AND o.period && p_during
           )
+    ), fit AS (
+        SELECT f.* FROM free f
+        WHERE f.worse <= (
+            SELECT min(t) FROM generate_series(0, 2) AS t
+            WHERE t = 2 OR (SELECT count(*) FROM free w WHERE w.worse <= t) >= p_units)
     ), grouped AS (
         SELECT f.*,
                count(*) OVER (PARTITION BY CASE WHEN per_node = 1 THEN f.leaf ELSE f.node_id::text END)
                    AS group_free
-        FROM free f
+        FROM fit f
     ), chosen AS (
         SELECT node_id, slot FROM grouped
         ORDER BY

@@ -25,8 +25,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
-from inventory import credentials
-from inventory.credentials import CredentialUnreadable
+from inventory import wrapping
 from inventory.errors import DomainError
 from inventory.models import TelemetrySource
 from inventory.telemetry import reception
@@ -34,6 +33,7 @@ from inventory.telemetry.folding import LATE, Counts
 from inventory.telemetry.identity import Series
 from inventory.telemetry.metrics import METRICS
 from inventory.telemetry.remote_write import Sample
+from inventory.wrapping import CredentialUnreadable
 
 EVERY = timedelta(seconds=60)
 # Samples reach a store a little later than their time.
@@ -145,7 +145,7 @@ def _ask(source: TelemetrySource, start: datetime, until: datetime) -> list[Any]
     }
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
     if source.query_secret:
-        headers["Authorization"] = f"Bearer {credentials.unwrap(bytes(source.query_secret))}"
+        headers["Authorization"] = f"Bearer {wrapping.unwrap(bytes(source.query_secret))}"
     status, body = _post(source.query_url, urlencode(form), headers)
     try:
         answer = json.loads(body)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from inventory import credentials, journal, key_texts
+from inventory import journal, key_texts, wrapping
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid
 from inventory.identifiers import find
@@ -78,7 +78,7 @@ def open_source(
                 kind=TelemetrySource.Kind.PULL if query_url else TelemetrySource.Kind.PUSH,
                 replica_label=replica_label,
                 query_url=query_url,
-                query_secret=credentials.wrap(query_secret) if query_secret else None,
+                query_secret=wrapping.wrap(query_secret) if query_secret else None,
                 pulled_until=at if query_url else None,
                 next_pull_at=at if query_url else None,
                 created_at=at,
@@ -165,7 +165,7 @@ def rewrap_secrets() -> int:
     ):
         with transaction.atomic():
             source = TelemetrySource.objects.select_for_update(of=("self",)).get(pk=source_id)
-            source.query_secret = credentials.rewrap(bytes(source.query_secret or b""))
+            source.query_secret = wrapping.rewrap(bytes(source.query_secret or b""))
             source.save(update_fields=["query_secret"])
         done += 1
     return done

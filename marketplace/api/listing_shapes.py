@@ -23,6 +23,7 @@ from marketplace.asking import (
     FIVE_YEARS_HOURS,
     MOST_ADVANCE_MONTHS,
     MOST_GRACE_DAYS,
+    MOST_MB_PER_SECOND,
     MOST_NET_DAYS,
     MOST_SECURITY_MONTHS,
     MOST_SUSPENSION_DAYS,
@@ -164,6 +165,11 @@ class TermsOut(Shape):
     sla_notice_hours = serializers.IntegerField(
         help_text="Maintenance announced so long ahead does not count; 0: all of it does."
     )
+    acceptance_mb_per_second = serializers.IntegerField(
+        help_text="Bus bandwidth that a test of everything delivered has to show before time"
+        " counts; 0: no test."
+    )
+    acceptance_hours = serializers.IntegerField(help_text="To pass it, and to sign for it.")
     created_at = Instant()
 
 
@@ -190,6 +196,8 @@ class TermsIn(StrictSerializer):
     sla_credits = Items(child=Tier(), max_length=MOST_STEPS, required=False)
     sla_cap_bps = Integer(min_value=0, max_value=10_000, required=False)
     sla_notice_hours = Integer(min_value=0, max_value=THIRTY_DAYS_HOURS, required=False)
+    acceptance_mb_per_second = Integer(min_value=0, max_value=MOST_MB_PER_SECOND, required=False)
+    acceptance_hours = Integer(min_value=0, max_value=THIRTY_DAYS_HOURS, required=False)
 
 
 class ListingOut(Shape):

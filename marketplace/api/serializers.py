@@ -197,3 +197,7 @@ class AccessOut(Shape):
     kind = serializers.CharField()
     fingerprint = serializers.CharField()
     machines = MachineOut(many=True)
+
+
+class RenewalOut(Shape):
+    machine_count = serializers.IntegerField(help_text="That are to get another way in.")

@@ -171,6 +171,7 @@ class Lease(models.Model):
     cancelled_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)  # its money is settled to the end
     warned_of = models.DateTimeField(null=True, blank=True)  # the end both sides were warned of
+    last_warned_of = models.DateTimeField(null=True, blank=True)  # … and again, shortly before it
 
     objects = LeaseQuerySet.as_manager()
 

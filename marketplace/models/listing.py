@@ -236,6 +236,11 @@ class TermsVersion(models.Model):
     sla_cap_bps = models.PositiveIntegerField(default=0)  # of the month's charges
     # Maintenance announced so many hours ahead does not count as missing; 0: all of it does.
     sla_notice_hours = models.PositiveIntegerField(default=0)
+    # Before its time counts, everything delivered takes part in one all-reduce of at least so
+    # much bus bandwidth, 10^6 bytes a second; 0: no such test. The tenant has so many hours to
+    # sign, and the provider to pass; see `inventory.acceptance`.
+    acceptance_mb_per_second = models.PositiveIntegerField(default=0, db_default=0)
+    acceptance_hours = models.PositiveIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField()
 
     class Meta:
@@ -274,6 +279,11 @@ class TermsVersion(models.Model):
                 )
                 & ~Q(sla_credits=[]),
                 name="terms_sla_whole_or_none",
+            ),
+            models.CheckConstraint(
+                condition=Q(acceptance_mb_per_second=0, acceptance_hours=0)
+                | Q(acceptance_mb_per_second__gte=1, acceptance_hours__gte=1),
+                name="terms_acceptance_whole_or_none",
             ),
         ]
         triggers = [append_only("terms_version_append_only")]

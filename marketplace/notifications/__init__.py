@@ -10,6 +10,7 @@ from marketplace.notifications.channels import (
     choose,
     remove,
     retry,
+    rewrap_secrets,
     send_test,
 )
 from marketplace.notifications.outbox import fan_out
@@ -24,6 +25,7 @@ __all__ = [
     "fan_out",
     "remove",
     "retry",
+    "rewrap_secrets",
     "send_due",
     "send_test",
 ]

@@ -1,11 +1,11 @@
-"""Addresses and secrets of channels, encrypted at rest with the keys of credentials."""
+"""Addresses and secrets of channels, encrypted at rest with the keys of wrapping."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from inventory import credentials
+from inventory import wrapping
 from inventory.errors import DomainError
 
 
@@ -19,13 +19,21 @@ class ChannelUnreadable(DomainError):
 
 def seal(facts: dict[str, str]) -> bytes:
     """Raises ImproperlyConfigured without CREDENTIAL_KEYS."""
-    return credentials.wrap(json.dumps(facts))
+    return wrapping.wrap(json.dumps(facts))
+
+
+def reseal(content: Any) -> bytes:
+    """The same under the first of CREDENTIAL_KEYS. Raises ChannelUnreadable."""
+    try:
+        return wrapping.rewrap(bytes(content))
+    except wrapping.CredentialUnreadable as error:
+        raise ChannelUnreadable from error
 
 
 def unseal(content: Any) -> dict[str, str]:
     """Raises ChannelUnreadable."""
     try:
-        found: dict[str, str] = json.loads(credentials.unwrap(content))
-    except (credentials.CredentialUnreadable, ValueError) as error:
+        found: dict[str, str] = json.loads(wrapping.unwrap(content))
+    except (wrapping.CredentialUnreadable, ValueError) as error:
         raise ChannelUnreadable from error
     return found

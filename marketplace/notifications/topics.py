@@ -13,12 +13,19 @@ TOPICS: dict[str, object] = {
     "dunning": _("Overdue payments"),
     "capacity": _("Broken and missing nodes"),
     "meters": _("Use and meters"),
+    "tasks": _("Tasks of a centre's people"),
 }
 
 # Event of the journal: its topic, and what is said of it.
 EVENTS: dict[str, tuple[str, object]] = {
     "lease.active": ("leases", _("A lease is handed over")),
+    "acceptance.testing": ("leases", _("A delivery is to be tested")),
+    "acceptance.run_failed": ("leases", _("A test of a delivery failed")),
+    "acceptance.passed": ("leases", _("A delivery passed its test and is to be signed for")),
+    "acceptance.accepted": ("leases", _("A delivery is accepted")),
+    "acceptance.deemed": ("leases", _("A delivery is taken as accepted")),
     "lease.ending_soon": ("leases", _("A lease ends soon")),
+    "lease.ending_shortly": ("leases", _("A lease ends shortly: save what runs")),
     "lease.ended": ("leases", _("A lease is over")),
     "lease.failed": ("leases", _("A lease could not be delivered")),
     "lease.cancelled": ("leases", _("A lease is cancelled")),
@@ -45,6 +52,8 @@ EVENTS: dict[str, tuple[str, object]] = {
     "meterdispute.open": ("meters", _("Two meters disagree about an hour")),
     "meterdispute.for_tenant": ("meters", _("A dispute of meters is decided")),
     "meterdispute.for_provider": ("meters", _("A dispute of meters is decided")),
+    "manualtask.opened": ("tasks", _("A machine waits for a person's hand")),
+    "manualtask.overdue": ("tasks", _("A task is late")),
     "outage.overdue": ("capacity", _("A node is not back in time")),
 }
 

@@ -183,7 +183,8 @@ class ListingForm(PriceForm, TermsForm):
     ]  # fmt: skip
     MORE = (
         "decide_hours", "leaving", "withdrawal", "sla_availability", "sla_credits", "sla_cap",
-        "sla_replacement_hours", "sla_notice_hours", "hours_off", "cards_off", "hour_step",
+        "sla_replacement_hours", "sla_notice_hours", "acceptance_mb_per_second",
+        "acceptance_hours", "hours_off", "cards_off", "hour_step",
         "maximum_hours", "unit_step", "maximum_units", "trial_units", "trial_hours",
         "trial_amount", "trial_convertible", "pro_rata", "grace_days", "notice_days",
         "suspension_days",

@@ -36,6 +36,7 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
             (_("Centres"), "centres", "provider", "inventory:read"),
             (_("Pools"), "pools", "provider", "inventory:read"),
             (_("Node health"), "health", "provider", "inventory:read"),
+            (_("Tasks"), "manual_tasks", "provider", "inventory:read"),
             (_("Listings"), "listings", "provider", "listings:read"),
             (_("To be approved"), "approvals", "provider", "reservations:read"),
             (_("Reservations and leases"), "deals", "provider", "leases:read"),
@@ -60,6 +61,7 @@ _MENU: list[tuple[object, list[tuple[object, str, Party, str]]]] = [
         [
             (_("Find capacity"), "search", "tenant", "offers:read"),
             (_("My leases"), "rented", "tenant", "leases:read"),
+            (_("SSH keys"), "ssh_keys", "tenant", "leases:read"),
             (_("Faults and spares"), "faults", "tenant", "offers:read"),
             (_("Metering disputes"), "meter_disputes", "tenant", "usage:read"),
             (_("Quotas"), "quotas", "tenant", "reservations:read"),

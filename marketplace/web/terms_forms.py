@@ -14,7 +14,12 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from marketplace import discounts, money_text
-from marketplace.asking import FIVE_YEARS_HOURS, THIRTY_DAYS_HOURS, TermsInput
+from marketplace.asking import (
+    FIVE_YEARS_HOURS,
+    MOST_MB_PER_SECOND,
+    THIRTY_DAYS_HOURS,
+    TermsInput,
+)
 from marketplace.models import TermsVersion
 from marketplace.web.forms import ConsoleForm, count_field
 from marketplace.web.money_fields import PriceField
@@ -36,7 +41,8 @@ _USUAL = TermsInput()
 _OWN = "own"  # a schedule that was given over the API
 _AS_THEY_ARE = (
     "minimum_hours", "hour_step", "minimum_units", "unit_step", "maximum_units", "decide_hours",
-    "trial_units", "trial_hours", "trial_convertible",
+    "trial_units", "trial_hours", "trial_convertible", "acceptance_mb_per_second",
+    "acceptance_hours",
 )  # fmt: skip
 _BETWEEN = re.compile(r"[,;、\n]+")
 _TIER = re.compile(r"\s*([0-9]{1,9})\s*[:=]\s*([0-9]{1,2}(?:\.[0-9]{1,2})?)\s*%?\s*")
@@ -219,6 +225,16 @@ class TermsForm(ConsoleForm):
         max_value=THIRTY_DAYS_HOURS, required=False, initial=0, help_text=_("0: all of it counts"),
     )  # fmt: skip
 
+    acceptance_mb_per_second = forms.IntegerField(
+        label=_("Bandwidth to be shown before time counts, MB/s"), min_value=0,
+        max_value=MOST_MB_PER_SECOND, required=False, initial=0,
+        help_text=_("Bus bandwidth of an all-reduce over everything delivered. 0: no test"),
+    )  # fmt: skip
+    acceptance_hours = forms.IntegerField(
+        label=_("To pass that test, and to sign for it, hours"), min_value=0,
+        max_value=THIRTY_DAYS_HOURS, required=False, initial=0,
+    )  # fmt: skip
+
     grid_seconds = _USUAL.start_grid_seconds
     schedules: dict[str, Any] = {key: steps for key, (_w, steps) in CANCELLATIONS.items()}
 
@@ -230,6 +246,10 @@ class TermsForm(ConsoleForm):
             data.get("trial_amount") or data.get("trial_convertible")
         ):
             self.add_error("trial_units", gettext("Without units and hours there is no trial."))
+        if bool(data.get("acceptance_mb_per_second")) != bool(data.get("acceptance_hours")):
+            self.add_error(
+                "acceptance_hours", gettext("A test needs a bandwidth and hours, or neither.")
+            )
         return data
 
     def terms(self) -> TermsInput:
@@ -255,6 +275,8 @@ class TermsForm(ConsoleForm):
             sla_credits=data["sla_credits"],
             sla_cap_bps=data["sla_cap"] or 0,
             sla_notice_hours=data["sla_notice_hours"] or 0,
+            acceptance_mb_per_second=data["acceptance_mb_per_second"] or 0,
+            acceptance_hours=data["acceptance_hours"] or 0,
         )
 
 

@@ -27,6 +27,7 @@ _PATIENCE = timedelta(minutes=10)  # a delivery that is this late is worth a loo
 FAILURES = {
     "provision_failed": gettext_lazy("machines failed, and no other node could take over in time"),
     "no_node_available": gettext_lazy("too few nodes were free, healthy and clean"),
+    "acceptance_failed": gettext_lazy("no test of it passed in time"),
     "deadline_exceeded": gettext_lazy("the machines were not ready in time"),
 }
 

@@ -15,7 +15,7 @@ from tests.api import money_requests
 from tests.api.client import Api
 from tests.api.good import Good, no_body, reason
 from tests.api.market import Market, next_hour, text
-from tests.api.rows import OBJECTS, deals, machines, service
+from tests.api.rows import OBJECTS, deals, deliveries, machines, service
 
 SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICp+DnOy9lRSESdgdpyR5MgGs6hInSw8YO2knseJo2rG me"
 
@@ -164,6 +164,15 @@ GOOD: dict[str, Good] = {
     "/instances/{public_id}/replace": Good("as_provider", reason),
     "/instances/{public_id}/retry-release": Good("as_provider", reason, _stuck),
     "/instances/{public_id}/mark-clean": Good("as_provider", reason, _stuck),
+    "/manual-tasks/{public_id}/hand-over": Good("as_provider", deliveries.way_in_body),
+    "/manual-tasks/{public_id}/confirm": Good("as_provider", no_body, deliveries.manual_wipe),
+    "/manual-tasks/{public_id}/give-up": Good("as_provider", reason),
+    "/ssh-keys": Good("as_tenant", deliveries.ssh_key_body),
+    "/acceptances/{public_id}/report": Good(
+        "as_provider", deliveries.report_body, deliveries.being_tested
+    ),
+    "/acceptances/{public_id}/sign": Good("as_tenant", no_body, deliveries.passed),
+    "/leases/{public_id}/credentials/renew": Good("as_tenant", no_body, deliveries.run_by_hand),
     "/external-allocations": Good("as_provider", machines.external_body),
     "/external-allocations/{public_id}/release": Good("as_provider", reason),
     "/listings": Good("as_provider", lambda m: m.listing_body()),

@@ -18,6 +18,7 @@ from tests.api.rows import (
     OBJECTS,
     Maker,
     deals,
+    deliveries,
     documents,
     earnings,
     machines,
@@ -25,6 +26,7 @@ from tests.api.rows import (
     rail,
     service,
 )
+from tests.delivery.test_acceptance import nccl
 
 
 def _unknown_listing(market: Market) -> dict[str, Any]:
@@ -50,6 +52,9 @@ OWN_LISTS: dict[str, tuple[Maker, str]] = {
     "/health-reports": (machines.health_report, "as_provider"),
     "/telemetry-sources": (machines.telemetry_source, "as_provider"),
     "/series-bindings": (machines.series_binding, "as_provider"),
+    "/manual-tasks": (deliveries.manual_task, "as_provider"),
+    "/ssh-keys": (deliveries.ssh_key, "as_tenant"),
+    "/acceptances": (deliveries.being_tested, "as_tenant"),
     "/meter-disputes": (earnings.meter_dispute, "as_tenant"),
     "/listings": (OBJECTS["listings"], "as_provider"),
     "/reservations": (deals.reservation, "as_tenant"),
@@ -170,6 +175,7 @@ NAMELESS = {
     "GET /approval-rules",
     "POST /approval-rules",
     "POST /notification-channels",
+    "POST /ssh-keys",
     "GET /audit/funnel",
 }
 
@@ -242,6 +248,9 @@ BODIES: dict[str, Any] = {
     "fail": {"reason": "no", "expected_back_at": text(next_hour(10))},
     **{verb: {"reason": "no"} for verb in ("retire", "replace", "retry-release", "mark-clean")},
     "convert": {"hours": 24},
+    "hand-over": deliveries.way_in_body(None),  # type: ignore[arg-type]
+    "give-up": {"reason": "no"},
+    "report": {"tool": "nccl", "report": nccl(["a", "b"])},
     "reply": {"text": "x"},
     "reopen": {"text": "x"},
     "attach": {"name": "a", "content": "YQ=="},

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.urls import NoReverseMatch, get_resolver, reverse
 from pytest_django import Settings
 
-from billing.bench import direct, holds, search, soak, telemetry, world
+from billing.bench import delivery, direct, holds, search, soak, telemetry, world
 from billing.bench.clients import InProcess
 from billing.bench.measure import Row
 from billing.nation import Plan
@@ -168,3 +168,17 @@ def test_telemetry_stands_beside_decoding_and_copying() -> None:
     assert end.floor_per_second == alone.per_second
     assert rows["COPY alone"].per_second
     assert 0 < (rows["sealed"].bytes_per_card_hour or 0) < (end.bytes_per_card_hour or 0)
+
+
+def test_steps_of_deliveries_stand_beside_their_rows_written_bare() -> None:
+    asked = delivery.Asked(allocations=[60, 80], steps=30, warm_up=40, seconds=0.5)
+
+    rows = by_case(delivery.measure(asked, progress=quietly))
+
+    assert len(rows) == 4
+    for case, row in rows.items():
+        assert (row.operations or 0) >= 30, case
+        assert row.of_floor
+        assert row.python_cpu_ms
+    assert rows["steps of machines, 80 deliveries in flight"].of_smaller
+    assert verification.verify() == []

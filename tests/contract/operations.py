@@ -24,7 +24,16 @@ from marketplace.models import Lease
 from tests.api.client import Api
 from tests.api.market import Market, next_hour, text
 from tests.api.requests import handed_over, prepared, running_trial, waiting
-from tests.api.rows import OBJECTS, Maker, accounting, documents, machines, rail, service
+from tests.api.rows import (
+    OBJECTS,
+    Maker,
+    accounting,
+    deliveries,
+    documents,
+    machines,
+    rail,
+    service,
+)
 from tests.billing import books
 
 load_all_checks()
@@ -69,7 +78,8 @@ OWNERS = dict.fromkeys(
         "reservations", "baskets", "leases", "charges", "quotes", "amendments", "instalments",
         "bank-accounts", "refunds", "topups", "topup-refunds", "disputes",
         "invoices", "credit-notes", "statements", "contests", "fapiaos", "billing-details",
-        "cases", "notification-channels", "notification-deliveries", "incidents",
+        "cases", "ssh-keys", "acceptances", "notification-channels", "notification-deliveries",
+        "incidents",
     ),
     "as_tenant",
 ) | dict.fromkeys(
@@ -171,6 +181,7 @@ STAGES: dict[str, Maker] = {
     "/cases/{public_id}/attachments": _attached,
     "/cases/{public_id}/attachments/{attachment_id}": _attached,
     "/telemetry-sources/{public_id}/unmatched": machines.source_of_strangers,
+    "/acceptances/{public_id}/runs": deliveries.passed,
     "/fault-rates": _faulty,
     "/fault-rates/estimate": _faulty,
     "/incidents": service.touching_incident,

@@ -13,6 +13,7 @@ from inventory import credentials
 from inventory.drivers.base import Access
 from inventory.errors import NotFound
 from inventory.models import Allocation, Credential, JournalEntry
+from inventory.wrapping import CredentialUnreadable
 from tests import world
 from tests.metering import timeline
 from tests.world import T0
@@ -88,7 +89,7 @@ def test_a_ciphertext_moved_to_another_row_is_refused() -> None:
     victim, thief = _issue(yours, "yours"), _issue(mine, "mine")
     Credential.objects.filter(pk=thief.pk).update(ciphertext=victim.ciphertext)
 
-    with pytest.raises(credentials.CredentialUnreadable):
+    with pytest.raises(CredentialUnreadable):
         credentials.reveal(allocation_id=mine.pk, at=LATER, actor=world.actor(world.tenant()))
 
 
@@ -99,7 +100,7 @@ def test_a_tampered_ciphertext_is_refused() -> None:
     sealed[40] ^= 1
     Credential.objects.filter(pk=issued.pk).update(ciphertext=bytes(sealed))
 
-    with pytest.raises(credentials.CredentialUnreadable):
+    with pytest.raises(CredentialUnreadable):
         credentials.reveal(allocation_id=row.pk, at=LATER, actor=world.actor(world.tenant()))
 
 
@@ -134,7 +135,7 @@ def test_rotation_stops_at_a_row_no_key_opens(settings: Any) -> None:
     _issue(_allocation())
     settings.CREDENTIAL_KEYS = [Fernet.generate_key().decode()]
 
-    with pytest.raises(credentials.CredentialUnreadable):
+    with pytest.raises(CredentialUnreadable):
         credentials.rotate()
 
 

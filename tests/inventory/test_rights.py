@@ -90,10 +90,16 @@ CHANGED = {
     "inventory_allocation": "active_at claim_token claimed_until ended_at failed_at failure_code"
     " next_step_at state suspended_at",
     "inventory_apikey": "last_used_at revoked_at",
-    "inventory_credential": "ciphertext revealed_at revoked_at",
+    "inventory_credential": "ciphertext revealed_at revoked_at told_at",
     "inventory_fabric": "proved_node_count proved_on_date",
     "inventory_instance": "active_at attempt_count claim_token claimed_until deadline_at"
-    " engine_reference last_error next_step_at released_at releasing_at shut_at state",
+    " engine_reference last_error next_step_at released_at releasing_at renewal_asked_at renewed_at"
+    " shut_at state",
+    "inventory_acceptance": "accepted_at deemed_at due_at lapsed_at passed_at signed_by state"
+    " testing_at",
+    "inventory_manualtask": "address ciphertext done_at done_by dropped_at given_up_at"
+    " host_fingerprints overdue_at port reason state told_at user",
+    "inventory_sshkey": "removed_at",
     "inventory_meteringcursor": "corrected_since metered_until",
     "inventory_node": "card_uuids driver_version firmware_version framework_version"
     " hostname leaf rack runtime_version",
@@ -121,13 +127,13 @@ CHANGED = {
     "marketplace_basket": "cancelled_at confirmed_at expired_at state",
     "marketplace_idlenotice": "kept_at over_at state",
     "marketplace_case": "assignee closed_at escalated_at respond_by state",
-    "marketplace_channel": "removed_at state topics",
+    "marketplace_channel": "removed_at state target topics",
     "marketplace_delivery": "attempt_count claim_token claimed_until last_error next_at sent_at"
     " state",
     "marketplace_incident": "cause mitigated_at resolved_at state",
     "marketplace_notifiedmark": "last_id last_xid",
     "marketplace_lease": "active_at amendment_id cancelled_at closed_at due_minor end_evidence"
-    " end_reason ended_at ending_at failed_at gross_minor period state warned_of",
+    " end_reason ended_at ending_at failed_at gross_minor last_warned_of period state warned_of",
     "marketplace_listing": "state",
     "marketplace_quota": "limit_card_hours limit_minor set_at",
     "marketplace_reservation": "cancelled_at committed_card_seconds committed_minor confirmed_at"

@@ -82,6 +82,7 @@ def hold(
     deposit_minor: int = 0,
     project_id: int | None = None,
     actor: Actor | None = None,
+    ssh_keys: tuple[str, ...] = (),
     **shape: Any,
 ) -> Reservation:
     claim = row if isinstance(row, OfferClaim) else offer(row, **shape)
@@ -100,6 +101,7 @@ def hold(
             hold_deposit_minor=deposit_minor,
             at=at,
             actor=actor,
+            ssh_keys=ssh_keys,
         )
 
 

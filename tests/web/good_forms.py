@@ -307,7 +307,8 @@ def good_forms(market: Market) -> dict[str, Good]:
              "trial_units": "1", "trial_hours": "24", "trial_amount": "0",
              "trial_convertible": "on", "version": "1", "sla_availability": "99.9",
              "sla_replacement_hours": "4", "sla_credits": "99.9: 10", "sla_cap": "50",
-             "sla_notice_hours": "72"},
+             "sla_notice_hours": "72", "acceptance_mb_per_second": "300000",
+             "acceptance_hours": "24"},
         ),
         "approve": Good(
             "provider", reverse("approve", args=[held.public_id]), {"document_number": "D"}

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.urls import reverse
 
-from inventory import capacity
+from inventory import capacity, ssh_keys
 from inventory.periods import Period
 from marketplace import cases, incidents, notifications
 from marketplace.models import Delivery, Incident
 from tests import world
+from tests.api.rows import deliveries
 from tests.web.conftest import Market
 from tests.web.good_forms import Good
+
+ANOTHER_KEY = (
+    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBJN9HK/DZIbzgPDyKR"
+    "SHQFWLzv5RdRmeUNwHCin/c4CUU+RDsdlATQ8aBtkOLjM/3Bj/PEFq5mJB6PhDxnfBifM= me"
+)
 
 
 def incident(market: Market) -> Incident:
@@ -47,6 +53,43 @@ def failed_delivery(market: Market, channel_id: str) -> str:
     )
     Delivery.objects.filter(pk=row.pk).update(state="failed", next_at=None)
     return row.public_id
+
+
+def good_delivery_forms(market: Market) -> dict[str, Good]:
+    """What people do in a delivery: tasks, keys, acceptance, another way in."""
+    pool = world.pool(nodes=2, owner=market.provider)
+    gate = deliveries.gate(cast(Any, market), pool)
+    tested = gate.allocation.lease.public_id
+    by_hand = deliveries.run_by_hand(cast(Any, market))
+    served = gate.allocation.instances.order_by("pk")
+    task, other = (deliveries.task_for(each).public_id for each in served)
+    key = ssh_keys.add(
+        organisation_id=market.tenant.pk, name="old", text=deliveries.SSH_KEY, at=market.at,
+        actor=world.actor(market.tenant),
+    ).public_id  # fmt: skip
+    report = deliveries.report_body(cast(Any, market))["report"]
+    return {
+        "manual_task": Good(
+            "provider", reverse("manual_task", args=[task]),
+            {"address": "10.1.2.3", "port": "22", "user": "ubuntu",
+             "host_fingerprints": deliveries.PRINT, "secret": "pa55word"},
+        ),
+        "manual_task_give_up": Good(
+            "provider", reverse("manual_task_give_up", args=[other]), {"reason": "no power"}
+        ),
+        "ssh_keys": Good(
+            "tenant", reverse("ssh_keys"), {"name": "laptop", "public_key": ANOTHER_KEY}
+        ),
+        "ssh_key_remove": Good("tenant", reverse("ssh_key_remove", args=[key])),
+        "lease_acceptance": Good(
+            "provider", reverse("lease_acceptance", args=[tested]),
+            {"tool": "nccl", "hosts": "", "file": report},
+        ),
+        "lease_acceptance_sign": Good(
+            "tenant", reverse("lease_acceptance_sign", args=[tested])
+        ),
+        "lease_renew": Good("tenant", reverse("lease_renew", args=[by_hand])),
+    }  # fmt: skip
 
 
 def good_service_forms(market: Market) -> dict[str, Good]:

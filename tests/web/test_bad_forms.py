@@ -18,7 +18,7 @@ from tests.api.test_bad_input import everything
 from tests.web.conftest import Market, keyed
 from tests.web.good_forms import Good, good_forms
 from tests.web.good_money_forms import good_money_forms, good_paper_forms
-from tests.web.good_service_forms import good_service_forms
+from tests.web.good_service_forms import good_delivery_forms, good_service_forms
 from tests.web.test_pages import _patterns
 
 # What people paste, and what programs send. Lone surrogates arrive as the bytes they are. The
@@ -91,11 +91,14 @@ def test_every_form_is_here(market: Market) -> None:
         "payouts_csv", "payout_file", "input_fapiao_file", "direct", "bank_lines",
         "bank_lines_csv", "payment_file", "reservation_transfer", "basket_transfer",
         "reconciliation_csv", "voucher_file", "voucher_export", "trial_balance",
-        "incidents", "cases", "case_attachment",
+        "incidents", "cases", "case_attachment", "manual_tasks", "lease_acceptance_pdf",
         "trial_balance_csv", "ledger_account", "ledger_transaction", "closing", "payout_terms",
     }  # fmt: skip
     named: set[str] = set()
-    for group in (good_paper_forms, good_forms, good_money_forms, good_service_forms):
+    groups = (
+        good_paper_forms, good_forms, good_money_forms, good_service_forms, good_delivery_forms
+    )  # fmt: skip
+    for group in groups:
         start = transaction.savepoint()  # each in a market of its own
         named |= set(group(market))
         transaction.savepoint_rollback(start)
@@ -160,6 +163,17 @@ def test_one_wrong_field_changes_no_paper(market: Market, name: str) -> None:
 )  # fmt: skip
 def test_one_wrong_field_leaves_service_as_it_was(market: Market, name: str) -> None:
     _fill_in_badly(market, good_service_forms(market)[name])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "manual_task", "manual_task_give_up", "ssh_keys", "ssh_key_remove", "lease_acceptance",
+        "lease_acceptance_sign", "lease_renew",
+    ],
+)  # fmt: skip
+def test_one_wrong_field_leaves_deliveries_as_they_were(market: Market, name: str) -> None:
+    _fill_in_badly(market, good_delivery_forms(market)[name])
 
 
 def _fill_in_badly(market: Market, good: Good) -> None:

@@ -17,11 +17,12 @@ PROVIDER_PAGES = [
     "listings", "listing_create", "approvals", "approval_rule", "deals", "earnings", "earnings_csv",
     "payout_account", "payouts", "payouts_csv", "payout_terms", "bank_accounts", "input_fapiaos",
     "direct", "invoices", "contests", "fapiaos", "health", "meter_disputes", "faults",
-    "case_create",
+    "case_create", "manual_tasks",
 ]  # fmt: skip
 TENANT_PAGES = [
     "search", "rented", "wallet", "wallet_csv", "quotas", "topups", "bank_accounts", "refunds",
     "invoices", "contests", "fapiaos", "meter_disputes", "faults", "case_create",
+    "ssh_keys",
 ]  # fmt: skip
 OPERATOR_PAGES = [
     "audit", "audit_csv", "organisations", "organisations_csv", "all_leases",
@@ -84,6 +85,7 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "contest_id": "cst_" + "0" * 32,
         "dispute_id": "mdp_" + "0" * 32,
         "report_id": "hrp_" + "0" * 32,
+        "task_id": "mtk_" + "0" * 32,
         "fapiao_id": "fap_" + "0" * 32,
         "payout_id": "pay_" + "0" * 32,
         "file_id": "pof_" + "0" * 32,

@@ -13,7 +13,17 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from billing import nation
-from billing.bench import charging, closing, holds, metering, postings, search, soak, telemetry
+from billing.bench import (
+    charging,
+    closing,
+    delivery,
+    holds,
+    metering,
+    postings,
+    search,
+    soak,
+    telemetry,
+)
 from billing.bench.measure import Row
 
 FULL = {"claims": [1_000, 100_000, 1_000_000], "clients": [1, 8, 32]}
@@ -41,6 +51,7 @@ class Command(BaseCommand):
         _metering(
             names.add_parser("metering", help="an hour closed, for more and more allocations")
         )
+        _delivery(names.add_parser("delivery", help="reconcile steps, for more and more in flight"))
         _soak(names.add_parser("soak", help="mixed operations, then verify_capacity"))
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -185,6 +196,22 @@ def _metering(parser: ArgumentParser) -> None:
 def _run_metering(options: dict[str, Any], progress: Callable[[str], None]) -> list[Row]:
     asked = metering.Asked(allocations=sorted(options["allocations"]), rounds=options["rounds"])
     return metering.measure(asked, progress=progress)
+
+
+def _delivery(parser: ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument(
+        "--allocations", type=_bounded(10, 100_000), nargs="+", default=[1_000, 10_000]
+    )
+    parser.add_argument("--steps", type=_bounded(10, 100_000), default=1_000, help="timed of each")
+    parser.set_defaults(run=_run_delivery)
+
+
+def _run_delivery(options: dict[str, Any], progress: Callable[[str], None]) -> list[Row]:
+    asked = delivery.Asked(
+        allocations=options["allocations"], steps=options["steps"], seconds=options["seconds"]
+    )
+    return delivery.measure(asked, progress=progress)
 
 
 def _soak(parser: ArgumentParser) -> None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.api.market import Market
-from tests.api.rows import accounting, deals, documents, earnings, machines, online, rail, service
+from tests.api.rows import (
+    accounting,
+    deals,
+    deliveries,
+    documents,
+    earnings,
+    machines,
+    online,
+    rail,
+    service,
+)
 
 Maker = Callable[[Market], str]
 
@@ -25,6 +35,9 @@ OBJECTS: dict[str, Maker] = {
     "health-reports": machines.health_report,
     "telemetry-sources": machines.telemetry_source,
     "series-bindings": machines.series_binding,
+    "manual-tasks": deliveries.manual_task,
+    "ssh-keys": deliveries.ssh_key,
+    "acceptances": deliveries.being_tested,
     "meter-disputes": earnings.meter_dispute,
     "listings": lambda market: str(market.listing()["id"]),
     "reservations": deals.reservation,
