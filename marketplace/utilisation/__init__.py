@@ -13,11 +13,12 @@ from typing import Literal
 from django.db.models import Q
 
 from inventory.actors import Actor
-from inventory.models import Pool
+from inventory.models import HubNode, OwnerKind, Pool
 from inventory.periods import Period
-from marketplace.utilisation import leases, levels
+from marketplace.utilisation import leases, levels, readings, rollups
 from marketplace.utilisation.definitions import DEFINITIONS, Definition, definitions
 from marketplace.utilisation.levels import Levels
+from marketplace.utilisation.readings import Place, PoolSum
 
 __all__ = [
     "DEFINITIONS",
@@ -27,10 +28,13 @@ __all__ = [
     "definitions",
     "funnel",
     "leases",
+    "of_sums",
+    "readings",
+    "rollups",
     "total",
 ]
 
-GroupBy = Literal["centre", "chip", "region", "hub", "pool", "provider"]
+GroupBy = Literal["centre", "chip", "region", "hub", "owner", "pool", "provider"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,22 @@ def funnel(
     return sorted(rows, key=lambda row: (-row.installed, row.label))
 
 
+def of_sums(sums: Iterable[PoolSum], group_by: GroupBy) -> list[Row]:
+    """The same rows from what is kept by day: whole card-seconds, so that any split adds up."""
+    groups: dict[tuple[str, str], list[dict[str, int]]] = {}
+    for one in sums:
+        if one.amounts["installed"]:
+            groups.setdefault(_place(one.place, group_by), []).append(one.amounts)
+    rows = []
+    for (key, label), members in groups.items():
+        amounts = {name: sum(one[name] for one in members) / 3600 for name in _AMOUNTS}
+        unknown = any(one["delivered"] and not one["measured"] for one in members)
+        is_known = amounts["measured"] and not unknown
+        busy = sum(one["busy"] for one in members) / 3600 if is_known else None
+        rows.append(Row(key=key, label=label, busy=busy, **amounts))
+    return sorted(rows, key=lambda row: (-row.installed, row.label))
+
+
 def total(rows: Iterable[Row]) -> Row:
     """The rows added up. Busy is known only where it is known of each that delivered."""
     rows = list(rows)
@@ -142,9 +162,23 @@ def _group(pool: Pool, group_by: GroupBy) -> tuple[str, str]:
         return centre.region, centre.region
     if group_by == "hub":
         return centre.hub, str(centre.get_hub_display())
+    if group_by == "owner":
+        return centre.owner_kind, str(centre.get_owner_kind_display())
     if group_by == "provider":
         return pool.provider.public_id, pool.provider.name
     return pool.public_id, pool.name
+
+
+def _place(place: Place, group_by: GroupBy) -> tuple[str, str]:
+    return {
+        "centre": (place.centre_id, place.centre_name),
+        "chip": (place.chip, f"{place.chip_vendor} {place.chip_model}"),
+        "region": (place.region, place.region),
+        "hub": (place.hub, str(HubNode(place.hub).label)),
+        "owner": (place.owner_kind, str(OwnerKind(place.owner_kind).label)),
+        "provider": (place.provider_id, place.provider_name),
+        "pool": (place.pool_id, place.pool_name),
+    }[group_by]
 
 
 def _rate(part: float | None, whole: float) -> float | None:

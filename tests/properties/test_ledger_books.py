@@ -290,10 +290,7 @@ class Books(RuleBasedStateMachine):
 @pytest.mark.django_db
 def test_the_books_agree_after_anything() -> None:
     pool = world.pool(unit_cards=1, nodes=8)
-    Books.listings = [
-        scene.listing(pool, units=16, terms=TERMS, **price)
-        for price in PRICES
-    ]
+    Books.listings = [scene.listing(pool, units=16, terms=TERMS, **price) for price in PRICES]
     Books.tenants = [world.tenant("Borealis"), world.tenant("Eos")]
     books.people()
 
