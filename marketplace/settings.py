@@ -187,6 +187,16 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3.0,
         "options": {"expires": 15},
     },
+    "count-card-hours": {
+        "task": "marketplace.count_card_hours",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
+    "verify-rollups": {
+        "task": "marketplace.verify_rollups",
+        "schedule": crontab(hour=20, minute=10),  # four in the morning in China
+        "options": {"expires": 3600},
+    },
     "tell-of-idle-cards": {"task": "marketplace.tell_of_idle_cards", "schedule": 3600.0},
     "warn-leases": {"task": "marketplace.warn_leases", "schedule": 60.0},
     "expire-amendments": {"task": "marketplace.expire_amendments", "schedule": 60.0},

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from billing.web import (
+    anomalies,
     approving,
     bank_accounts,
     bank_lines,
@@ -167,6 +168,8 @@ urlpatterns = [
     path("closing/<str:period_id>/put-off/", closing.put_off, name="closing_put_off"),
     path("statements/", statements.index, name="statements"),
     path("statements/import/", statements.apply, name="statement_import"),
+    path("audit/anomalies/", anomalies.index, name="audit_anomalies"),
+    path("audit/anomalies/findings.csv", anomalies.index_csv, name="audit_anomalies_csv"),
     path("organisations/<str:organisation_id>/", organisations.detail, name="organisation"),
     path(
         "organisations/<str:organisation_id>/credit/",

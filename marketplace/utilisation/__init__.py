@@ -29,6 +29,7 @@ __all__ = [
     "funnel",
     "leases",
     "of_sums",
+    "place_of",
     "readings",
     "rollups",
     "total",
@@ -107,7 +108,7 @@ def of_sums(sums: Iterable[PoolSum], group_by: GroupBy) -> list[Row]:
     groups: dict[tuple[str, str], list[dict[str, int]]] = {}
     for one in sums:
         if one.amounts["installed"]:
-            groups.setdefault(_place(one.place, group_by), []).append(one.amounts)
+            groups.setdefault(place_of(one.place, group_by), []).append(one.amounts)
     rows = []
     for (key, label), members in groups.items():
         amounts = {name: sum(one[name] for one in members) / 3600 for name in _AMOUNTS}
@@ -169,7 +170,8 @@ def _group(pool: Pool, group_by: GroupBy) -> tuple[str, str]:
     return pool.public_id, pool.name
 
 
-def _place(place: Place, group_by: GroupBy) -> tuple[str, str]:
+def place_of(place: Place, group_by: GroupBy) -> tuple[str, str]:
+    """Key and name of the group that a pool at that place belongs to."""
     return {
         "centre": (place.centre_id, place.centre_name),
         "chip": (place.chip, f"{place.chip_vendor} {place.chip_model}"),

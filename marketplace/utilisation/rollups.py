@@ -30,6 +30,8 @@ NEAR = timedelta(days=7)
 LONGEST_TRANSACTION = timedelta(hours=6)
 # Telemetry is written until it is sealed; an hour is final after that.
 OPEN = telemetry.LATE + 2 * HOUR
+# Corrections reach back so far; nothing older changes by itself.
+CHECKED = timedelta(days=36)
 
 CLASS_AMOUNTS = tuple(f"{of}_{name}" for of in ("sold", "delivered") for name in TenantClass.values)
 # Where a change of capacity begins to matter: what it says of the past counts from there.
@@ -263,7 +265,7 @@ def _count_due(until: datetime, at: datetime) -> Swept | None:
         first = due[0][1]
         most = max(1, AT_ONCE // ((last - first).days + 1))
         pools = [pool_id for pool_id, since in due[:most] if since - first <= NEAR]
-        period = Period(_midnight(first, zone), until)
+        period = Period(midnight(first), until)
         asked = {
             **parameters(pools, period),
             "zone": settings.BILLING_ZONE,
@@ -283,7 +285,9 @@ def _count_due(until: datetime, at: datetime) -> Swept | None:
     return Swept(len(pools), len(pools) * ((last - first).days + 1))
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
+def midnight(day: date) -> datetime:
+    """When a day of the rollups begins."""
+    zone = ZoneInfo(settings.BILLING_ZONE)
     return datetime(day.year, day.month, day.day, tzinfo=zone)
 
 
@@ -317,7 +321,7 @@ def verify(*, at: datetime, first: date | None = None) -> list[str]:
 
 def _differing(pools: list[int], first: date, last: date, until: datetime) -> list[str]:
     asked = {
-        **parameters(pools, Period(_midnight(first, ZoneInfo(settings.BILLING_ZONE)), until)),
+        **parameters(pools, Period(midnight(first), until)),
         "zone": settings.BILLING_ZONE,
         "first": first,
         "last": last,

@@ -30,7 +30,8 @@ OPERATOR_PAGES = [
     "input_fapiaos", "bank_accounts", "bank_lines", "bank_lines_csv", "refunds", "payment_files",
     "statements", "overdue", "invoices", "contests", "fapiaos",
     "reconciliation", "reconciliation_csv", "vouchers", "trial_balance", "trial_balance_csv",
-    "closing", "meter_disputes", "faults",
+    "closing", "meter_disputes", "faults", "audit_map", "audit_map_csv", "audit_anomalies",
+    "audit_anomalies_csv",
 ]  # fmt: skip
 ANYBODYS_PAGES = [
     "members", "keys", "journal", "journal_csv", "password_change", "incidents", "cases",
@@ -106,6 +107,7 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "delivery_id": "ntf_" + "0" * 32,
         "code": "asset:bank:CNY",
         "by": "centre",
+        "drop": "unsold",
         "key": market.pool.fabric.centre.public_id,
         "uidb64": "usr_" + "0" * 32,
         "token": "x",

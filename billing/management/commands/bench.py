@@ -13,7 +13,17 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from billing import nation
-from billing.bench import charging, closing, holds, metering, postings, search, soak, telemetry
+from billing.bench import (
+    audit,
+    charging,
+    closing,
+    holds,
+    metering,
+    postings,
+    search,
+    soak,
+    telemetry,
+)
 from billing.bench.measure import Row
 
 FULL = {"claims": [1_000, 100_000, 1_000_000], "clients": [1, 8, 32]}
@@ -41,13 +51,14 @@ class Command(BaseCommand):
         _metering(
             names.add_parser("metering", help="an hour closed, for more and more allocations")
         )
+        _audit(names.add_parser("audit", help="the operator's pages over half a year of a country"))
         _soak(names.add_parser("soak", help="mixed operations, then verify_capacity"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             nation.check_nothing_is_real()
             rows = options["run"](options, self._progress)
-        except (nation.NationRefused, soak.SoakFailed) as error:
+        except (nation.NationRefused, soak.SoakFailed, audit.AuditFailed) as error:
             raise CommandError(str(error)) from error
         text = json.dumps([asdict(row) for row in rows])
         if options["output"]:
@@ -185,6 +196,21 @@ def _metering(parser: ArgumentParser) -> None:
 def _run_metering(options: dict[str, Any], progress: Callable[[str], None]) -> list[Row]:
     asked = metering.Asked(allocations=sorted(options["allocations"]), rounds=options["rounds"])
     return metering.measure(asked, progress=progress)
+
+
+def _audit(parser: ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("--runs", type=_bounded(5, 1000), default=50, help="periods of chance")
+    parser.add_argument(
+        "--leases-times", type=_bounded(1, 100), nargs="+", default=[1, 10],
+        help="the same card-hours in so many times the leases",
+    )  # fmt: skip
+    parser.set_defaults(run=_run_audit)
+
+
+def _run_audit(options: dict[str, Any], progress: Callable[[str], None]) -> list[Row]:
+    asked = audit.Asked(runs=options["runs"], leases_times=options["leases_times"])
+    return audit.measure(asked, progress=progress)
 
 
 def _soak(parser: ArgumentParser) -> None:
