@@ -94,7 +94,7 @@ def _use(sums: Iterable[PoolSum]) -> list[Finding]:
 
 # What each published listing asks now, per card and hour whatever its basis.
 _ASKED = f"""
-    SELECT l.public_id, p.name, p.chip_id, pr.currency,
+    SELECT public_id('lst', l.public_id), p.name, p.chip_id, pr.currency,
            CASE pr.basis WHEN 'card_hour' THEN pr.amount_micro
                 WHEN 'node_hour' THEN pr.amount_micro / p.cards_per_node
                 ELSE pr.amount_micro / p.cards_per_node / {HOURS_A_MONTH} END
@@ -153,7 +153,8 @@ _SHARED = """
             ('shared_registration', a.address, b.address)) AS f (rule, mine, theirs)
         WHERE f.mine = f.theirs AND f.mine <> ''
     )
-    SELECT s.rule, o.public_id, o.name, o.name_en, t.public_id, t.name, t.name_en, s.leases,
+    SELECT s.rule, public_id('org', o.public_id), o.name, o.name_en,
+           public_id('org', t.public_id), t.name, t.name_en, s.leases,
            string_agg(DISTINCT s.what, ' · ')
     FROM shared s
     JOIN inventory_organisation o ON o.id = s.provider_id
@@ -176,7 +177,8 @@ def _shared(period: Period) -> list[Finding]:
 
 
 _LAPSED = f"""
-    SELECT o.public_id, o.name, o.name_en, count(*) FILTER (WHERE r.state = 'expired'), count(*)
+    SELECT public_id('org', o.public_id), o.name, o.name_en,
+           count(*) FILTER (WHERE r.state = 'expired'), count(*)
     FROM marketplace_reservation r JOIN inventory_organisation o ON o.id = r.tenant_id
     WHERE r.created_at >= %(start)s AND r.created_at < %(end)s AND r.state <> 'held'
     GROUP BY 1, 2, 3
@@ -185,7 +187,8 @@ _LAPSED = f"""
     ORDER BY 4 DESC, 2
 """
 _CANCELLED = f"""
-    SELECT o.public_id, o.name, o.name_en, count(*) FILTER (WHERE l.state = 'cancelled'), count(*)
+    SELECT public_id('org', o.public_id), o.name, o.name_en,
+           count(*) FILTER (WHERE l.state = 'cancelled'), count(*)
     FROM marketplace_lease l JOIN inventory_organisation o ON o.id = l.tenant_id
     WHERE l.created_at >= %(start)s AND l.created_at < %(end)s
     GROUP BY 1, 2, 3
@@ -210,7 +213,7 @@ def _counted(rule: Rule, row: tuple[Any, ...]) -> Finding:
 
 # Invariant 1 forbids it; the auditor need not believe that.
 _OVERLISTED = """
-    SELECT p.public_id, p.name, coalesce(b.units, 0), coalesce(x.units, 0),
+    SELECT public_id('pool', p.public_id), p.name, coalesce(b.units, 0), coalesce(x.units, 0),
            coalesce(n.nodes, 0) * (p.cards_per_node / p.unit_cards)
     FROM inventory_pool p
     LEFT JOIN (SELECT pool_id, sum(unit_count) AS units FROM inventory_block

@@ -30,6 +30,9 @@ from inventory.periods import Period
 # billion card-hours on line, 0.56 billion used.
 USED, ON_LINE = 56, 170
 WEEKS = (1, 2, 2, 4, 4, 8)  # of a lease
+LUCK = (0.1, 0.3, 0.5, 0.8, 1.0, 1.2, 1.5, 2.0)  # how well pools sell beside each other
+MOST_SOLD = 0.93  # of what is listed
+CATCH_UP = 0.2  # of its own target
 MOST_LANES = 4  # leases of a pool side by side
 LATE_EVERY, LATE_HOURS = 29, 6  # a lease that starts on such an hour is handed over late
 BROKEN_EVERY, BROKEN_NODES = 50, 3  # nodes of a pool to one that breaks, and at most so many
@@ -48,13 +51,31 @@ def fill(ground: Ground, *, leases_times: int, progress: Callable[[str], None]) 
 
 
 def _deals(ground: Ground, leases_times: int) -> Iterator[Drawn]:
-    """Pool after pool; what one misses of its target, the next makes good."""
+    """Pool after pool; what one misses of its target, the next ones make good little by little."""
     missing = 0.0  # card-hours
-    for stock, pool in ground.pools:
-        target = stock.nodes * pool.cards_per_node * ground.past_hours * USED / ON_LINE
-        drawn = list(_of_pool(ground, stock, pool, target + missing, leases_times))
+    targets = _targets(ground)
+    for (stock, pool), target in zip(ground.pools, targets, strict=True):
+        more = max(-CATCH_UP * target, min(CATCH_UP * target, missing))
+        drawn = list(_of_pool(ground, stock, pool, target + more, leases_times))
         missing += target - sum(_delivered(ground, deal) for deal in drawn) * pool.unit_cards
         yield Drawn(stock, pool, drawn, len(drawn))
+
+
+def _targets(ground: Ground) -> list[float]:
+    """Card-hours that each pool delivers: some sell well, some hardly; together the share."""
+    installed = [stock.nodes * pool.cards_per_node for stock, pool in ground.pools]
+    most = [
+        history.block_of(pool).unit_count * pool.unit_cards * MOST_SOLD for _, pool in ground.pools
+    ]
+    luck = [
+        random.Random(f"{ground.plan.seed}:{stock.name}:luck").choice(LUCK)
+        for stock, _ in ground.pools
+    ]
+    wanted, scale = sum(installed) * USED / ON_LINE, 1.0
+    for _step in range(50):  # what some cannot sell, the others do
+        cards = [min(most[n], installed[n] * luck[n] * scale) for n in range(len(luck))]
+        scale *= wanted / sum(cards)
+    return [one * ground.past_hours for one in cards]
 
 
 def _of_pool(
@@ -71,7 +92,7 @@ def _of_pool(
     left = target / pool.unit_cards  # unit-hours
     for lane in range(lanes):
         share = min(1.0, left / (lanes - lane) / (width * ground.past_hours))
-        hour = lead + rng.randrange(24)
+        hour = lead + rng.randrange(24, 24 * 21)
         last = ground.past_hours - between
         while hour < last and left > 0:
             whole = min(rng.choice(WEEKS) * 168, last - hour)

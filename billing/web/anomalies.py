@@ -101,7 +101,7 @@ def index_csv(request: ConsoleRequest) -> HttpResponseBase:
         [str(RULES[row.rule][0]), _name(row), row.subject, _EVIDENCE[row.rule](row.facts)]
         for row in _found(request, asked)
     )
-    return exports.stream("anomalies", header, lines)
+    return exports.table(request, "anomalies", header, lines, numbers=0)
 
 
 def _found(request: ConsoleRequest, asked: Asked) -> list[Finding]:

@@ -63,7 +63,7 @@ def index_csv(request: ConsoleRequest) -> HttpResponseBase:
     if asked.days is None or asked.period is None:  # the page says what is wrong with it
         return HttpResponseRedirect(f"{reverse('audit')}?{request.GET.urlencode()}")
     by = group_asked(request)
-    return _stream(readings.of_pools(asked.days), by, asked.period, f"funnel-{by}")
+    return _stream(request, readings.of_pools(asked.days), by, asked.period, f"funnel-{by}")
 
 
 @page(scope="audit:read", party="operator")
@@ -94,7 +94,7 @@ def detail_csv(request: ConsoleRequest, by: str, key: str) -> HttpResponseBase:
         address = reverse("audit_part", args=[by, key])
         return HttpResponseRedirect(f"{address}?{request.GET.urlencode()}")
     sums = readings.of_pools(asked.days, within)
-    return _stream(sums, "pool", asked.period, f"funnel-{by}-pools")
+    return _stream(request, sums, "pool", asked.period, f"funnel-{by}-pools")
 
 
 def groupings() -> list[tuple[GroupBy, str]]:
@@ -249,11 +249,13 @@ def _behind(pool_id: str, period: Period) -> dict[str, Any]:
     }
 
 
-def _stream(sums: Sequence[PoolSum], by: GroupBy, period: Period, name: str) -> HttpResponseBase:
+def _stream(
+    request: ConsoleRequest, sums: Sequence[PoolSum], by: GroupBy, period: Period, name: str
+) -> HttpResponseBase:
     labels = _labels(sums, by)
     first = {"centre": [_("Centre"), _("Region")], "pool": [_("Pool"), _("Centre"), _("Chip")]}
     title = next(str(word) for group, word in groupings() if group == by)
     header = funnels.csv_header(first.get(by, [title]))
     rows = utilisation.of_sums(sums, by)
     lines = ([*labels[row.key], *funnels.csv_cells(row, period)] for row in rows)
-    return exports.stream(name, header, lines)
+    return exports.table(request, name, header, lines, numbers=funnels.NUMBERS)

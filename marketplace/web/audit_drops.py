@@ -78,7 +78,7 @@ def index_csv(request: ConsoleRequest, drop: str) -> HttpResponseBase:
         [row.pool, row.centre, row.chip, f"{row.lost / 3600:.2f}", f"{row.before / 3600:.2f}"]
         for row in losses
     )
-    return exports.stream(f"funnel-{drop}", header, lines)
+    return exports.table(request, f"funnel-{drop}", header, lines, numbers=2)
 
 
 def _name(drop: str) -> str:

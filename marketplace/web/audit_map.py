@@ -126,7 +126,7 @@ def index_csv(request: ConsoleRequest) -> HttpResponseBase:
         for key, row in cells.items()
         for column, cell in zip(columns, row, strict=True)
     )  # fmt: skip
-    return exports.stream("idle-map", header, lines)
+    return exports.table(request, "idle-map", header, lines, numbers=len(stages) + 1)
 
 
 def columns_of(days: Days) -> list[Days]:

@@ -26,6 +26,7 @@ DEFAULT_DAYS = 30
 STAGES = ("installed", "serviceable", "listed", "sold", "delivered", "busy")
 # What a stage lost to the next one, and of which stage it is a share.
 LEAKS = (("listed_down", "listed"), ("sold_down", "sold"), ("undelivered", "sold"))
+NUMBERS = len(STAGES) + len(LEAKS)  # columns of a file that are card-hours
 WORDS = {
     "installed": gettext_lazy("installed"),
     "serviceable": gettext_lazy("serviceable"),

@@ -238,6 +238,22 @@ def test_what_an_auditor_looks_at_is_journalled(market: Market, sold: Lease) -> 
     assert entry.data == {"path": f"/audit/?first={FIRST}&last={LAST}"}
 
 
+def test_anomalies_and_their_file_say_why_and_where(market: Market) -> None:
+    for amount in (6.5, 6.7, 6.8, 6.9, 7.1, 20):
+        scene.listing(world.pool(), amount=amount)
+    rollups.sweep(at=market.at)
+    client: Client = market.client(market.operator)
+
+    reply = client.get(reverse("audit_anomalies"))
+
+    text = reply.content.decode()
+    assert "¥20.00 per card-hour; the median of 6 listings is ¥6.85, its MAD ¥0.20" in text
+    assert reverse("journal") + "?object=lst_" in text
+    lines = client.get(reverse("audit_anomalies_csv")).getvalue().decode().splitlines()
+    assert lines[1].startswith("Prices far off their class,")
+    assert market.client(market.provider).get(reverse("audit_anomalies")).status_code == 404
+
+
 def leases_shown(client: Client, **query: str) -> list[str]:
     reply = client.get(reverse("all_leases"), query)
     assert reply.status_code == 200
