@@ -39,6 +39,7 @@ KINDS = {
     "pfl": _("Payment file"),
     "drc": _("Payment to the centre"),
     "stl": _("Settlement"),
+    "rpt": _("Monthly report"),
     "top": _("Top-up"),
     "tur": _("Wallet refund"),
     "dsp": _("Dispute"),
@@ -97,6 +98,9 @@ EVENTS = {
     "idlenotice.raised": _("leased cards stand idle"),
     "idlenotice.kept": _("idle cards are kept"),
     "auditor.read": _("read by an auditor"),
+    "journal.head_sent": _("head of the journal mailed out"),
+    "report.made": _("monthly report made"),
+    "report.restated": _("monthly report restated"),
     "bankaccount.proposed": _("bank account entered"),
     "bankreceipt.attributed": _("said whose money it is"),
     "directreceipt.confirmed": _("received by the centre"),
@@ -264,6 +268,8 @@ SYSTEM = {
     "rating": _("charging"),
     "payouts": _("payouts"),
     "settlement": _("settlement"),
+    "audit_mail": _("audit mail"),
+    "audit_reports": _("monthly reports"),
     "verification": _("verification"),
 }
 

@@ -67,7 +67,8 @@ PAGES = {
     ],
     "tenant": ["search", "rented", "wallet", "invoices", "refunds", "bank_accounts", "cases"],
     "operator": [
-        "audit", "audit_map", "audit_anomalies", "organisations", "all_leases", "receipts",
+        "audit", "audit_map", "audit_anomalies", "audit_reports", "organisations", "all_leases",
+        "receipts",
         "settlements", "reconciliation",
         "vouchers", "trial_balance", "closing", "meter_disputes",
     ],

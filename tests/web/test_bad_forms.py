@@ -84,7 +84,7 @@ def test_every_form_is_here(market: Market) -> None:
         "search", "journal", "journal_csv",
         "organisations", "organisations_csv", "organisation",
         "audit", "audit_csv", "audit_map", "audit_map_csv", "audit_drop", "audit_drop_csv",
-        "audit_anomalies", "audit_anomalies_csv",
+        "audit_anomalies", "audit_anomalies_csv", "audit_reports", "audit_report",
         "wallet", "wallet_csv", "earnings", "earnings_csv",
         "settlements_csv", "settlement", "settlement_csv", "settlement_pdf", "approvals",
         "online_payments", "online_payments_csv", "stripe_webhook", "topup",

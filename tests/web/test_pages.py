@@ -31,7 +31,7 @@ OPERATOR_PAGES = [
     "statements", "overdue", "invoices", "contests", "fapiaos",
     "reconciliation", "reconciliation_csv", "vouchers", "trial_balance", "trial_balance_csv",
     "closing", "meter_disputes", "faults", "audit_map", "audit_map_csv", "audit_anomalies",
-    "audit_anomalies_csv",
+    "audit_anomalies_csv", "audit_reports",
 ]  # fmt: skip
 ANYBODYS_PAGES = [
     "members", "keys", "journal", "journal_csv", "password_change", "incidents", "cases",
