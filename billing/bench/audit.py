@@ -55,6 +55,7 @@ class Looked:
     """What a page took, time after time."""
 
     ms: list[float]
+    cpu_ms: list[float]
     queries: int
     rows_read: int
     kib: float
@@ -156,6 +157,7 @@ def _pages(days: Days, asked: Asked, at: datetime, progress: Progress) -> Iterat
             operations=asked.runs,
             p50_ms=percentile(looked.ms, 0.5),
             p95_ms=percentile(looked.ms, 0.95),
+            python_cpu_ms=percentile(looked.cpu_ms, 0.5),
             sql=looked.queries,
             rows_read=looked.rows_read,
             floor_ms=floor,
@@ -173,16 +175,17 @@ def _look(client: Client, address: str, spans: Sequence[Days]) -> Looked:
     """Each period once, after one to warm up; statements and rows of the longest."""
     longest = max(spans, key=lambda span: span.count)
     _get(client, address, longest)
-    took, size = [], 0
+    took, worked, size = [], [], 0
     for span in spans:
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         size = max(size, len(_get(client, address, span)))
         took.append((time.perf_counter() - began) * 1000)
+        worked.append((time.process_time() - cpu) * 1000)
     counter = _Counter()
     before = _rows_read()
     with connection.execute_wrapper(counter):
         _get(client, address, longest)
-    return Looked(took, counter.count, _rows_read() - before, size / 1024)
+    return Looked(took, worked, counter.count, _rows_read() - before, size / 1024)
 
 
 class _Counter:

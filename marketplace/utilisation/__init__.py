@@ -33,6 +33,7 @@ __all__ = [
     "readings",
     "rollups",
     "total",
+    "whole_of",
 ]
 
 GroupBy = Literal["centre", "chip", "region", "hub", "owner", "pool", "provider"]
@@ -109,14 +110,21 @@ def of_sums(sums: Iterable[PoolSum], group_by: GroupBy) -> list[Row]:
     for one in sums:
         if one.amounts["installed"]:
             groups.setdefault(place_of(one.place, group_by), []).append(one.amounts)
-    rows = []
-    for (key, label), members in groups.items():
-        amounts = {name: sum(one[name] for one in members) / 3600 for name in _AMOUNTS}
-        unknown = any(one["delivered"] and not one["measured"] for one in members)
-        is_known = amounts["measured"] and not unknown
-        busy = sum(one["busy"] for one in members) / 3600 if is_known else None
-        rows.append(Row(key=key, label=label, busy=busy, **amounts))
+    rows = [_kept_row(key, label, members) for (key, label), members in groups.items()]
     return sorted(rows, key=lambda row: (-row.installed, row.label))
+
+
+def whole_of(sums: Iterable[PoolSum]) -> Row:
+    """All of them as one row."""
+    return _kept_row("total", "", [one.amounts for one in sums])
+
+
+def _kept_row(key: str, label: str, members: list[dict[str, int]]) -> Row:
+    amounts = {name: sum(one[name] for one in members) / 3600 for name in _AMOUNTS}
+    unknown = any(one["delivered"] and not one["measured"] for one in members)
+    is_known = amounts["measured"] and not unknown
+    busy = sum(one["busy"] for one in members) / 3600 if is_known else None
+    return Row(key=key, label=label, busy=busy, **amounts)
 
 
 def total(rows: Iterable[Row]) -> Row:
@@ -172,15 +180,19 @@ def _group(pool: Pool, group_by: GroupBy) -> tuple[str, str]:
 
 def place_of(place: Place, group_by: GroupBy) -> tuple[str, str]:
     """Key and name of the group that a pool at that place belongs to."""
-    return {
-        "centre": (place.centre_id, place.centre_name),
-        "chip": (place.chip, f"{place.chip_vendor} {place.chip_model}"),
-        "region": (place.region, place.region),
-        "hub": (place.hub, str(HubNode(place.hub).label)),
-        "owner": (place.owner_kind, str(OwnerKind(place.owner_kind).label)),
-        "provider": (place.provider_id, place.provider_name),
-        "pool": (place.pool_id, place.pool_name),
-    }[group_by]
+    if group_by == "centre":
+        return place.centre_id, place.centre_name
+    if group_by == "chip":
+        return place.chip, f"{place.chip_vendor} {place.chip_model}"
+    if group_by == "region":
+        return place.region, place.region
+    if group_by == "hub":
+        return place.hub, str(HubNode(place.hub).label)
+    if group_by == "owner":
+        return place.owner_kind, str(OwnerKind(place.owner_kind).label)
+    if group_by == "provider":
+        return place.provider_id, place.provider_name
+    return place.pool_id, place.pool_name
 
 
 def _rate(part: float | None, whole: float) -> float | None:

@@ -150,7 +150,7 @@ def part(by: str, key: str) -> tuple[str, str, Q]:
 
 def _whole(sums: Sequence[PoolSum]) -> dict[str, Any]:
     """The figures of all of it, and whether its parts add up to it."""
-    whole = utilisation.total(utilisation.of_sums(sums, "pool"))
+    whole = utilisation.whole_of(sums)
     amounts = readings.total(sums)
     went = funnels.went(amounts)
     classes = readings.by_class(sums)

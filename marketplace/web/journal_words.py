@@ -99,6 +99,7 @@ EVENTS = {
     "idlenotice.kept": _("idle cards are kept"),
     "auditor.read": _("read by an auditor"),
     "journal.head_sent": _("head of the journal mailed out"),
+    "organisation.exported": _("data of the organisation exported"),
     "report.made": _("monthly report made"),
     "report.restated": _("monthly report restated"),
     "bankaccount.proposed": _("bank account entered"),
@@ -270,6 +271,7 @@ SYSTEM = {
     "settlement": _("settlement"),
     "audit_mail": _("audit mail"),
     "audit_reports": _("monthly reports"),
+    "organisation_export": _("export of an organisation"),
     "verification": _("verification"),
 }
 
