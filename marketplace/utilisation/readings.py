@@ -4,6 +4,8 @@ Each question is one statement over at most two readings a pool and column, howe
 period is and however many leases lie in it.
 """
 
+# ruff: noqa: S608  statements are put together from names of this file
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -90,13 +92,21 @@ class Cell:
         return self.idle / self.serviceable if self.serviceable else None
 
 
-_PLACE = (
-    "pool__public_id", "pool__name", "pool__provider__public_id", "pool__provider__name",
-    "pool__fabric__centre__public_id", "pool__fabric__centre__name",
-    "pool__fabric__centre__name_en", "pool__fabric__centre__region", "pool__fabric__centre__hub",
-    "pool__fabric__centre__owner_kind", "pool__chip__code", "pool__chip__vendor",
-    "pool__chip__model",
-)  # fmt: skip
+_DIFFERENCES = ", ".join(f"r.{name} - coalesce(b.{name}, 0)" for name in KEPT)
+# The later reading less the earlier one; a pool that had none before begins at nothing.
+_BETWEEN = f"""
+    SELECT {_DIFFERENCES}, public_id('pool', p.public_id), p.name, public_id('org', o.public_id),
+           o.name, public_id('ctr', c.public_id), c.name, c.name_en, c.region, c.hub,
+           c.owner_kind, h.code, h.vendor, h.model
+    FROM marketplace_poolreading r
+    LEFT JOIN marketplace_poolreading b ON b.pool_id = r.pool_id AND b.day = %s
+    JOIN inventory_pool p ON p.id = r.pool_id
+    JOIN inventory_organisation o ON o.id = p.provider_id
+    JOIN inventory_fabric f ON f.id = p.fabric_id
+    JOIN inventory_centre c ON c.id = f.centre_id
+    JOIN inventory_chip h ON h.code = p.chip_id
+    WHERE r.day = %s
+"""
 _CELL = ("installed", "serviceable", "listed", "sold", "delivered")
 
 
@@ -114,18 +124,13 @@ def counted_through(until: datetime | None) -> date | None:
 
 def of_pools(days: Days, within: Q | None = None) -> list[PoolSum]:
     """Each pool's sums; `within` narrows them down, by fields of the pool. One statement."""
-    rows = _readings([days.before, days.last], within).values_list("day", "pool_id", *KEPT, *_PLACE)
-    sums: dict[int, dict[str, int]] = {}
-    places: dict[int, Place] = {}
-    for day, pool_id, *rest in rows.iterator(chunk_size=10_000):
-        amounts, facts = rest[: len(KEPT)], rest[len(KEPT) :]
-        sign = 1 if day == days.last else -1
-        before = sums.setdefault(pool_id, dict.fromkeys(KEPT, 0))
-        for name, amount in zip(KEPT, amounts, strict=True):
-            before[name] += sign * amount
-        if pool_id not in places:
-            places[pool_id] = Place(*facts)
-    return [PoolSum(places[number], amounts) for number, amounts in sums.items()]
+    condition, parameters = _pools_sql(within)
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_BETWEEN} {condition}", [days.before, days.last, *parameters])
+        return [
+            PoolSum(Place(*row[len(KEPT) :]), dict(zip(KEPT, row[: len(KEPT)], strict=True)))
+            for row in cursor.fetchall()
+        ]
 
 
 def of_centres(columns: Sequence[Days], within: Q | None = None) -> dict[str, list[Cell]]:
@@ -182,7 +187,7 @@ def of_week(days: Days, within: Q | None = None) -> list[WeekHour]:
     condition, parameters = _pools_sql(within)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT r.day, {_WEEK_SUMS} FROM marketplace_poolreading r"  # noqa: S608
+            f"SELECT r.day, {_WEEK_SUMS} FROM marketplace_poolreading r"
             f" WHERE r.day = ANY(%s) {condition} GROUP BY r.day",
             [[*ends, *begins], *parameters],
         )

@@ -201,8 +201,9 @@ def _labels(sums: Sequence[PoolSum], by: GroupBy) -> dict[str, tuple[str, ...]]:
     """Names in the reader's language; a pool's with its centre and chip."""
     labels: dict[str, tuple[str, ...]] = {}
     for one in sums:
-        place = one.place
-        labels.setdefault(utilisation.place_of(place, by)[0], _label(place, by))
+        key = utilisation.place_of(one.place, by)[0]
+        if key not in labels:
+            labels[key] = _label(one.place, by)
     return labels
 
 

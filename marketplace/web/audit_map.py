@@ -12,6 +12,8 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.dates import WEEKDAYS_ABBR
+from django.utils.html import escape
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from inventory.models import Centre
@@ -27,19 +29,13 @@ WEEK = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Square:
-    """One centre in one column of the map."""
-
-    url: str
-    label: str
-    level: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Line:
+    """One centre: its cells of the table, and what of it was idle."""
+
     name: str
     url: str
-    squares: list[Square]
+    levels: list[int | None]
+    cells: SafeString
     idle: float  # card-hours
     idle_share: float | None
 
@@ -162,25 +158,33 @@ def _labels(cells: dict[str, list[Cell]]) -> dict[str, str]:
 def _lines(cells: dict[str, list[Cell]], columns: Sequence[Days], days: Days) -> list[Line]:
     """The most idle card-hours first."""
     labels = _labels(cells)
-    queries = [
-        f"?first={column.first.isoformat()}&last={column.last.isoformat()}" for column in columns
-    ]
-    whole = f"?first={days.first.isoformat()}&last={days.last.isoformat()}"
+    named = [(_label(column), _query(column)) for column in columns]
     lines = []
     for key, row in cells.items():
         idle, serviceable = sum(cell.idle for cell in row), sum(cell.serviceable for cell in row)
         address = reverse("audit_part", args=["centre", key])
-        squares = [
-            Square(
-                url=address + query,
-                label=f"{labels[key]} · {_label(column)} · {_percent(cell.idle_share)}",
-                level=charts.level(cell.sold, cell.serviceable),
-            )
-            for cell, column, query in zip(row, columns, queries, strict=True)
-        ]
+        levels = [charts.level(cell.sold, cell.serviceable) for cell in row]
+        name = escape(labels[key])
+        # Thousands of them on a page: put together here, a template would take most of its time
+        # for them. The name is the only text of people's in it.
+        squares = "".join(
+            _square(address + query, f"{name} · {label} · {_percent(cell.idle_share)}", level)
+            for cell, level, (label, query) in zip(row, levels, named, strict=True)
+        )
         share = idle / serviceable if serviceable else None
-        lines.append(Line(labels[key], address + whole, squares, idle / 3600, share))
+        url = address + _query(days).replace("&amp;", "&")
+        lines.append(Line(labels[key], url, levels, SafeString(squares), idle / 3600, share))
     return sorted(lines, key=lambda line: (-line.idle, line.name))
+
+
+def _square(url: str, text: str, level: int | None) -> str:
+    colour = "" if level is None else f' class="l{level}"'
+    link = f'<a class="cell-link" href="{url}" title="{text}" aria-label="{text}"></a>'
+    return f"<td{colour}>{link}</td>"
+
+
+def _query(days: Days) -> str:
+    return f"?first={days.first.isoformat()}&amp;last={days.last.isoformat()}"
 
 
 def _percent(share: float | None) -> str:

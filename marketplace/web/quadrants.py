@@ -20,23 +20,21 @@ SMALLEST, LARGEST = 0.7, 4.0
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A centre in the picture. A centre that lists nothing has no rental rate: it lies below."""
+    """A centre in the picture, its figures as they are written.
+
+    A centre that lists nothing has no rental rate: it lies below.
+    """
 
     name: str
     url: str
-    listed_rate: float
-    sold_rate: float | None
-    cards: float  # on average over the days
+    listed_rate: str
+    sold_rate: str
+    cards: str  # on average over the days
     code: str  # of its colour
+    word: str
     x: float
     y: float
     radius: float
-
-    @property
-    def word(self) -> str:
-        return {"sleeping": _("sleeping"), "overpriced": _("overpriced"), "busy": _("busy centre")}[
-            self.code
-        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +74,31 @@ def of(sums: Sequence[PoolSum], asked: Asked) -> Quadrant:
             )
     found.sort(key=lambda row: (-row[0], row[1]))
     most = found[0][0] if found else 1.0
-    return Quadrant([_dot(*row, most=most) for row in found])
+    words = {"sleeping": _("sleeping"), "overpriced": _("overpriced"), "busy": _("busy centre")}
+    return Quadrant([_dot(*row, most=most, words=words) for row in found])
 
 
 def _dot(
-    cards: float, name: str, url: str, listed: float, sold: float | None, *, most: float
+    cards: float,
+    name: str,
+    url: str,
+    listed: float,
+    sold: float | None,
+    *,
+    most: float,
+    words: dict[str, str],
 ) -> Dot:
     radius = SMALLEST + (LARGEST - SMALLEST) * sqrt(cards / most)
     code = "sleeping" if listed < MIDDLE else "overpriced" if (sold or 0) < MIDDLE else "busy"
     return Dot(
-        name=name, url=url, listed_rate=listed, sold_rate=sold, cards=cards, code=code,
-        x=round(listed * SIZE, 2), y=round(SIZE - (sold or 0) * SIZE, 2), radius=round(radius, 2),
-    )  # fmt: skip
+        name=name,
+        url=url,
+        listed_rate=f"{listed:.1%}",
+        sold_rate="–" if sold is None else f"{sold:.1%}",
+        cards=f"{round(cards):,}",
+        code=code,
+        word=words[code],
+        x=round(listed * SIZE, 2),
+        y=round(SIZE - (sold or 0) * SIZE, 2),
+        radius=round(radius, 2),
+    )

@@ -198,7 +198,7 @@ def test_the_map_has_days_or_weeks_and_leads_to_its_centres(client: Client, sold
     line = next(line for line in page.context["lines"] if line.name == name)
     # Sold from six in the evening to four in the morning there: 80 of 2 days × 24 h × 32 cards.
     assert line.idle == 2 * 24 * 32 - 80
-    assert [square.level for square in line.squares] == [1, 1]
+    assert line.levels == [1, 1]
     assert "first=2026-06-01&amp;last=2026-06-01" in page.content.decode()
     assert [len(cells) for _day, cells in page.context["week"]] == [24, 24]
     whole = over(client, reverse("audit")).context["whole"]

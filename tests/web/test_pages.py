@@ -10,6 +10,7 @@ from django.urls import URLPattern, URLResolver, reverse
 
 import billing.web.urls
 import marketplace.web.urls
+from marketplace.utilisation import rollups
 from tests.web.conftest import Market
 
 PROVIDER_PAGES = [
@@ -147,6 +148,7 @@ def test_a_tenant_opens_its_pages(market: Market, name: str) -> None:
 @pytest.mark.parametrize("name", OPERATOR_PAGES + ANYBODYS_PAGES)
 def test_the_operator_opens_its_pages(market: Market, name: str) -> None:
     market.listing()
+    rollups.sweep(at=market.at)
 
     reply = market.client(market.operator).get(reverse(name))
 
