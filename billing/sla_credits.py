@@ -67,7 +67,7 @@ _DUE = f"""
 _UNCOUNTED = f"""
     SELECT count(*) {_NEXT} AND i.starts < %(end)s
       AND EXISTS (SELECT FROM inventory_meteringcursor c WHERE c.allocation_id = a.id)
-"""
+"""  # noqa: S608
 
 # Months counted already whose usage was corrected since the cursor.
 _CORRECTED = """

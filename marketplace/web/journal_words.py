@@ -39,6 +39,7 @@ KINDS = {
     "pfl": _("Payment file"),
     "drc": _("Payment to the centre"),
     "stl": _("Settlement"),
+    "rpt": _("Monthly report"),
     "top": _("Top-up"),
     "tur": _("Wallet refund"),
     "dsp": _("Dispute"),
@@ -103,6 +104,10 @@ EVENTS = {
     "idlenotice.raised": _("leased cards stand idle"),
     "idlenotice.kept": _("idle cards are kept"),
     "auditor.read": _("read by an auditor"),
+    "journal.head_sent": _("head of the journal mailed out"),
+    "organisation.exported": _("data of the organisation exported"),
+    "report.made": _("monthly report made"),
+    "report.restated": _("monthly report restated"),
     "bankaccount.proposed": _("bank account entered"),
     "bankreceipt.attributed": _("said whose money it is"),
     "directreceipt.confirmed": _("received by the centre"),
@@ -293,6 +298,9 @@ SYSTEM = {
     "rating": _("charging"),
     "payouts": _("payouts"),
     "settlement": _("settlement"),
+    "audit_mail": _("audit mail"),
+    "audit_reports": _("monthly reports"),
+    "organisation_export": _("export of an organisation"),
     "verification": _("verification"),
 }
 
