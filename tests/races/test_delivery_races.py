@@ -69,7 +69,9 @@ def test_a_task_is_answered_once(task: ManualTask) -> None:
         manual_tasks.WayIn(address=f"10.0.0.{n}", user="root", host_fingerprints=[PRINT])
         for n in range(CROWD)
     ]
-    facts = {"task_public_id": task.public_id, "at": seconds(60), "actor": actor}
+    facts: dict[str, Any] = {
+        "task_public_id": task.public_id, "at": seconds(60), "actor": actor
+    }  # fmt: skip
     works = [partial(manual_tasks.hand_over, way_in=way, **facts) for way in ways]
 
     results = together(*works)
