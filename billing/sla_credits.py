@@ -101,6 +101,12 @@ _DELIVERY = """
         SELECT tstzrange(suspended_at, coalesce(least(settled_at, ended_at), 'infinity')),
                %(cards)s
         FROM billing_dunning WHERE lease_id = %(lease)s AND suspended_at IS NOT NULL
+        UNION ALL
+        -- What passed its test waits for the tenant's signature, not for the provider.
+        SELECT tstzrange(t.passed_at, a.active_at), %(cards)s
+        FROM inventory_acceptance t JOIN inventory_allocation a ON a.id = t.allocation_id
+        WHERE t.allocation_id = %(allocation)s AND t.state IN ('accepted', 'deemed')
+          AND t.passed_at < a.active_at
     )
     SELECT coalesce(sum(h.delivered), 0), coalesce(sum(h.gap), 0),
            coalesce(sum(least(h.gap, coalesce(x.card_seconds, 0))), 0)

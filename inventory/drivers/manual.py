@@ -37,15 +37,14 @@ class ManualDriver:
     def provision(self, target: Target, *, at: datetime) -> Progress:
         with transaction.atomic():
             _lock_node(target.node)
-            task = _latest(target.name, ManualTask.Kind.HAND_OVER)
-            wipe = _latest(target.name, ManualTask.Kind.WIPE)
-            if task is None or (wipe is not None and wipe.pk > task.pk):
+            task = _standing(target.name)
+            if task is None:
                 _refuse_if_taken(target)
                 task = _make(target, ManualTask.Kind.HAND_OVER, at)
             return _progress(task)
 
     def poll(self, target: Target, *, at: datetime) -> Progress:
-        task = _latest(target.name, ManualTask.Kind.HAND_OVER)
+        task = _standing(target.name)
         if task is None:
             raise DriverError("nobody was asked to hand this machine over", permanent=True)
         return _progress(task)
@@ -59,8 +58,8 @@ class ManualDriver:
         ):
             raise DriverError("the machine is shut", permanent=False)
         task = _latest(target.name, ManualTask.Kind.HAND_OVER, ManualTask.Kind.RENEW, done=True)
-        if task is None:
-            raise DriverError("the machine is not handed over yet", permanent=False)
+        if task is None or _standing(target.name) is None:
+            raise DriverError("the machine is not handed over", permanent=False)
         return Access(
             kind="ssh",
             hostname=target.hostname or target.serial,
@@ -127,6 +126,12 @@ def drop(name: str, *, at: datetime, reason: str) -> None:
     Idempotent.
     """
     _drop_open(name, at, reason=reason, kinds=list(ManualTask.Kind))
+
+
+def _standing(name: str) -> ManualTask | None:
+    """The hand-over that no wipe has followed."""
+    task, wipe = _latest(name, ManualTask.Kind.HAND_OVER), _latest(name, ManualTask.Kind.WIPE)
+    return None if task is None or (wipe is not None and wipe.pk > task.pk) else task
 
 
 def _latest(name: str, *kinds: ManualTask.Kind, done: bool = False) -> ManualTask | None:

@@ -108,6 +108,25 @@ def test_asking_again_makes_no_second_task() -> None:
     assert len(open_tasks()) == 1
 
 
+def test_what_is_to_be_wiped_is_known_as_handed_over_no_more() -> None:
+    row = delivered()
+    instance = row.instances.select_related("allocation__pool", "binding__node").get()
+    driver, target = ManualDriver(), target_of(instance)
+
+    driver.release(target, at=seconds(100))
+
+    with pytest.raises(DriverError) as polled:
+        driver.poll(target, at=seconds(101))
+    with pytest.raises(DriverError):
+        driver.access(target, at=seconds(101))
+    with pytest.raises(DriverError) as again:
+        driver.provision(target, at=seconds(101))
+    confirm(Kind.WIPE, seconds(102))
+    assert driver.release(target, at=seconds(103)).done
+    assert not driver.provision(target, at=seconds(104)).done  # set up anew
+    assert (polled.value.permanent, again.value.permanent) == (True, False)
+
+
 def test_a_secret_is_kept_encrypted_and_gone_with_the_wipe() -> None:
     row = delivered(keys=(), way={"secret": "pa55word"})
     task = ManualTask.objects.get()
