@@ -57,6 +57,9 @@ connection_attempts = 1
 connection_retry_interval = 1
 [fake]
 deploy_delay = {delay}
+# There is none; asking for it takes seconds at each change of power.
+[nova]
+send_power_notifications = false
 [oslo_messaging_notifications]
 driver = noop
 """
