@@ -17,7 +17,8 @@ from billing.models import (
     Refund,
 )
 from billing.receipts import LARGEST_RECEIPT_MINOR
-from billing.statement_files import Line, LineError, Statement
+from billing.statement_files import Statement
+from billing.statement_lines import Line, LineError
 from inventory import identifiers, journal
 from inventory.actors import Actor
 from inventory.errors import DomainError, NotFound

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import connection
 
-from billing import ageing, reconciliation_report, trial_balance, verification
+from billing import ageing, reconciliation_report, sla_credits, trial_balance, verification
 from billing.accounting_periods import month_period
 from billing.models import Voucher
 from billing.settlement_lines import sums_of
@@ -114,6 +114,12 @@ def _invoiced(month: _Month) -> Item:
     }
     missing = unbilled + drafts
     return Item("invoices_finalised", not missing, missing, "invoices", facts)
+
+
+def _credited(month: _Month) -> Item:
+    """Every lease of the month is held against the service level it was promised."""
+    missing = sla_credits.uncounted(month=month.period, at=month.at)
+    return Item("service_levels_credited", not missing, missing, "closing")
 
 
 def _settled(month: _Month) -> Item:
@@ -230,6 +236,7 @@ def _verified(month: _Month) -> Item:
 QUESTIONS: dict[str, Callable[[_Month], Item]] = {
     "month_over": _over,
     "usage_rated": _rated,
+    "service_levels_credited": _credited,
     "invoices_finalised": _invoiced,
     "settlements_run": _settled,
     "reconciled": _reconciled,

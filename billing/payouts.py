@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
-from billing import bank_accounts, chart, input_fapiaos, ledger, payout_terms, rails, references
+from billing import chart, input_fapiaos, ledger, payables, payout_terms, references
 from billing.ledger import Kind
-from billing.models import (
-    BankAccount,
-    LedgerAccount,
-    Payout,
-    PayoutLine,
-    PayoutTerms,
-    Settlement,
-)
+from billing.models import Payout, PayoutLine, PayoutTerms, Settlement
 from billing.payments import SamePerson
 from billing.payout_terms import lock_provider
 from inventory import identifiers, journal, transitions
@@ -30,7 +21,6 @@ from marketplace import money, policy
 
 logger = logging.getLogger(__name__)
 State = Payout.State
-Part = PayoutLine.Part
 
 
 class NothingToPay(DomainError):
@@ -57,40 +47,12 @@ class PayoutUnderWay(DomainError):
     status = 409
 
 
-class NoPayee(DomainError):
-    """The rail knows no account of the provider's."""
-
-    code = "no_payee"
-    title = "There is no account that can be paid to yet"
-    status = 409
-
-
 class PayeeChanged(DomainError):
     """The account is not the one that was planned; plan the payout anew."""
 
     code = "payee_changed"
     title = "The provider's bank account is another one now"
     status = 409
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A part of a settlement that may be paid out."""
-
-    settlement: Settlement
-    part: str
-    amount_minor: int
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where a payout goes, as it is kept in it."""
-
-    payee: BankAccount | None
-    name: str
-    bank: str
-    bank_code: str
-    account: str
 
 
 def plan(*, provider_id: int, currency: str, at: datetime, actor: Actor, user: User) -> Payout:
@@ -107,14 +69,16 @@ def plan(*, provider_id: int, currency: str, at: datetime, actor: Actor, user: U
         policy.require_verified(provider)
         if _under_way(provider, currency):
             raise PayoutUnderWay()
-        parts = due(provider_id=provider_id, currency=currency)
+        parts = payables.due(provider_id=provider_id, currency=currency)
         if not parts:
             raise NothingToPay()
         amount = sum(part.amount_minor for part in parts)
         terms = parts[-1].settlement.terms or _first_terms(provider, currency, at)
         if amount < terms.minimum_minor:
             raise BelowMinimum(minimum_minor=terms.minimum_minor, amount_minor=amount)
-        where = destination(provider=provider, currency=currency, method=terms.method, at=at)
+        where = payables.destination(
+            provider=provider, currency=currency, method=terms.method, at=at
+        )
         row = Payout(
             provider=provider,
             currency=currency,
@@ -158,7 +122,7 @@ def plan_due(*, at: datetime, actor: Actor, user: User) -> tuple[list[Payout], i
     One transaction each, so that one that cannot be paid holds up no other.
     """
     planned, refused = [], 0
-    for provider_id, currency in _with_parts():
+    for provider_id, currency in payables.accounts():
         try:
             planned.append(
                 plan(provider_id=provider_id, currency=currency, at=at, actor=actor, user=user)
@@ -182,7 +146,9 @@ def approve(*, payout_public_id: str, at: datetime, actor: Actor, user: User) ->
         policy.require_verified(row.provider)
         if row.planned_by_id == user.pk:
             raise SamePerson()
-        where = destination(provider=row.provider, currency=row.currency, method=row.method, at=at)
+        where = payables.destination(
+            provider=row.provider, currency=row.currency, method=row.method, at=at
+        )
         if (where.payee, where.account) != (row.payee, row.payee_account):
             raise PayeeChanged()
         input_fapiaos.require_covered(payout=row)
@@ -344,32 +310,6 @@ def mark_returned(
     return row
 
 
-def due(*, provider_id: int, currency: str) -> list[Due]:
-    """The settled parts that are in no live payout. One statement."""
-    rows = (
-        Settlement.objects.filter(
-            provider_id=provider_id, currency=currency, state=Settlement.State.SETTLED
-        )
-        .select_related("terms")
-        .prefetch_related("payout_lines")
-        .order_by("pk")
-    )
-    return [part for row in rows for part in _parts(row)]
-
-
-def destination(*, provider: Organisation, currency: str, method: str, at: datetime) -> Destination:
-    """Where the provider is paid by this method now. Raises NoBankAccount, NoPayee."""
-    if method == PayoutTerms.Method.BANK:
-        payee = bank_accounts.usable(provider, currency, at=at)
-        return Destination(payee, payee.holder_name, payee.bank_name, payee.bank_code, payee.number)
-    if method not in rails.methods():
-        raise NoPayee("No rail is set up for this method")
-    account = rails.of(method).destination(provider, currency)
-    if not account:
-        raise NoPayee("The provider has no connected account yet")
-    return Destination(None, provider.name, "", "", account)
-
-
 def lock(public_id: str) -> Payout:
     """The payout, locked after its provider's organisation. Raises NotFound."""
     found = identifiers.find(Payout.objects.all(), public_id, "No such payout")
@@ -383,14 +323,6 @@ def _free(row: Payout, *, at: datetime, is_held: bool) -> None:
     if is_held:
         ledger.release_hold(key=row.hold_key, at=at)
     row.lines.update(is_live=False)
-
-
-def _parts(row: Settlement) -> Iterable[Due]:
-    taken = {line.part for line in row.payout_lines.all() if line.is_live}
-    if row.payable_minor and Part.NET not in taken:
-        yield Due(row, Part.NET, row.payable_minor)
-    if row.reserve_released_at is not None and Part.RESERVE not in taken:
-        yield Due(row, Part.RESERVE, row.reserve_minor)
 
 
 def _rest(row: Settlement) -> int:
@@ -409,20 +341,6 @@ def _settlements(row: Payout) -> QuerySet[Settlement]:
     ids = row.lines.filter(is_live=True).values("settlement_id")
     rows = Settlement.objects.select_for_update(of=("self",), no_key=True)
     return rows.filter(pk__in=ids).order_by("pk")
-
-
-def _with_parts() -> list[tuple[int, str]]:
-    """Providers that may have something to be paid: what is settled and not held."""
-    accounts = LedgerAccount.objects.filter(
-        purpose="provider_settling", balance__posted__gt=F("balance__held")
-    )
-    return [
-        (owner_id, currency)
-        for owner_id, currency in accounts.order_by("owner_id", "currency").values_list(
-            "owner_id", "currency"
-        )
-        if owner_id is not None
-    ]
 
 
 def _under_way(provider: Organisation, currency: str) -> bool:

@@ -39,9 +39,9 @@ ACTOR = actors.system("sla")
 BACK = timedelta(days=400)
 YOUNG = timedelta(days=1)
 
-# The next month of each lease that promises one and is rated to the end of it.
-_DUE = """
-    SELECT l.id, m.month::date FROM marketplace_lease l
+# The next month of each lease that promises one and was in use in it.
+_NEXT = """
+    FROM marketplace_lease l
     JOIN marketplace_termsversion t ON t.id = l.terms_id AND t.sla_availability_bps > 0
     JOIN inventory_allocation a ON a.id = l.allocation_id
     JOIN billing_leasetally y ON y.lease_id = l.id
@@ -53,11 +53,21 @@ _DUE = """
     CROSS JOIN LATERAL (SELECT
         m.month AT TIME ZONE %(zone)s AS starts,
         (m.month + interval '1 month') AT TIME ZONE %(zone)s AS ends) i
-    WHERE upper(a.period) > %(at)s - %(back)s AND NOT l.id = ANY (%(stuck)s)
+    WHERE upper(a.period) > %(at)s - %(back)s
       AND i.starts < least(upper(a.period), a.failed_at) AND i.ends <= %(at)s
+"""
+# Of those, the ones that are rated to the end.
+_DUE = f"""
+    SELECT l.id, m.month::date {_NEXT} AND NOT l.id = ANY (%(stuck)s)
       AND y.rated_until >= least(i.ends, upper(a.period), a.failed_at)
     ORDER BY m.month, l.id LIMIT %(limit)s
 """
+
+# One that never began has no hours to be held against.
+_UNCOUNTED = f"""
+    SELECT count(*) {_NEXT} AND i.starts < %(end)s
+      AND EXISTS (SELECT FROM inventory_meteringcursor c WHERE c.allocation_id = a.id)
+"""  # noqa: S608
 
 # Months counted already whose usage was corrected since the cursor.
 _CORRECTED = """
@@ -139,6 +149,17 @@ def credit_due(*, at: datetime, limit: int) -> int:
         written += bool(_attempt(lease_id, month, at))
     _move_cursor(at)
     return written
+
+
+def uncounted(*, month: Period, at: datetime) -> int:
+    """Leases that promise a service level and are not held against it up to the month's end."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _UNCOUNTED,
+            {"zone": settings.BILLING_ZONE, "at": at, "back": BACK, "end": month.end},
+        )
+        (found,) = cursor.fetchone()
+    return int(found)
 
 
 def count(*, lease_id: int, month: date, at: datetime) -> SlaMonth | None:

@@ -8,21 +8,20 @@ no database.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import re
 import unicodedata
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
+from billing import statement_lines
+from billing.statement_lines import Line, LineError
 from inventory.errors import Invalid
 from marketplace import money_text
 from marketplace.money import LARGEST_MINOR, exponent
@@ -49,33 +48,6 @@ class StatementUnreadable(Invalid):
 
     code = "statement_unreadable"
     title = "The statement cannot be read"
-
-
-@dataclass(frozen=True, slots=True)
-class LineError:
-    """What is wrong with one line of the file: a stable code and the text itself."""
-
-    line: int
-    column: str
-    code: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One movement as the file has it; in is positive."""
-
-    number: int
-    booked_date: date
-    time: str
-    amount_minor: int
-    balance_minor: int | None
-    reference: str
-    name: str
-    account: str
-    text: str
-    virtual: str
-    fact_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +100,12 @@ def read(content: bytes, *, layout: str, currency: str) -> Statement:
         raise StatementUnreadable(reason="no_lines")
     opening, closing = _balances_said(rows, shape, currency)
     if not errors:
-        errors += _chain(lines)
-        opening, closing, more = _ends(lines, opening, closing)
+        errors += statement_lines.breaks(lines)
+        opening, closing, more = statement_lines.ends(lines, opening, closing)
         errors += more
-    return Statement(_with_keys(lines), errors[:ERRORS_KEPT], opening, closing, ignored)
+    return Statement(
+        statement_lines.with_keys(lines), errors[:ERRORS_KEPT], opening, closing, ignored
+    )
 
 
 def _rows(content: bytes) -> list[tuple[int, list[str]]]:
@@ -311,62 +285,6 @@ def _day(text: str, patterns: list[str]) -> date | None:
     return None
 
 
-def _chain(lines: list[Line]) -> list[LineError]:
-    """Where a line's balance is not the one before it moved by its amount.
-
-    Banks list the oldest first or the newest first; whichever agrees more is meant.
-    """
-    if len(lines) < 2 or any(line.balance_minor is None for line in lines):
-        return []
-    wrong = []
-    for ordered in (lines, lines[::-1]):
-        wrong.append(
-            [
-                LineError(after.number, "balance", "balance_differs", "")
-                for before, after in pairwise(ordered)
-                if (before.balance_minor or 0) + after.amount_minor != after.balance_minor
-            ]
-        )
-    return min(wrong, key=len)
-
-
-def _ends(
-    lines: list[Line], opening: int | None, closing: int | None
-) -> tuple[int | None, int | None, list[LineError]]:
-    """The balances before and after all lines, and whether what is said agrees with them."""
-    moved = sum(line.amount_minor for line in lines)
-    balances = [line.balance_minor for line in lines]
-    if None not in balances and balances:
-        # Two orders can agree with the balances; what the file says beside them decides.
-        fitting = [
-            ((first.balance_minor or 0) - first.amount_minor, last.balance_minor or 0)
-            for first, last in _orders(lines)
-        ]
-        agreeing = [
-            (counted, last)
-            for counted, last in fitting
-            if opening in (None, counted) and closing in (None, last)
-        ]
-        if not agreeing:
-            return opening, closing, [LineError(lines[0].number, "balance", "ends_differ", "")]
-        opening, closing = agreeing[0]
-    if opening is not None and closing is not None and opening + moved != closing:
-        return opening, closing, [LineError(lines[0].number, "balance", "ends_differ", "")]
-    return opening, closing, []
-
-
-def _orders(lines: list[Line]) -> list[tuple[Line, Line]]:
-    """The first and the last line in time, for each order that the balances agree with."""
-    found = []
-    for ordered in (lines, lines[::-1]):
-        if all(
-            (before.balance_minor or 0) + after.amount_minor == after.balance_minor
-            for before, after in pairwise(ordered)
-        ):
-            found.append((ordered[0], ordered[-1]))
-    return found
-
-
 def _balances_said(
     rows: list[tuple[int, list[str]]], shape: dict[str, Any], currency: str
 ) -> tuple[int | None, int | None]:
@@ -386,32 +304,6 @@ def _balances_said(
                 except InvalidAmount:
                     continue
     return found["opening"], found["closing"]
-
-
-def _with_keys(lines: list[Line]) -> list[Line]:
-    """Each with a digest of what the bank says of it; the n-th of several alike counts as such."""
-    seen: Counter[str] = Counter()
-    keyed = []
-    for line in lines:
-        if line.reference:
-            facts = ["r", line.reference, str(line.booked_date), str(line.amount_minor)]
-        else:
-            facts = [
-                "f", str(line.booked_date), line.time, str(line.amount_minor),
-                str(line.balance_minor), line.name, line.account, line.text,
-            ]  # fmt: skip
-        base = json.dumps(facts, ensure_ascii=False)
-        seen[base] += 1
-        digest = hashlib.sha256(f"{base}#{seen[base]}".encode()).hexdigest()
-        keyed.append(_keyed(line, digest))
-    return keyed
-
-
-def _keyed(line: Line, key: str) -> Line:
-    return Line(
-        line.number, line.booked_date, line.time, line.amount_minor, line.balance_minor,
-        line.reference, line.name, line.account, line.text, line.virtual, key,
-    )  # fmt: skip
 
 
 def _clean(cell: str) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from smtplib import SMTPException
 
 from celery import shared_task
 
 from billing import (
     arrears,
+    audit_mail,
+    audit_reports,
     bank_accounts,
     bank_deals,
     baskets,
@@ -192,3 +195,19 @@ def look_around_stripe(**_: object) -> int:
 @shared_task(name="billing.import_stripe_lines")
 def import_stripe_lines(**_: object) -> int:
     return sweeping.import_lines(at=clock.now())
+
+
+@shared_task(name="billing.make_audit_reports")
+def make_audit_reports(**_: object) -> int:
+    return len(audit_reports.make_due(at=clock.now()))
+
+
+@shared_task(
+    name="billing.mail_audit",
+    autoretry_for=(OSError, SMTPException),
+    retry_backoff=60,
+    retry_jitter=True,
+    max_retries=8,
+)
+def mail_audit(**_: object) -> bool:
+    return audit_mail.send(at=clock.now())

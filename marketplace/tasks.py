@@ -20,6 +20,7 @@ from marketplace import (
     quotas,
 )
 from marketplace.http import idempotency
+from marketplace.utilisation import rollups
 
 
 @shared_task(name="marketplace.follow_leases")
@@ -70,6 +71,17 @@ def make_notifications(**_: object) -> int:
 @shared_task(name="marketplace.send_notifications")
 def send_notifications(**_: object) -> int:
     return notifications.send_due(at=clock.now(), limit=10)
+
+
+@shared_task(name="marketplace.count_card_hours")
+def count_card_hours(**_: object) -> int:
+    return rollups.sweep(at=clock.now()).pool_day_count
+
+
+@shared_task(name="marketplace.verify_rollups")
+def verify_rollups(**_: object) -> int:
+    at = clock.now()
+    return len(rollups.verify(at=at, first=at.date() - rollups.CHECKED))
 
 
 @shared_task(name="marketplace.forget")

@@ -14,8 +14,13 @@ from marketplace import search_map
 from tests import database
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests begin first, so that no worker is left alone with them at the end."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Files with slow tests begin first, so that no worker is left alone with them at the end.
+
+    What only prints figures runs where it is asked for.
+    """
+    if "measured" not in config.option.markexpr:
+        items[:] = [item for item in items if not item.get_closest_marker("measured")]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

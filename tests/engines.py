@@ -22,6 +22,11 @@ ENGINES: dict[str, tuple[tuple[str, ...], str]] = {
     "npm": (("npm",), "apt-get install npm"),
     "postgresql-15": (("/usr/lib/postgresql/15/bin/postgres",), "apt-get install postgresql-15"),
     "prometheus": (("prometheus",), "apt-get install prometheus"),
+    "slurm": (("/usr/sbin/slurmctld",), "apt-get install slurmctld slurmd slurm-client munge"),
+    "slurmdbd": (
+        ("/usr/sbin/slurmdbd",),
+        "apt-get install slurmdbd slurm-wlm-mysql-plugin mariadb-server",
+    ),
     "rabbitmq": (("/usr/lib/rabbitmq/bin/rabbitmq-server",), "apt-get install rabbitmq-server"),
 }
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"

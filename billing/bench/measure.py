@@ -38,6 +38,9 @@ class Row:
     of_hordak: float | None = None  # per_second / django-hordak's
     share_of_a_core: float | None = None  # at the load that is aimed at
     bytes_per_card_hour: float | None = None
+    rows_read: int | None = None  # of tables and indexes, by one operation
+    floor_ms: float | None = None  # p50
+    of_floor_ms: float | None = None  # p50_ms / floor_ms
     of_smaller: float | None = None  # seconds per operation / that of the smallest load
 
 

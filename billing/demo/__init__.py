@@ -30,6 +30,7 @@ from inventory import chips, partitions
 from inventory.models import Organisation, Pool, Verification
 from inventory.periods import Period, floor_hour
 from marketplace import money
+from marketplace.utilisation import rollups
 
 Progress = Callable[[str], None]
 BATCH = 5_000
@@ -57,6 +58,7 @@ def play_the_rest(*, seed: int, now: datetime, progress: Progress) -> None:
     _charge_all(now, progress)
     _invoice(now, progress)
     _settle(now, progress)
+    rollups.sweep(at=now)
 
 
 def _play(pools: QuerySet[Pool], seed: int, now: datetime, progress: Progress) -> int:

@@ -1,5 +1,6 @@
 """Money: the ledger, what it charges and what it owes."""
 
+from billing.models.audit_report import AuditReport
 from billing.models.bank import BankAccount, BankLine, BankStatement, VirtualAccount
 from billing.models.charge import Charge, LeaseTally, PriceTally
 from billing.models.direct import DirectReceipt
@@ -57,6 +58,7 @@ from billing.models.voucher import Voucher, VoucherEntry
 
 __all__ = [
     "AccountingPeriod",
+    "AuditReport",
     "BankAccount",
     "BankDeal",
     "BankLine",

@@ -19,11 +19,19 @@ from datetime import UTC, datetime
 from django.conf import settings
 
 from billing.demo import catalogue as demo
-from billing.nation import history, places
-from billing.nation.plan import NATION, OWN_NAMES, Plan
+from billing.nation import history, places, usage
+from billing.nation.plan import EARLY_2024, NATION, OWN_NAMES, Plan
 from inventory.models import Organisation
 
-__all__ = ["NATION", "NationRefused", "Plan", "check_nothing_is_real", "load"]
+__all__ = [
+    "EARLY_2024",
+    "NATION",
+    "NationRefused",
+    "Plan",
+    "check_nothing_is_real",
+    "load",
+    "load_usage",
+]
 
 Progress = Callable[[str], None]
 
@@ -41,6 +49,19 @@ def load(*, plan: Plan = NATION, claim_count: int, now: datetime, progress: Prog
     check_nothing_is_real()
     ground = places.build(plan=plan, now=now.astimezone(UTC), progress=progress)
     return history.fill(ground, claim_count=claim_count, progress=progress)
+
+
+def load_usage(
+    *, plan: Plan = EARLY_2024, leases_times: int = 1, now: datetime, progress: Progress
+) -> int:
+    """The country exists and has half a year of usage behind it, by the figures of early 2024.
+
+    Returns how many usage hours were added. Run again it goes on where it was cut off. Raises
+    NationRefused.
+    """
+    check_nothing_is_real()
+    ground = places.build(plan=plan, now=now.astimezone(UTC), progress=progress)
+    return usage.fill(ground, leases_times=leases_times, progress=progress)
 
 
 def check_nothing_is_real() -> None:

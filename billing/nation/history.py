@@ -8,54 +8,69 @@ kept by the way the deals are drawn, and `verify_capacity` looks at the result.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 from django.db import connections, transaction
 
 from billing.nation import deals
-from billing.nation.places import AHEAD, PAST, Ground
+from billing.nation.deals import Deal
+from billing.nation.places import AHEAD, Ground
 from billing.nation.plan import Stock
 from billing.nation.rows import COLUMNS, Batch, Calendar, PoolRows
 from inventory.models import Block, Node, Pool
 
 BATCH = 20_000  # deals a transaction: what a kill can cost
-PAST_HOURS = int(PAST.total_seconds()) // 3600
 AHEAD_HOURS = int(AHEAD.total_seconds()) // 3600
 SEQUENCES = ("inventory_allocation", "inventory_claim")
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The first `count` deals of a pool, in an order that a longer run keeps."""
+
+    stock: Stock
+    pool: Pool
+    deals: Iterable[Deal]
+    count: int
+
+
 def fill(ground: Ground, *, claim_count: int, progress: Callable[[str], None]) -> int:
     """Every pool has its share of the claims; returns how many were added."""
-    weights = [stock.nodes for stock, _ in ground.pools]
-    wanted = dict(
-        zip(
-            (pool.pk for _, pool in ground.pools),
-            deals.shares(claim_count, weights),
-            strict=True,
-        )
+    counts = deals.shares(claim_count, [stock.nodes for stock, _ in ground.pools])
+    drawn = (
+        Drawn(stock, pool, _by_chance(ground, stock, pool), count)
+        for (stock, pool), count in zip(ground.pools, counts, strict=True)
     )
+    return copy(ground, drawn, progress=progress)
+
+
+def _by_chance(ground: Ground, stock: Stock, pool: Pool) -> Iterator[Deal]:
+    drawn = deals.of_pool(
+        stock,
+        units=block_of(pool).unit_count,
+        past_hours=ground.past_hours,
+        ahead_hours=AHEAD_HOURS,
+        tenants=len(ground.tenant_ids),
+        seed=ground.plan.seed,
+    )
+    return (deal for deal in drawn if deal.units)
+
+
+def copy(ground: Ground, drawn: Iterable[Drawn], *, progress: Callable[[str], None]) -> int:
+    """Each pool has these deals; those it has already stay. Returns how many were added."""
     present = _present(ground)
-    todo = [
-        (stock, pool) for stock, pool in ground.pools if present.get(pool.pk, 0) < wanted[pool.pk]
-    ]
-    missing = sum(wanted[pool.pk] - present.get(pool.pk, 0) for _, pool in todo)
-    calendar = Calendar(ground.founded, PAST_HOURS + AHEAD_HOURS + 1)
+    calendar = Calendar(ground.founded, ground.past_hours + AHEAD_HOURS + 1)
     batch, added, began = Batch(), 0, time.monotonic()
-    for stock, pool in todo:
-        writer = _writer(ground, stock, pool, calendar)
-        skip, numbers = present.get(pool.pk, 0), wanted[pool.pk]
-        drawn = deals.of_pool(
-            stock,
-            units=_block(pool).unit_count,
-            past_hours=PAST_HOURS,
-            ahead_hours=AHEAD_HOURS,
-            tenants=len(ground.tenant_ids),
-            seed=ground.plan.seed,
-        )
+    for one in drawn:
+        skip = present.get(one.pool.pk, 0)
+        if skip >= one.count:
+            continue
+        writer = _writer(ground, one.stock, one.pool, calendar)
         before = writer.ver
         fresh = []
-        for place, deal in enumerate(islice((deal for deal in drawn if deal.units), numbers)):
+        for place, deal in enumerate(islice(one.deals, one.count)):
             units = writer.bind(deal)
             if place >= skip:
                 fresh.append((deal, units))
@@ -66,16 +81,16 @@ def fill(ground: Ground, *, claim_count: int, progress: Callable[[str], None]) -
                 deal, units, first["inventory_allocation"] + place,
                 first["inventory_claim"] + place, batch,
             )  # fmt: skip
-        batch.versions.append((pool.pk, writer.ver - before))
+        batch.versions.append((one.pool.pk, writer.ver - before))
         writer.tell(len(fresh), batch)
         if batch.deal_count >= BATCH:
             added += _copy(batch, ground)
             rate = added / (time.monotonic() - began)
-            progress(f"{added} of {missing} claims, {rate:.0f} a second")
+            progress(f"{added} claims, {rate:.0f} a second")
             batch = Batch()
     if batch.deal_count:
         added += _copy(batch, ground)
-        progress(f"{added} of {missing} claims")
+        progress(f"{added} claims")
     if added:
         _settle()
     return added
@@ -91,7 +106,7 @@ def _present(ground: Ground) -> dict[int, int]:
         return dict(cursor.fetchall())
 
 
-def _block(pool: Pool) -> Block:
+def block_of(pool: Pool) -> Block:
     block: Block = Block.objects.filter(pool_id=pool.pk).order_by("pk")[0]
     return block
 
@@ -101,11 +116,11 @@ def _writer(ground: Ground, stock: Stock, pool: Pool, calendar: Calendar) -> Poo
     return PoolRows(
         stock=stock,
         pool=pool,
-        block_id=_block(pool).pk,
+        block_id=block_of(pool).pk,
         tenant_ids=ground.tenant_ids,
         node_ids=list(nodes.values_list("pk", flat=True)),
         calendar=calendar,
-        turn=PAST_HOURS,
+        turn=ground.past_hours,
         ver=pool.version.ver,
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from billing.demo.people import SEED
-from billing.nation.plan import LISTED_SHARE, Plan, Site, Stock
+from billing.nation.plan import Plan, Site, Stock
 from inventory import capacity, chips, organisations, partitions, pools
 from inventory.models import Allocation, Organisation, Pool
 from inventory.periods import Period, floor_hour
@@ -19,10 +19,10 @@ from inventory.pools import NodeRow
 from marketplace import listings
 from marketplace.asking import PriceInput, TermsInput
 
-PAST = timedelta(days=730)
 AHEAD = timedelta(days=180)
 LEAF_NODES = 16
 RACK_NODES = 4
+RESELLER_EVERY = 10  # one tenant of so many sells on
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +35,29 @@ class Ground:
     tenant_ids: list[int]
 
     @property
+    def past_hours(self) -> int:
+        return self.plan.past_days * 24
+
+    @property
     def founded(self) -> datetime:
-        return self.turn - PAST
+        return self.turn - timedelta(days=self.plan.past_days)
 
 
 def build(*, plan: Plan, now: datetime, progress: Callable[[str], None]) -> Ground:
     """Everything that deals need exists; what exists already stays, with its instants."""
     oldest = Organisation.objects.filter(name=_provider_name(1)).values_list("created_at").first()
-    founded = oldest[0] if oldest else floor_hour(now) - PAST
+    past = timedelta(days=plan.past_days)
+    founded = oldest[0] if oldest else floor_hour(now) - past
     with transaction.atomic():
         partitions.ensure_partitions(at=now)
         chips.load_catalogue()
         tenants = [
             _organisation(
-                f"国测租户{number:03d}号", f"Tenant {number:03d}", founded, is_tenant=True
+                f"国测租户{number:03d}号", f"Tenant {number:03d}", founded,
+                is_tenant=True, is_reseller=number % RESELLER_EVERY == 0,
             )
             for number in range(1, plan.tenant_count + 1)
-        ]
+        ]  # fmt: skip
     sites = {site.number: site for site in plan.sites()}
     stocks = list(plan.stocks())
     known = {
@@ -63,11 +69,11 @@ def build(*, plan: Plan, now: datetime, progress: Callable[[str], None]) -> Grou
     built = []
     with capacity.replaying():
         for stock in stocks:
-            pool = known.get(stock.name) or _pool(stock, sites[stock.site_number], founded)
+            pool = known.get(stock.name) or _pool(plan, stock, sites[stock.site_number], founded)
             built.append((stock, pool))
             if stock.name not in known and stock.number % 100 == 0:
                 progress(f"{stock.number} of {len(stocks)} pools")
-    return Ground(plan, founded + PAST, built, [tenant.pk for tenant in tenants])
+    return Ground(plan, founded + past, built, [tenant.pk for tenant in tenants])
 
 
 def _provider_name(number: int) -> str:
@@ -81,8 +87,10 @@ def _organisation(name: str, name_en: str, at: datetime, **kinds: Any) -> Organi
     return organisations.decide(organisation_id=row.pk, verified=True, at=at, actor=SEED)
 
 
-def _pool(stock: Stock, site: Site, founded: datetime) -> Pool:
+def _pool(plan: Plan, stock: Stock, site: Site, founded: datetime) -> Pool:
     """A pool with its nodes, a block and a listing, in a fabric of its own."""
+    sold_for = Period(founded, founded + timedelta(days=plan.past_days) + AHEAD)
+    share = plan.listed_shares[stock.number % len(plan.listed_shares)]
     with transaction.atomic():
         number = site.provider_number
         owner = _organisation(
@@ -124,11 +132,11 @@ def _pool(stock: Stock, site: Site, founded: datetime) -> Pool:
         )
         capacity.put_nodes(pool_id=pool.pk, rows=_nodes(stock), at=founded, actor=SEED)
         if stock.own_use_nodes:
-            _own_use(pool, stock.own_use_nodes, founded)
+            _own_use(pool, stock.own_use_nodes, sold_for)
         listings.publish(
             pool_id=pool.pk,
-            unit_count=int(stock.nodes * pool.units_per_node * LISTED_SHARE),
-            sellable=Period(founded, founded + PAST + AHEAD),
+            unit_count=int(stock.nodes * pool.units_per_node * share),
+            sellable=sold_for,
             price=PriceInput(basis="card_hour", amount_micro=stock.price_fen * 10_000),
             terms=TermsInput(start_grid_seconds=stock.grid_seconds),
             at=founded,
@@ -149,16 +157,16 @@ def _nodes(stock: Stock) -> list[NodeRow]:
     ]
 
 
-def _own_use(pool: Pool, node_count: int, founded: datetime) -> None:
+def _own_use(pool: Pool, node_count: int, period: Period) -> None:
     """The centre works on the last of its nodes itself, for as long as the pool is sold."""
     node_ids = list(pool.nodes.order_by("-pk").values_list("pk", flat=True)[:node_count])
     capacity.claim_external(
         pool_id=pool.pk,
         kind=Allocation.Kind.OWN_USE,
         unit_count=node_count * pool.units_per_node,
-        period=Period(founded, founded + PAST + AHEAD),
+        period=period,
         note="the centre's own training",
         node_ids=node_ids,
-        at=founded,
+        at=period.start,
         actor=SEED,
     )

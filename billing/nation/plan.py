@@ -34,7 +34,7 @@ WHOLE = {
 SLICED = {"rtx4090-24g": 175, "l40s-48g": 320, "l20-48g": 240, "a10-24g": 120, "t4-16g": 60}
 
 PROVIDERS_PER_REGION = 2
-LISTED_SHARE = 0.9  # of the units; the rest is the centre's own, or idle
+LISTED_SHARE = 0.9  # of the units
 OWN_USE_SHARE = 0.05  # of the nodes, in a quarter of the larger pools
 LARGE = 100  # nodes from which a pool keeps spares
 
@@ -101,6 +101,9 @@ class Plan:
     pool_sizes: tuple[int, ...]  # nodes
     tenant_count: int = 200
     seed: int = 1
+    past_days: int = 730  # it was founded so long ago
+    # Of the units on sale, by turns from pool to pool; the rest is the centre's own, or idle.
+    listed_shares: tuple[float, ...] = (LISTED_SHARE,)
 
     def sites(self) -> list[Site]:
         regions = list(REGIONS.items())
@@ -144,4 +147,13 @@ class Plan:
 NATION = Plan(
     site_count=250,
     pool_sizes=(12_500, *[2_500] * 4, *[500] * 20, *[100] * 75, *[12] * 100, *[11] * 800),
+)
+
+# The same country as it was in the first half of 2024: 400,000 cards for 177 days are 1.7 billion
+# card-hours on line. Many never came on the market; see `usage`.
+EARLY_2024 = Plan(
+    site_count=NATION.site_count,
+    pool_sizes=NATION.pool_sizes,
+    past_days=177,
+    listed_shares=(0.9, 0.7, 0.85, 0.25, 0.9, 0.55, 0.8, 0.4, 0.9, 0.65),
 )

@@ -111,14 +111,15 @@ OR p.state = 'closed' AND (p.closed_at < p.ends_at OR p.closed_by_id = p.closing
 
 -- check: an exchange is what its posting moved over fx, in two currencies
 SELECT x.transaction_id, x.sold_minor, s.sold, x.bought_minor, s.bought
-FROM billing_ledgerexchange x CROSS JOIN LATERAL (
-    SELECT coalesce(sum(e.amount_minor) FILTER (WHERE e.currency = x.sold_currency), 0) AS sold,
-           coalesce(-sum(e.amount_minor) FILTER (WHERE e.currency = x.bought_currency), 0)
-               AS bought,
-           count(*) AS legs
-    FROM billing_ledgerentry e JOIN billing_ledgeraccount a ON a.id = e.account_id
-    WHERE e.transaction_id = x.transaction_id AND a.purpose = 'fx') s
-WHERE (x.sold_minor, x.bought_minor, 2) <> (s.sold, s.bought, s.legs);
+FROM billing_ledgerexchange x LEFT JOIN (
+    SELECT o.transaction_id, count(*) AS legs,
+           sum(e.amount_minor) FILTER (WHERE e.currency = o.sold_currency) AS sold,
+           -sum(e.amount_minor) FILTER (WHERE e.currency = o.bought_currency) AS bought
+    FROM billing_ledgerexchange o
+    JOIN billing_ledgerentry e ON e.transaction_id = o.transaction_id
+    JOIN billing_ledgeraccount a ON a.id = e.account_id AND a.purpose = 'fx'
+    GROUP BY 1) s USING (transaction_id)
+WHERE (x.sold_minor, x.bought_minor, 2) IS DISTINCT FROM (s.sold, s.bought, s.legs);
 
 -- check: a reversal is the exact opposite
 SELECT t.id, t.reverses_id FROM billing_ledgertransaction t
@@ -407,21 +408,23 @@ WHERE t.gross_minor <> s.gross
 -- check: an instalment took what it says, and nothing twice
 SELECT i.id, i.state, i.amount_minor, x.wallet, x.deposit, x.arrears, x.receivable
 FROM billing_instalment i
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum(e.amount_minor) FILTER (WHERE c.purpose = 'wallet'), 0) AS wallet,
-           coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'deposit'), 0) AS deposit,
-           coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'tenant_arrears'), 0) AS arrears,
-           coalesce(sum(e.amount_minor) FILTER (
-               WHERE c.purpose = 'tenant_receivable' AND t.kind = 'arrears_overdue'), 0) AS receivable
+LEFT JOIN (
+    SELECT split_part(t.idempotency_key, ':', 2) AS id,
+           sum(e.amount_minor) FILTER (WHERE c.purpose = 'wallet') AS wallet,
+           sum(-e.amount_minor) FILTER (WHERE c.purpose = 'deposit') AS deposit,
+           sum(-e.amount_minor) FILTER (WHERE c.purpose = 'tenant_arrears') AS arrears,
+           sum(e.amount_minor) FILTER (
+               WHERE c.purpose = 'tenant_receivable' AND t.kind = 'arrears_overdue') AS receivable
     FROM billing_ledgertransaction t
     JOIN billing_ledgerentry e ON e.transaction_id = t.id
     JOIN billing_ledgeraccount c ON c.id = e.account_id
-    WHERE t.idempotency_key IN (
-        SELECT 'instalment:ist_' || replace(i.public_id::text, '-', '') || ':' || kind
-        FROM unnest(ARRAY['instalment_collected', 'arrears_collected', 'arrears_overdue']) AS kind)
-) x
+    WHERE t.idempotency_key LIKE 'instalment:ist\_%'
+      AND split_part(t.idempotency_key, ':', 3)
+          IN ('instalment_collected', 'arrears_collected', 'arrears_overdue')
+    GROUP BY 1) x ON x.id = 'ist_' || replace(i.public_id::text, '-', '')
 WHERE i.kind IN ('advance', 'arrears') AND i.due_at > i.created_at  -- the others at confirmation
-  AND (x.wallet, x.deposit, x.arrears, x.receivable) <> (
+  AND (coalesce(x.wallet, 0), coalesce(x.deposit, 0), coalesce(x.arrears, 0),
+       coalesce(x.receivable, 0)) <> (
     (i.deposit_minor + i.used_minor)::numeric, i.deposit_minor::numeric,
     (i.used_minor + i.receivable_minor)::numeric, i.receivable_minor::numeric);
 
@@ -475,20 +478,22 @@ SELECT a.id, a.kind, a.state, x.deposit, x.wallet, x.provider, x.fee, x.vat
 FROM marketplace_amendment a
 -- Of a lease sold directly only the fee is booked, which its charge says.
 JOIN marketplace_lease l ON l.id = a.lease_id AND l.selling <> 'direct'
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'deposit'), 0) AS deposit,
-           coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'wallet'), 0) AS wallet,
-           coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'provider_accrued'), 0) AS provider,
-           coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'fee'), 0) AS fee,
-           coalesce(sum(-e.amount_minor) FILTER (WHERE c.purpose = 'vat'), 0) AS vat
+LEFT JOIN (
+    SELECT split_part(t.idempotency_key, ':', 2) AS id,
+           sum(-e.amount_minor) FILTER (WHERE c.purpose = 'deposit') AS deposit,
+           sum(-e.amount_minor) FILTER (WHERE c.purpose = 'wallet') AS wallet,
+           sum(-e.amount_minor) FILTER (WHERE c.purpose = 'provider_accrued') AS provider,
+           sum(-e.amount_minor) FILTER (WHERE c.purpose = 'fee') AS fee,
+           sum(-e.amount_minor) FILTER (WHERE c.purpose = 'vat') AS vat
     FROM billing_ledgertransaction t
     JOIN billing_ledgerentry e ON e.transaction_id = t.id
     JOIN billing_ledgeraccount c ON c.id = e.account_id
-    WHERE t.idempotency_key IN (
-        SELECT 'amendment:amd_' || replace(a.public_id::text, '-', '') || ':' || kind
-        FROM unnest(ARRAY['deal_extended', 'deal_shortened', 'deal_repriced']) AS kind)
-) x
-WHERE (x.deposit, x.wallet, x.provider, x.fee, x.vat) <> (
+    WHERE t.idempotency_key LIKE 'amendment:amd\_%'
+      AND split_part(t.idempotency_key, ':', 3)
+          IN ('deal_extended', 'deal_shortened', 'deal_repriced')
+    GROUP BY 1) x ON x.id = 'amd_' || replace(a.public_id::text, '-', '')
+WHERE (coalesce(x.deposit, 0), coalesce(x.wallet, 0), coalesce(x.provider, 0),
+       coalesce(x.fee, 0), coalesce(x.vat, 0)) <> (
     SELECT (signed * (a.pay_minor - a.refund_minor - a.kept_gross_minor))::numeric,
            (signed * (a.refund_minor + a.compensation_minor - a.pay_minor))::numeric,
            (signed * (a.kept_provider_minor - a.compensation_minor))::numeric,
@@ -577,26 +582,31 @@ WHERE l.state = 'active' AND l.end_reason = ''
   AND (a.suspended_at IS NOT NULL) <> (coalesce(d.state, '') = 'suspended');
 
 -- check: a receipt is booked as it was recorded and decided
-SELECT r.id, r.state, r.amount_minor, x.bank, x.unmatched, x.wallet FROM billing_bankreceipt r
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum(e.amount_minor) FILTER (WHERE a.purpose = 'bank'), 0) AS bank,
-           coalesce(sum(e.amount_minor) FILTER (WHERE a.purpose = 'unmatched_receipts'), 0) AS unmatched,
-           coalesce(sum(e.amount_minor) FILTER (
-               WHERE a.purpose = 'wallet' AND a.owner_id = r.tenant_id), 0) AS wallet
-    FROM billing_ledgertransaction t
+WITH steps AS (
+    SELECT r.id, 'receipt:rcp_' || replace(r.public_id::text, '-', '') || step.name AS key
+    FROM billing_bankreceipt r
+    CROSS JOIN (VALUES (':recorded'), (':approved'), (':rejected')) AS step (name)
+    UNION ALL  -- it went back to its sender
+    SELECT f.receipt_id, 'refund:rfd_' || replace(f.public_id::text, '-', '') || ':done'
+    FROM billing_refund f WHERE f.receipt_id IS NOT NULL
+    UNION ALL  -- it is a refund that came back
+    SELECT r.id, 'refund:rfd_' || replace(f.public_id::text, '-', '') || ':came_back'
+    FROM billing_bankreceipt r JOIN billing_refund f ON f.id = r.refund_id
+    WHERE r.matched_by = 'refund'
+), booked AS (
+    SELECT r.id, sum(e.amount_minor) FILTER (WHERE a.purpose = 'bank') AS bank,
+           sum(e.amount_minor) FILTER (WHERE a.purpose = 'unmatched_receipts') AS unmatched,
+           sum(e.amount_minor) FILTER (
+               WHERE a.purpose = 'wallet' AND a.owner_id = r.tenant_id) AS wallet
+    FROM steps s JOIN billing_bankreceipt r ON r.id = s.id
+    JOIN billing_ledgertransaction t ON t.idempotency_key = s.key
     JOIN billing_ledgerentry e ON e.transaction_id = t.id
     JOIN billing_ledgeraccount a ON a.id = e.account_id AND a.currency = r.currency
-    WHERE t.idempotency_key IN (
-        SELECT 'receipt:rcp_' || replace(r.public_id::text, '-', '') || ':' || step
-        FROM unnest(ARRAY['recorded', 'approved', 'rejected']) AS step
-        UNION ALL  -- it went back to its sender, or is a refund that came back
-        SELECT 'refund:rfd_' || replace(f.public_id::text, '-', '') || step.name
-        FROM billing_refund f
-        JOIN (VALUES (':done'), (':came_back')) AS step (name)
-          ON (f.receipt_id = r.id AND step.name = ':done')
-          OR (f.id = r.refund_id AND r.matched_by = 'refund' AND step.name = ':came_back'))
-) x
-WHERE (x.bank, x.unmatched, x.wallet) <> CASE r.state
+    GROUP BY 1
+)
+SELECT r.id, r.state, r.amount_minor, x.bank, x.unmatched, x.wallet
+FROM billing_bankreceipt r LEFT JOIN booked x ON x.id = r.id
+WHERE (coalesce(x.bank, 0), coalesce(x.unmatched, 0), coalesce(x.wallet, 0)) <> CASE r.state
     WHEN 'returning' THEN (r.amount_minor::numeric, -r.amount_minor::numeric, 0::numeric)
     WHEN 'recorded' THEN (r.amount_minor::numeric, -r.amount_minor::numeric, 0::numeric)
     WHEN 'approved' THEN (r.amount_minor::numeric, 0::numeric, -r.amount_minor::numeric)
@@ -623,19 +633,21 @@ WHERE (c.provider_id, c.currency) <> (s.provider_id, s.currency)
 -- check: a settlement is the sum of its lines, and is booked
 SELECT s.id, s.net_minor, x.net, e.accrued, e.settling, e.reserve, e.receivable
 FROM billing_settlement s
-LEFT JOIN LATERAL (
-    SELECT count(*) AS lines, sum(c.card_seconds) AS card_seconds,
+LEFT JOIN (
+    SELECT l.settlement_id AS id, count(*) AS lines, sum(c.card_seconds) AS card_seconds,
            sum(c.gross_minor) AS gross, sum(c.vat_minor) AS vat,
            sum(c.fee_minor) AS fee, sum(c.accrued_minor) AS net
     FROM billing_settlementline l JOIN billing_charge c ON c.id = l.charge_id
-    WHERE l.settlement_id = s.id) x ON true
-LEFT JOIN LATERAL (
-    SELECT sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_accrued') AS accrued,
+    GROUP BY 1) x ON x.id = s.id
+LEFT JOIN (
+    SELECT o.id, sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_accrued') AS accrued,
            -coalesce(sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_settling'), 0) AS settling,
            -coalesce(sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_reserve'), 0) AS reserve,
            coalesce(sum(e.amount_minor) FILTER (WHERE a.purpose = 'provider_receivable'), 0) AS receivable
-    FROM billing_ledgerentry e JOIN billing_ledgeraccount a ON a.id = e.account_id
-    WHERE e.transaction_id = s.ledger_transaction_id AND a.owner_id = s.provider_id) e ON true
+    FROM billing_settlement o
+    JOIN billing_ledgerentry e ON e.transaction_id = o.ledger_transaction_id
+    JOIN billing_ledgeraccount a ON a.id = e.account_id AND a.owner_id = o.provider_id
+    GROUP BY 1) e ON e.id = s.id
 WHERE (s.line_count, s.card_seconds, s.gross_minor, s.vat_minor, s.fee_minor, s.net_minor)
       IS DISTINCT FROM (x.lines, x.card_seconds, x.gross, x.vat, x.fee, x.net)
    OR e.accrued IS DISTINCT FROM s.net_minor
@@ -720,11 +732,12 @@ LEFT JOIN LATERAL (
     FROM billing_payoutline WHERE payout_id = p.id) l ON true
 LEFT JOIN billing_ledgerhold h
   ON h.idempotency_key = 'payout:pay_' || replace(p.public_id::text, '-', '')
-LEFT JOIN LATERAL (
-    SELECT sum(e.amount_minor) AS amount FROM billing_ledgerentry e
+LEFT JOIN (
+    SELECT o.id, sum(e.amount_minor) AS amount FROM billing_payout o
+    JOIN billing_ledgerentry e ON e.transaction_id = o.ledger_transaction_id
     JOIN billing_ledgeraccount a ON a.id = e.account_id
-    WHERE e.transaction_id = p.ledger_transaction_id AND a.purpose = 'provider_settling'
-      AND a.owner_id = p.provider_id) e ON true
+     AND a.purpose = 'provider_settling' AND a.owner_id = o.provider_id
+    GROUP BY 1) e ON e.id = p.id
 WHERE l.amount IS DISTINCT FROM p.amount_minor
    OR (p.state IN ('planned', 'approved', 'sending', 'sent', 'paid') AND NOT l.all_live)
    OR (p.state IN ('failed', 'returned', 'cancelled') AND l.any_live)
@@ -746,11 +759,12 @@ WHERE (s.provider_id, s.currency) <> (p.provider_id, p.currency)
 
 -- check: a settlement is paid when nothing of it is left to pay
 SELECT s.id, s.state, x.paid FROM billing_settlement s
-LEFT JOIN LATERAL (
-    SELECT coalesce(sum(l.amount_minor), 0) AS paid FROM billing_payoutline l
-    JOIN billing_payout p ON p.id = l.payout_id
-    WHERE l.settlement_id = s.id AND l.is_live AND p.state = 'paid') x ON true
-WHERE s.net_minor > 0 AND (s.state = 'paid') <> (x.paid = s.net_minor - s.paid_back_minor);
+LEFT JOIN (
+    SELECT l.settlement_id AS id, sum(l.amount_minor) AS paid FROM billing_payoutline l
+    JOIN billing_payout p ON p.id = l.payout_id AND p.state = 'paid'
+    WHERE l.is_live GROUP BY 1) x ON x.id = s.id
+WHERE s.net_minor > 0
+  AND (s.state = 'paid') <> (coalesce(x.paid, 0) = s.net_minor - s.paid_back_minor);
 
 -- check: what a provider has accrued is what no settlement has consumed
 SELECT a.code, b.posted, sum(c.accrued_minor)
@@ -811,16 +825,18 @@ WHERE c.created_at < now() - interval '2 days'
 -- check: a line is the sum of its charges
 SELECT l.id, i.state, l.net_minor, s.net, l.vat_minor, s.vat, l.card_seconds, s.card_seconds
 FROM billing_invoiceline l JOIN billing_invoice i ON i.id = l.invoice_id
-JOIN LATERAL (
-    SELECT count(*) AS charges, coalesce(sum(CASE WHEN i.subject = 'fee' THEN c.fee_minor
-               ELSE c.provider_minor + c.fee_minor END), 0) AS net,
-           coalesce(sum(CASE WHEN i.subject = 'fee' THEN c.fee_vat_minor ELSE c.vat_minor END), 0)
-               AS vat, coalesce(sum(c.card_seconds), 0) AS card_seconds
+LEFT JOIN (
+    SELECT b.line_id, sum(CASE WHEN i.subject = 'fee' THEN c.fee_minor
+                               ELSE c.provider_minor + c.fee_minor END) AS net,
+           sum(CASE WHEN i.subject = 'fee' THEN c.fee_vat_minor ELSE c.vat_minor END) AS vat,
+           sum(c.card_seconds) AS card_seconds
     FROM billing_billedcharge b JOIN billing_charge c ON c.id = b.charge_id
-    WHERE b.line_id = l.id) s ON true
+    JOIN billing_invoiceline l ON l.id = b.line_id JOIN billing_invoice i ON i.id = l.invoice_id
+    GROUP BY 1) s ON s.line_id = l.id
 -- What waits for a second person, or was not approved, has none yet.
-WHERE NOT (i.requested_by_id IS NOT NULL AND i.state <> 'finalised' AND s.charges = 0)
-  AND (l.net_minor, l.vat_minor, l.card_seconds) <> (s.net, s.vat, s.card_seconds);
+WHERE NOT (i.requested_by_id IS NOT NULL AND i.state <> 'finalised' AND s.line_id IS NULL)
+  AND (l.net_minor, l.vat_minor, l.card_seconds)
+   <> (coalesce(s.net, 0), coalesce(s.vat, 0), coalesce(s.card_seconds, 0));
 
 -- check: an invoice is the sum of its lines
 SELECT i.id, i.state, i.total_minor, s.gross FROM billing_invoice i
@@ -859,39 +875,39 @@ GROUP BY i.id, i.total_minor HAVING sum(p.amount_minor) > i.total_minor;
 
 -- check: an online payment is in its tenant's wallet, whole and once, when it is paid and only then
 SELECT p.id, p.state, p.amount_minor, x.wallet FROM billing_topup p
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum(e.amount_minor), 0) AS wallet FROM billing_ledgertransaction t
+LEFT JOIN (
+    SELECT o.id, sum(e.amount_minor) AS wallet FROM billing_topup o
+    JOIN billing_ledgertransaction t ON t.idempotency_key = 'stripe:' || o.charge_id || ':captured'
     JOIN billing_ledgerentry e ON e.transaction_id = t.id
-    JOIN billing_ledgeraccount a ON a.id = e.account_id
-    WHERE t.idempotency_key = 'stripe:' || p.charge_id || ':captured'
-      AND a.purpose = 'wallet' AND a.owner_id = p.tenant_id AND a.currency = p.currency
-) x
-WHERE x.wallet <> CASE p.state WHEN 'succeeded' THEN -p.amount_minor ELSE 0 END;
+    JOIN billing_ledgeraccount a ON a.id = e.account_id AND a.purpose = 'wallet'
+     AND a.owner_id = o.tenant_id AND a.currency = o.currency
+    GROUP BY 1) x ON x.id = p.id
+WHERE coalesce(x.wallet, 0) <> CASE p.state WHEN 'succeeded' THEN -p.amount_minor ELSE 0 END;
 
 -- check: a refund has left the wallet while it is with the payer, and is back where it failed
 SELECT r.id, r.state, r.amount_minor, x.wallet FROM billing_walletrefund r
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum(e.amount_minor), 0) AS wallet FROM billing_ledgertransaction t
+LEFT JOIN (
+    SELECT o.id, sum(e.amount_minor) AS wallet FROM billing_walletrefund o
+    CROSS JOIN (VALUES (':refunded'), (':failed')) AS step (name)
+    JOIN billing_ledgertransaction t ON t.idempotency_key = 'stripe:' || o.refund_id || step.name
     JOIN billing_ledgerentry e ON e.transaction_id = t.id
-    JOIN billing_ledgeraccount a ON a.id = e.account_id
-    WHERE t.idempotency_key IN ('stripe:' || r.refund_id || ':refunded',
-                                'stripe:' || r.refund_id || ':failed')
-      AND a.purpose = 'wallet' AND a.owner_id = r.tenant_id AND a.currency = r.currency
-) x
-WHERE (r.state IN ('held', 'failed') AND x.wallet <> 0)
-   OR (r.state = 'succeeded' AND x.wallet <> r.amount_minor);
+    JOIN billing_ledgeraccount a ON a.id = e.account_id AND a.purpose = 'wallet'
+     AND a.owner_id = o.tenant_id AND a.currency = o.currency
+    GROUP BY 1) x ON x.id = r.id
+WHERE (r.state IN ('held', 'failed') AND coalesce(x.wallet, 0) <> 0)
+   OR (r.state = 'succeeded' AND coalesce(x.wallet, 0) <> r.amount_minor);
 
 -- check: a voucher is in the ledger as it was proposed, once it is posted and only then
 SELECT v.id, v.state, x.account_code, x.proposed, x.posted FROM billing_voucher v
-CROSS JOIN LATERAL (
-    SELECT coalesce(p.account_code, b.code) AS account_code, p.minor AS proposed, b.minor AS posted
-    FROM (SELECT account_code, sum(amount_minor) AS minor FROM billing_voucherentry
-          WHERE voucher_id = v.id GROUP BY 1) p
-    FULL JOIN (SELECT a.code, sum(e.amount_minor) AS minor FROM billing_ledgertransaction t
-               JOIN billing_ledgerentry e ON e.transaction_id = t.id
-               JOIN billing_ledgeraccount a ON a.id = e.account_id
-               WHERE t.id = v.ledger_transaction_id GROUP BY 1) b ON b.code = p.account_code
-) x
+JOIN (
+    SELECT id, account_code, sum(proposed) AS proposed, sum(posted) AS posted FROM (
+        SELECT voucher_id AS id, account_code, amount_minor AS proposed, NULL::bigint AS posted
+        FROM billing_voucherentry
+        UNION ALL
+        SELECT o.id, a.code, NULL, e.amount_minor FROM billing_voucher o
+        JOIN billing_ledgerentry e ON e.transaction_id = o.ledger_transaction_id
+        JOIN billing_ledgeraccount a ON a.id = e.account_id) legs
+    GROUP BY 1, 2) x ON x.id = v.id
 WHERE (v.state = 'posted' AND x.proposed IS DISTINCT FROM x.posted)
    OR (v.state <> 'posted' AND x.posted IS NOT NULL);
 

@@ -52,6 +52,7 @@ CAUSES: Mapping[str, object] = {
 CHECKS: Mapping[str, object] = {
     "month_over": _("The month is over"),
     "usage_rated": _("Every lease is metered and charged up to the end"),
+    "service_levels_credited": _("Every lease is held against its service level"),
     "invoices_finalised": _("Every charge is on a final invoice"),
     "settlements_run": _("Every provider is settled"),
     "reconciled": _("The books are the bank and Stripe at the month's end"),

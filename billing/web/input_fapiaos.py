@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing import input_fapiaos, payout_terms, payouts
+from billing import input_fapiaos, payables, payout_terms
 from billing.models import InputFapiao
 from billing.web.deciding import DecidingForm, Verdict, decide
 from billing.web.payout_terms import terms_of
@@ -75,7 +75,7 @@ class Cover:
 def cover(provider: Organisation, currency: str) -> Cover:
     """What is in payouts, and what waits for one. Three statements."""
     missing = input_fapiaos.uncovered_minor(provider=provider, currency=currency)
-    for part in payouts.due(provider_id=provider.pk, currency=currency):
+    for part in payables.due(provider_id=provider.pk, currency=currency):
         if part.settlement.terms is not None and part.settlement.terms.needs_fapiao:
             missing += part.amount_minor
     return Cover(currency, missing)

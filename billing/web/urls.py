@@ -4,7 +4,9 @@ from django.urls import path
 
 from billing.web import (
     acceptances,
+    anomalies,
     approving,
+    audit_reports,
     bank_accounts,
     bank_lines,
     changes,
@@ -174,6 +176,10 @@ urlpatterns = [
     path("closing/<str:period_id>/put-off/", closing.put_off, name="closing_put_off"),
     path("statements/", statements.index, name="statements"),
     path("statements/import/", statements.apply, name="statement_import"),
+    path("audit/reports/", audit_reports.index, name="audit_reports"),
+    path("audit/reports/<str:report_id>/", audit_reports.paper, name="audit_report"),
+    path("audit/anomalies/", anomalies.index, name="audit_anomalies"),
+    path("audit/anomalies/findings.csv", anomalies.index_csv, name="audit_anomalies_csv"),
     path("organisations/<str:organisation_id>/", organisations.detail, name="organisation"),
     path(
         "organisations/<str:organisation_id>/credit/",

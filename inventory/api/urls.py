@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from inventory.api import deliveries, health, machines, nodes, views
+from inventory.api import deliveries, health, machines, nodes, telemetry, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("organisations", views.Organisations, basename="organisation")
@@ -23,6 +23,8 @@ router.register("outages", nodes.Outages, basename="outage")
 router.register("instances", nodes.Instances, basename="instance")
 router.register("external-allocations", nodes.ExternalAllocations, basename="external-allocation")
 router.register("health-reports", health.HealthReports, basename="health-report")
+router.register("telemetry-sources", telemetry.TelemetrySources, basename="telemetry-source")
+router.register("series-bindings", telemetry.SeriesBindings, basename="series-binding")
 router.register("fault-rates", health.FaultRates, basename="fault-rate")
 
 urlpatterns = [

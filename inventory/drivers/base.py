@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 # A step that needs longer makes the engine work in the background and is polled.
 STEP_LIMIT_SECONDS = 15
@@ -43,7 +43,12 @@ class Target:
     attempt: int  # failed tries of the present step so far
     reference: str  # what the engine called it, once it has said so
     ssh_keys: Sequence[str] = ()
+    # Hostnames, else serials, of all machines that are to serve the allocation now, this one
+    # among them until it is released: an engine that grants sets of machines is always told the
+    # whole set, so that two workers never overwrite each other's half of it.
+    peers: Sequence[str] = ()
     options: Mapping[str, Any] = field(default_factory=dict)  # the pool's driver options
+    secret: str = field(default="", repr=False)  # opens the pool's engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,34 @@ class Progress:
     done: bool
     reference: str = ""
     check_after_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Where the engine of a pool is, and what opens it."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What an engine says of one of its machines."""
+
+    hostname: str  # what the engine calls it
+    serial: str = ""  # empty where it knows none
+    rack: str = ""
+    leaf: str = ""
+    serving: Sequence[str] = ()  # names of targets, or what they begin with
+    trouble: str = ""  # why it can serve nobody, in the engine's words
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """Whether two allocations on this engine cannot reach each other, and how that is known."""
+
+    is_proved: bool
+    evidence: str  # in plain words; also why not
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +119,11 @@ class Driver(Protocol):
         ...
 
     def poll(self, target: Target, *, at: datetime) -> Progress:
-        """How far the provisioning is. Changes nothing. Permanent errors end the attempt."""
+        """How far the provisioning is. Permanent errors end the attempt.
+
+        May go on with what it finds begun, and begins nothing: where another worker has
+        released the name meanwhile, a DriverError(permanent=True) says that it is unknown.
+        """
         ...
 
     def access(self, target: Target, *, at: datetime) -> Access:
@@ -108,5 +145,32 @@ class Driver(Protocol):
         """Takes it down and wipes it; done only when the engine says that it is clean.
 
         Called until done. A name that the engine does not know is done.
+        """
+        ...
+
+
+@runtime_checkable
+class Surveyable(Protocol):
+    """What a driver can do besides, whose engine can be asked about itself as a whole.
+
+    No verb changes anything; each may block STEP_LIMIT_SECONDS.
+    """
+
+    def check(self, engine: Engine, *, at: datetime) -> Sequence[str]:
+        """What is missing before the engine can serve, in plain words; empty when nothing is.
+
+        Also what would otherwise be a DriverError: an address that does not answer.
+        """
+        ...
+
+    def survey(self, engine: Engine, *, at: datetime) -> Sequence[Machine]:
+        """Every machine the engine knows. Raises DriverError."""
+        ...
+
+    def isolation(self, engine: Engine, *, at: datetime) -> Isolation:
+        """What the engine itself can show. What only its people say proves nothing.
+
+        Attaching a machine to its customer's network and detaching it is part of `provision`
+        and `release`. Raises DriverError.
         """
         ...

@@ -14,24 +14,15 @@ same ones of the same serials for the same `seed`.
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
-from django.conf import settings
 from django.db import connection, transaction
 
+from inventory.drivers import ssh
 from inventory.drivers.base import Access, DriverError, Progress, Target
 from inventory.models import FakeMachine
 
@@ -102,7 +93,7 @@ class FakeDriver:
     def access(self, target: Target, *, at: datetime) -> Access:
         if FakeMachine.objects.filter(name=target.name, shut_at__isnull=False).exists():
             raise DriverError("the machine is shut", permanent=False)
-        key = _key(target.name, "user")
+        user, host = (ssh.derived("fake", target.name, use) for use in ("user", "host"))
         address = hashlib.sha256(target.node.encode()).digest()
         return Access(
             kind="ssh",
@@ -110,8 +101,8 @@ class FakeDriver:
             address=f"10.{address[0]}.{address[1]}.{address[2] % 254 + 1}",
             port=22,
             user="cardhour",
-            secret="" if target.ssh_keys else _openssh(key),
-            host_fingerprints=(_fingerprint(_key(target.name, "host")),),
+            secret="" if target.ssh_keys else ssh.private_text(user),
+            host_fingerprints=(ssh.fingerprint(ssh.public_text(host)),),
         )
 
     def release(self, target: Target, *, at: datetime) -> Progress:
@@ -173,20 +164,3 @@ def _is_meant(command: Mapping[str, Any], target: Target) -> bool:
         return False
     times = command.get("times")
     return times is None or target.attempt < times
-
-
-def _key(name: str, use: str) -> Ed25519PrivateKey:
-    """The same key for the same machine, so that no secret is kept in the engine's table."""
-    seed = hmac.digest(settings.SECRET_KEY.encode(), f"fake:{use}:{name}".encode(), "sha256")
-    return Ed25519PrivateKey.from_private_bytes(seed)
-
-
-def _openssh(key: Ed25519PrivateKey) -> str:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
-
-
-def _fingerprint(key: Ed25519PrivateKey) -> str:
-    """As `ssh-keygen -l` prints it: SHA-256 over the wire form, base64 without padding."""
-    text = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
-    digest = hashlib.sha256(base64.b64decode(text.split()[1])).digest()
-    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")

@@ -5,12 +5,19 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import entry_points
 
+from django.utils.module_loading import import_string
+
 from inventory.drivers.base import Driver
-from inventory.drivers.fake import FakeDriver
-from inventory.drivers.manual import ManualDriver
 
 GROUP = "cardhour.drivers"
-BUILT_IN: dict[str, type[Driver]] = {"fake": FakeDriver, "manual": ManualDriver}
+# By their paths: a client library is loaded where a pool uses it, and nowhere else.
+BUILT_IN = {
+    "fake": "inventory.drivers.fake.FakeDriver",
+    "ironic": "inventory.drivers.ironic.IronicDriver",
+    "kubernetes": "inventory.drivers.kubernetes.KubernetesDriver",
+    "manual": "inventory.drivers.manual.ManualDriver",
+    "slurm": "inventory.drivers.slurm.SlurmDriver",
+}
 
 
 class UnknownDriver(LookupError):
@@ -25,7 +32,8 @@ def get(name: str) -> Driver:
     built-in name cannot be taken over.
     """
     if name in BUILT_IN:
-        return BUILT_IN[name]()
+        built_in: Driver = import_string(BUILT_IN[name])()
+        return built_in
     found = entry_points(group=GROUP, name=name)
     if not found:
         raise UnknownDriver(f"no driver {name!r}; known: {', '.join(names())}")

@@ -66,6 +66,7 @@ class Pool(models.Model):
     maintenance_notice_seconds = models.PositiveIntegerField(default=72 * 3600, db_default=259200)
     driver = models.CharField(max_length=40, default="fake")
     driver_options = models.JSONField(default=dict, blank=True)
+    engine_secret = models.BinaryField(null=True, blank=True)  # opens the engine; encrypted
     created_at = models.DateTimeField()
 
     objects = PoolQuerySet.as_manager()

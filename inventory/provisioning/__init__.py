@@ -14,15 +14,19 @@ from inventory.provisioning.remedies import (
     replace,
     retry_release,
 )
+from inventory.provisioning.verification import Difference, pools, verify_pool
 
 __all__ = [
+    "Difference",
     "NothingToRemedy",
     "fail_node",
     "mark_clean",
+    "pools",
     "replace",
     "retry_release",
     "step_allocation",
     "step_instance",
     "sweep_allocations",
     "sweep_instances",
+    "verify_pool",
 ]

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from inventory import capacity
+from inventory import capacity, engines
 from inventory.drivers import registry
 from inventory.drivers.base import DriverError, Progress, Target
 from inventory.models import Allocation, Instance, Node
@@ -52,8 +52,22 @@ def target_of(instance: Instance) -> Target:
         attempt=instance.attempt_count,
         reference=instance.engine_reference,
         ssh_keys=tuple(allocation.ssh_keys),
+        peers=_peers(instance),
         options=allocation.pool.driver_options,
+        secret=engines.secret_of(allocation.pool),
     )
+
+
+def _peers(instance: Instance) -> tuple[str, ...]:
+    """The machines that are to stand under its allocation's name; each once, slices or not.
+
+    Those taken over from an earlier allocation go on under that one's name.
+    """
+    rows = Instance.objects.filter(allocation=instance.allocation_id, state__in=moves.SERVING)
+    names = rows.values_list("engine_name", "binding__node__hostname", "binding__node__serial")
+    begun_by = instance.engine_name.partition("-")[0]
+    alike = (row for row in names if row[0].partition("-")[0] == begun_by)
+    return tuple(sorted({hostname or serial for _, hostname, serial in alike}))
 
 
 def name_of(instance: Instance) -> str:
@@ -91,8 +105,8 @@ def _step(claim: Claimed, at: datetime) -> None:
 
 def _ask(instance: Instance, at: datetime) -> Progress | DriverError:
     """One driver step, outside any transaction."""
-    target = target_of(instance)
     try:
+        target = target_of(instance)
         driver = registry.get(instance.driver)
         if instance.state == State.RELEASING:
             return driver.release(target, at=at)
@@ -102,7 +116,7 @@ def _ask(instance: Instance, at: datetime) -> Progress | DriverError:
     except DriverError as error:
         return error
     except Exception as error:
-        logger.exception("driver %s failed on %s", instance.driver, target.name)
+        logger.exception("driver %s failed on %s", instance.driver, instance)
         return DriverError(f"{type(error).__name__}: {error}", permanent=False)
 
 

@@ -117,6 +117,8 @@ _PREFIX = {
     "ledger-transactions": "ltr",
     "sla-months": "slm",
     "health-reports": "hrp",
+    "telemetry-sources": "tms",
+    "series-bindings": "tsb",
     "meter-disputes": "mdp",
     "incidents": "inc",
     "cases": "case",

@@ -12,6 +12,13 @@ from marketplace.models.listing import Listing, PriceFloor, PriceVersion, TermsV
 from marketplace.models.notification import Channel, Delivery, NotifiedMark
 from marketplace.models.quota import Commitment, Quota
 from marketplace.models.reservation import Reservation
+from marketplace.models.rollup import (
+    PoolHours,
+    PoolReading,
+    RollupCursor,
+    RollupMark,
+    TenantClass,
+)
 
 __all__ = [
     "FIGURES",
@@ -36,9 +43,14 @@ __all__ = [
     "LeasePrice",
     "Listing",
     "NotifiedMark",
+    "PoolHours",
+    "PoolReading",
     "PriceFloor",
     "PriceVersion",
     "Quota",
     "Reservation",
+    "RollupCursor",
+    "RollupMark",
+    "TenantClass",
     "TermsVersion",
 ]

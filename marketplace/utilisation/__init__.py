@@ -13,11 +13,12 @@ from typing import Literal
 from django.db.models import Q
 
 from inventory.actors import Actor
-from inventory.models import Pool
+from inventory.models import HubNode, OwnerKind, Pool
 from inventory.periods import Period
-from marketplace.utilisation import leases, levels
+from marketplace.utilisation import leases, levels, readings, rollups
 from marketplace.utilisation.definitions import DEFINITIONS, Definition, definitions
 from marketplace.utilisation.levels import Levels
+from marketplace.utilisation.readings import Place, PoolSum
 
 __all__ = [
     "DEFINITIONS",
@@ -27,10 +28,15 @@ __all__ = [
     "definitions",
     "funnel",
     "leases",
+    "of_sums",
+    "place_of",
+    "readings",
+    "rollups",
     "total",
+    "whole_of",
 ]
 
-GroupBy = Literal["centre", "chip", "region", "hub", "pool", "provider"]
+GroupBy = Literal["centre", "chip", "region", "hub", "owner", "pool", "provider"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,29 @@ def funnel(
     return sorted(rows, key=lambda row: (-row.installed, row.label))
 
 
+def of_sums(sums: Iterable[PoolSum], group_by: GroupBy) -> list[Row]:
+    """The same rows from what is kept by day: whole card-seconds, so that any split adds up."""
+    groups: dict[tuple[str, str], list[dict[str, int]]] = {}
+    for one in sums:
+        if one.amounts["installed"]:
+            groups.setdefault(place_of(one.place, group_by), []).append(one.amounts)
+    rows = [_kept_row(key, label, members) for (key, label), members in groups.items()]
+    return sorted(rows, key=lambda row: (-row.installed, row.label))
+
+
+def whole_of(sums: Iterable[PoolSum]) -> Row:
+    """All of them as one row."""
+    return _kept_row("total", "", [one.amounts for one in sums])
+
+
+def _kept_row(key: str, label: str, members: list[dict[str, int]]) -> Row:
+    amounts = {name: sum(one[name] for one in members) / 3600 for name in _AMOUNTS}
+    unknown = any(one["delivered"] and not one["measured"] for one in members)
+    is_known = amounts["measured"] and not unknown
+    busy = sum(one["busy"] for one in members) / 3600 if is_known else None
+    return Row(key=key, label=label, busy=busy, **amounts)
+
+
 def total(rows: Iterable[Row]) -> Row:
     """The rows added up. Busy is known only where it is known of each that delivered."""
     rows = list(rows)
@@ -142,9 +171,28 @@ def _group(pool: Pool, group_by: GroupBy) -> tuple[str, str]:
         return centre.region, centre.region
     if group_by == "hub":
         return centre.hub, str(centre.get_hub_display())
+    if group_by == "owner":
+        return centre.owner_kind, str(centre.get_owner_kind_display())
     if group_by == "provider":
         return pool.provider.public_id, pool.provider.name
     return pool.public_id, pool.name
+
+
+def place_of(place: Place, group_by: GroupBy) -> tuple[str, str]:
+    """Key and name of the group that a pool at that place belongs to."""
+    if group_by == "centre":
+        return place.centre_id, place.centre_name
+    if group_by == "chip":
+        return place.chip, f"{place.chip_vendor} {place.chip_model}"
+    if group_by == "region":
+        return place.region, place.region
+    if group_by == "hub":
+        return place.hub, str(HubNode(place.hub).label)
+    if group_by == "owner":
+        return place.owner_kind, str(OwnerKind(place.owner_kind).label)
+    if group_by == "provider":
+        return place.provider_id, place.provider_name
+    return place.pool_id, place.pool_name
 
 
 def _rate(part: float | None, whole: float) -> float | None:

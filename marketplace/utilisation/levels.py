@@ -1,9 +1,14 @@
-"""The funnel's sweep: per pool, the level of every stage over time, cut to each other."""
+"""The funnel's sweep: per pool, the level of every stage over time, cut to each other.
+
+`HOURLY` is the one way from the rows to the figures: of a period at once, and of the hours that
+are kept (`rollups`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 
@@ -11,7 +16,8 @@ from inventory.periods import Period, floor_hour
 
 # Each part is a range of time with the cards it adds to a stage. Stages are counts of
 # interchangeable cards, so that intersecting one with the one before is taking the smaller.
-_SQL = """
+# Its last part, `counted`, has a row for every pool and hour of the period, in card-seconds.
+HOURLY = """
 WITH pool AS (
     SELECT id, cards_per_node, unit_cards FROM inventory_pool WHERE id = ANY (%(pools)s)
 ), outage AS (
@@ -53,6 +59,7 @@ WITH pool AS (
     FROM inventory_allocation a JOIN pool p ON p.id = a.pool_id
     WHERE a.kind = 'sale' AND a.state IN
           ('scheduled', 'delivering', 'active', 'releasing', 'release_failed', 'ended')
+      AND a.period && tstzrange(%(start)s, %(end)s)
 ), part (pool_id, during, installed, down, listed, sold) AS (
     SELECT n.pool_id, tstzrange(n.installed_at, greatest(n.retired_at, n.installed_at), '[)'),
            p.cards_per_node, 0, 0, 0
@@ -143,16 +150,30 @@ WITH pool AS (
         FROM generate_series(lower(b.cards), least(upper(b.cards), t.card_count) - 1) AS n) s
     WHERE a.kind = 'sale' AND NOT isempty(r.span)
     GROUP BY a.pool_id, t.hour
+), counted AS (
+    SELECT h.pool_id, h.hour, h.installed, h.serviceable, h.listed, h.sold,
+           least(coalesce(u.delivered, 0), h.sold) AS delivered, h.listed_down, h.sold_down,
+           least(coalesce(w.seen, 0), coalesce(u.delivered, 0), h.sold) AS measured,
+           least(coalesce(w.busy, 0), coalesce(w.seen, 0), coalesce(u.delivered, 0), h.sold)
+               AS busy
+    FROM hourly h
+    LEFT JOIN usage u USING (pool_id, hour)
+    LEFT JOIN work w USING (pool_id, hour)
 )
-SELECT h.pool_id, sum(h.installed), sum(h.serviceable), sum(h.listed), sum(h.sold),
-       sum(least(coalesce(u.delivered, 0), h.sold)), sum(h.listed_down), sum(h.sold_down),
-       sum(least(coalesce(w.seen, 0), coalesce(u.delivered, 0), h.sold)),
-       sum(least(coalesce(w.busy, 0), coalesce(u.delivered, 0), h.sold))
-FROM hourly h
-LEFT JOIN usage u USING (pool_id, hour)
-LEFT JOIN work w USING (pool_id, hour)
-GROUP BY h.pool_id
 """
+# The columns of `counted`, in the order of `Levels`.
+AMOUNTS = (
+    "installed",
+    "serviceable",
+    "listed",
+    "sold",
+    "delivered",
+    "listed_down",
+    "sold_down",
+    "measured",
+    "busy",
+)
+_SUMS = ", ".join(f"sum({name})" for name in AMOUNTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +204,17 @@ def of_pools(pool_ids: list[int], period: Period) -> dict[int, Levels]:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            _SQL,
-            {
-                "pools": pool_ids,
-                "start": period.start,
-                "end": period.end,
-                "first_hour": floor_hour(period.start),
-            },
+            f"{HOURLY} SELECT pool_id, {_SUMS} FROM counted GROUP BY pool_id",  # noqa: S608
+            parameters(pool_ids, period),
         )
         return {row[0]: Levels(*row[1:]) for row in cursor.fetchall()}
+
+
+def parameters(pool_ids: list[int], period: Period) -> dict[str, Any]:
+    """What `HOURLY` is given."""
+    return {
+        "pools": pool_ids,
+        "start": period.start,
+        "end": period.end,
+        "first_hour": floor_hour(period.start),
+    }

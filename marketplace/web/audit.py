@@ -3,39 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from django.conf import settings
 from django.db.models import Q, Sum
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from inventory.models import Centre, Chip, Outage, Pool, UsageHour
+from inventory.models import (
+    Centre,
+    Chip,
+    HubNode,
+    Organisation,
+    Outage,
+    OwnerKind,
+    Pool,
+    UsageHour,
+)
 from inventory.periods import Period
 from marketplace import utilisation
 from marketplace.models import Lease, Listing
-from marketplace.utilisation import GroupBy, Row
-from marketplace.web import exports, funnels, names
+from marketplace.utilisation import GroupBy, Row, readings
+from marketplace.utilisation.readings import Place, PoolSum
+from marketplace.web import charts, exports, funnels, names, quadrants
 from marketplace.web.entry import ConsoleRequest, find, page, render
 from marketplace.web.funnels import Asked, Line
 
 MOST_ROWS = 200  # of each kind behind one pool; the file of all leases has the rest
+MOST_LINES = 50  # of a group on a page; its file has all
 
 
 @page(scope="audit:read", party="operator")
 def index(request: ConsoleRequest) -> HttpResponse:
+    """The whole market. Two statements beside who asks, however long the period is."""
     asked = funnels.asked(request)
-    context: dict[str, Any] = {"asked": asked, "zone": settings.BILLING_ZONE}
-    if asked.period is not None:
-        by_centre, by_chip = (_rows(request, by, asked.period) for by in ("centre", "chip"))
-        context |= _whole(by_centre) | {
-            "groups": [
-                (_("By centre"), _("Centre"), "centre", _lines(by_centre, "centre", asked)),
-                (_("By chip"), _("Chip"), "chip", _lines(by_chip, "chip", asked)),
-            ],
+    by = group_asked(request)
+    context: dict[str, Any] = {
+        "asked": asked, "zone": settings.BILLING_ZONE, "by": by, "tab": "funnel",
+        "choices": groupings(),
+    }  # fmt: skip
+    if asked.days is not None:
+        sums = readings.of_pools(asked.days)
+        context |= _whole(sums) | {
+            "quadrant": quadrants.of(sums, asked),
+            "group": _group(sums, by, asked),
             "definitions": utilisation.definitions(get_language()),
         }
     return render(request, "console/audit.html", context, form=asked.form)
@@ -43,32 +58,30 @@ def index(request: ConsoleRequest) -> HttpResponse:
 
 @page(scope="audit:read", party="operator")
 def index_csv(request: ConsoleRequest) -> HttpResponseBase:
-    """The rows behind the bars, in card-hours; by centre, by chip, or by pool."""
+    """The rows behind the bars, in card-hours, by whatever the page groups them by."""
     asked = funnels.asked(request)
-    if asked.period is None:  # the page says what is wrong with it
+    if asked.days is None or asked.period is None:  # the page says what is wrong with it
         return HttpResponseRedirect(f"{reverse('audit')}?{request.GET.urlencode()}")
-    by = _group(request.GET.get("by", ""))
-    return _stream(request, by, asked.period, f"funnel-{by}", None)
+    by = group_asked(request)
+    return _stream(request, readings.of_pools(asked.days), by, asked.period, f"funnel-{by}")
 
 
 @page(scope="audit:read", party="operator")
 def detail(request: ConsoleRequest, by: str, key: str) -> HttpResponse:
-    """What is in one centre or of one chip, pool by pool; or all the rows behind one pool."""
+    """What is in one part of the market, pool by pool; or all the rows behind one pool."""
     asked = funnels.asked(request)
-    title, note, within = _part(by, key)
+    title, note, within = part(by, key)
     context: dict[str, Any] = {
         "asked": asked, "zone": settings.BILLING_ZONE, "by": by, "key": key,
-        "title": title, "note": note,
+        "title": title, "note": note, "within_query": urlencode({"by": by, "key": key}),
     }  # fmt: skip
-    if asked.period is not None:
-        rows = _rows(request, "pool", asked.period, within)
-        context |= _whole(rows)
+    if asked.days is not None and asked.period is not None:
+        sums = readings.of_pools(asked.days, within)
+        context |= _whole(sums)
         if by == "pool":
-            context |= _behind(request, key, asked.period)
+            context |= _behind(key, asked.period)
         else:
-            context["groups"] = [
-                (_("By pool"), _("Pool"), "pool", _lines(rows, "pool", asked)),
-            ]
+            context["group"] = _group(sums, "pool", asked)
     return render(request, "console/audit_part.html", context, form=asked.form)
 
 
@@ -76,26 +89,46 @@ def detail(request: ConsoleRequest, by: str, key: str) -> HttpResponse:
 def detail_csv(request: ConsoleRequest, by: str, key: str) -> HttpResponseBase:
     """The pools of one part, in card-hours."""
     asked = funnels.asked(request)
-    _title, _note, within = _part(by, key)
-    if asked.period is None:
+    _title, _note, within = part(by, key)
+    if asked.days is None or asked.period is None:
         address = reverse("audit_part", args=[by, key])
         return HttpResponseRedirect(f"{address}?{request.GET.urlencode()}")
-    return _stream(request, "pool", asked.period, f"funnel-{by}-pools", within)
+    sums = readings.of_pools(asked.days, within)
+    return _stream(request, sums, "pool", asked.period, f"funnel-{by}-pools")
 
 
-def _group(text: str) -> GroupBy:
-    return "chip" if text == "chip" else "pool" if text == "pool" else "centre"
+def groupings() -> list[tuple[GroupBy, str]]:
+    """What the funnel is grouped by, in words."""
+    return [
+        ("centre", _("Centre")), ("region", _("Region")), ("hub", _("Hub node")),
+        ("owner", _("Owner type")), ("provider", _("Provider")), ("chip", _("Chip")),
+        ("pool", _("Pool")),
+    ]  # fmt: skip
 
 
-def _part(by: str, key: str) -> tuple[str, str, Q]:
+def within_asked(request: ConsoleRequest) -> tuple[str, str, Q | None]:
+    """Name, query and pools of the part that a page is narrowed down to; all of it where none is
+    named. Raises Http404."""
+    by, key = request.GET.get("by", ""), request.GET.get("key", "")
+    if not key:
+        return "", "", None
+    title, _note, within = part(by, key)
+    return title, urlencode({"by": by, "key": key}), within
+
+
+def group_asked(request: ConsoleRequest) -> GroupBy:
+    text = request.GET.get("by", "")
+    return next((group for group in get_args(GroupBy) if group == text), "centre")
+
+
+def part(by: str, key: str) -> tuple[str, str, Q]:
     """Name, note and pools of a part of the market. Raises Http404."""
     if by == "centre":
         centre = find(Centre.objects.all(), key)
-        return (
-            names.of(centre),
-            names.place(centre),
-            Q(fabric__centre=centre),
-        )
+        return names.of(centre), names.place(centre), Q(fabric__centre=centre)
+    if by == "provider":
+        provider = find(Organisation.objects.filter(is_provider=True), key)
+        return names.of(provider), "", Q(provider=provider)
     if by == "chip":
         chip = Chip.objects.filter(code=key[:40]).first() if key.isascii() else None
         if chip is None:
@@ -105,49 +138,85 @@ def _part(by: str, key: str) -> tuple[str, str, Q]:
         pools = Pool.objects.select_related("fabric__centre", "chip")
         pool = find(pools, key)
         return pool.name, f"{names.of(pool.fabric.centre)} · {pool.chip.model}", Q(pk=pool.pk)
+    if by == "hub" and key in HubNode.values:
+        return str(HubNode(key).label), _("Hub node"), Q(fabric__centre__hub=key)
+    if by == "owner" and key in OwnerKind.values:
+        return str(OwnerKind(key).label), _("Owner type"), Q(fabric__centre__owner_kind=key)
+    if by == "region" and key.isprintable():
+        if Centre.objects.filter(region=key[:60]).exists():
+            return key, _("Region"), Q(fabric__centre__region=key)
     raise Http404
 
 
-def _rows(
-    request: ConsoleRequest, by: GroupBy, period: Period, within: Q | None = None
-) -> list[Row]:
-    return utilisation.funnel(period=period, group_by=by, actor=request.visit.actor, within=within)
+def _whole(sums: Sequence[PoolSum]) -> dict[str, Any]:
+    """The figures of all of it, and whether its parts add up to it."""
+    whole = utilisation.whole_of(sums)
+    amounts = readings.total(sums)
+    went = funnels.went(amounts)
+    classes = readings.by_class(sums)
+    return {
+        "whole": whole,
+        "stages": funnels.stages(whole),
+        "leaks": funnels.leaks(whole),
+        "went": went,
+        "went_bar": charts.bar(
+            [(one.code, "", float(one.seconds)) for one in reversed(went)],
+            whole=amounts["installed"],
+        ),
+        "adds_up": sum(one.seconds for one in went) == amounts["installed"]
+        and all(one.seconds >= 0 for one in went),
+        "classes": classes,
+        # Classes are counted before they are cut to what was listed and in use.
+        "class_cut": {
+            "sold": sum(row.sold for row in classes) - amounts["sold"],
+            "delivered": sum(row.delivered for row in classes) - amounts["delivered"],
+        },
+    }
 
 
-def _whole(rows: Sequence[Row]) -> dict[str, Any]:
-    whole = utilisation.total(rows)
-    return {"whole": whole, "stages": funnels.stages(whole), "leaks": funnels.leaks(whole)}
-
-
-def _lines(rows: Sequence[Row], by: GroupBy, asked: Asked) -> list[Line]:
-    labels = _labels(rows, by)
+def _group(sums: Sequence[PoolSum], by: GroupBy, asked: Asked) -> dict[str, Any]:
+    """The parts that the market falls into, the largest first."""
+    rows = utilisation.of_sums(sums, by)
+    title = next(str(word) for name, word in groupings() if name == by)
+    labels = _labels(sums, by)
     query = f"?{asked.query}" if asked.query else ""
-    return [
-        funnels.line(
-            row,
-            name=labels[row.key][0],
-            note=" · ".join(labels[row.key][1:]),
-            url=reverse("audit_part", args=[by, row.key]) + query,
-        )
-        for row in rows
-    ]
+    lines = [_line(row, labels[row.key], by, query) for row in rows[:MOST_LINES]]
+    installed = sum(round(row.installed * 3600) for row in rows)
+    return {
+        "by": by,
+        "title": title,
+        "lines": lines,
+        "more": len(rows) - len(lines),
+        "count": len(rows),
+        "adds_up": installed == readings.total(sums)["installed"],
+    }
 
 
-def _labels(rows: Sequence[Row], by: GroupBy) -> dict[str, tuple[str, ...]]:
+def _line(row: Row, labels: tuple[str, ...], by: GroupBy, query: str) -> Line:
+    url = reverse("audit_part", args=[by, row.key]) + query
+    return funnels.line(row, name=labels[0], note=" · ".join(labels[1:]), url=url)
+
+
+def _labels(sums: Sequence[PoolSum], by: GroupBy) -> dict[str, tuple[str, ...]]:
     """Names in the reader's language; a pool's with its centre and chip."""
-    keys = [row.key for row in rows]
+    labels: dict[str, tuple[str, ...]] = {}
+    for one in sums:
+        key = utilisation.place_of(one.place, by)[0]
+        if key not in labels:
+            labels[key] = _label(one.place, by)
+    return labels
+
+
+def _label(place: Place, by: GroupBy) -> tuple[str, ...]:
+    centre = names.choose(place.centre_name, place.centre_name_en)
     if by == "centre":
-        centres = Centre.objects.filter(public_id__in=keys)
-        return {row.public_id: (names.of(row),) for row in centres}
+        return (centre, place.region)
     if by == "pool":
-        pools = Pool.objects.filter(public_id__in=keys).select_related("fabric__centre", "chip")
-        return {
-            row.public_id: (row.name, names.of(row.fabric.centre), row.chip.model) for row in pools
-        }
-    return {row.key: (row.label,) for row in rows}
+        return (place.pool_name, centre, place.chip_model)
+    return (utilisation.place_of(place, by)[1],)
 
 
-def _behind(request: ConsoleRequest, pool_id: str, period: Period) -> dict[str, Any]:
+def _behind(pool_id: str, period: Period) -> dict[str, Any]:
     """Every row that the figures of one pool were counted from, as far as the period goes."""
     pool = find(Pool.objects.all(), pool_id)
     leases = list(
@@ -182,11 +251,12 @@ def _behind(request: ConsoleRequest, pool_id: str, period: Period) -> dict[str, 
 
 
 def _stream(
-    request: ConsoleRequest, by: GroupBy, period: Period, name: str, within: Q | None
+    request: ConsoleRequest, sums: Sequence[PoolSum], by: GroupBy, period: Period, name: str
 ) -> HttpResponseBase:
-    rows = _rows(request, by, period, within)
-    labels = _labels(rows, by)
-    first = {"centre": [_("Centre")], "chip": [_("Chip")]}
-    header = funnels.csv_header(first.get(by, [_("Pool"), _("Centre"), _("Chip")]))
+    labels = _labels(sums, by)
+    first = {"centre": [_("Centre"), _("Region")], "pool": [_("Pool"), _("Centre"), _("Chip")]}
+    title = next(str(word) for group, word in groupings() if group == by)
+    header = funnels.csv_header(first.get(by, [title]))
+    rows = utilisation.of_sums(sums, by)
     lines = ([*labels[row.key], *funnels.csv_cells(row, period)] for row in rows)
-    return exports.stream(name, header, lines)
+    return exports.table(request, name, header, lines, numbers=funnels.NUMBERS)

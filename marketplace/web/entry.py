@@ -20,7 +20,7 @@ from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from inventory import identifiers, organisations
+from inventory import identifiers, journal, organisations
 from inventory.actors import Actor
 from inventory.errors import DomainError, NotFound
 from inventory.models import Membership, Organisation, User
@@ -98,6 +98,8 @@ def page(
                 raise PermissionDenied
             if posts_only and request.method != "POST":
                 return _posts_only(console_request)
+            if visit.actor.role == Membership.Role.AUDITOR:
+                _journal_reading(console_request)
             return view(console_request, *args, **kwargs)
 
         # Read by the tests that visit every route as every role.
@@ -109,6 +111,17 @@ def page(
         return serve
 
     return decorate
+
+
+def _journal_reading(request: ConsoleRequest) -> None:
+    """Who may read everything of everyone leaves a trace of what was read, as over the API."""
+    journal.record(
+        event="auditor.read",
+        object_id=request.visit.actor.label,
+        actor=request.visit.actor,
+        at=request.visit.at,
+        data={"path": request.get_full_path()[:500]},
+    )
 
 
 def _posts_only(request: ConsoleRequest) -> HttpResponse:

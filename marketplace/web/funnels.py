@@ -13,8 +13,10 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from inventory.periods import HOUR, Period, floor_hour
-from marketplace.utilisation import Row
+from inventory.periods import Period
+from marketplace.models import RollupMark
+from marketplace.utilisation import Row, readings
+from marketplace.utilisation.readings import Days
 from marketplace.web import charts
 from marketplace.web.entry import ConsoleRequest
 from marketplace.web.forms import ConsoleForm
@@ -24,6 +26,7 @@ DEFAULT_DAYS = 30
 STAGES = ("installed", "serviceable", "listed", "sold", "delivered", "busy")
 # What a stage lost to the next one, and of which stage it is a share.
 LEAKS = (("listed_down", "listed"), ("sold_down", "sold"), ("undelivered", "sold"))
+NUMBERS = len(STAGES) + len(LEAKS)  # columns of a file that are card-hours
 WORDS = {
     "installed": gettext_lazy("installed"),
     "serviceable": gettext_lazy("serviceable"),
@@ -72,8 +75,15 @@ class Asked:
     """The period a page is about; None where the one asked for makes no sense."""
 
     form: PeriodForm
+    mark: RollupMark
+    days: Days | None  # what is counted of it; None where nothing is, too
     period: Period | None
-    is_cut: bool  # it reaches into the future, and is counted up to the present hour
+    is_cut: bool = False  # it reaches beyond what is counted
+
+    @property
+    def is_empty(self) -> bool:
+        """A sensible question about days of which nothing is counted yet."""
+        return self.days is None and not self.form.errors
 
     @property
     def query(self) -> str:
@@ -107,24 +117,26 @@ class Figure:
 
 
 def asked(request: ConsoleRequest) -> Asked:
-    """The period asked for; the last thirty days where none is."""
+    """The days asked for, as far as they are counted; the last thirty where none are. One
+    statement."""
     zone = ZoneInfo(settings.BILLING_ZONE)
-    now = floor_hour(request.visit.at)
     today = request.visit.at.astimezone(zone).date()
     usual = {"first": today - timedelta(days=DEFAULT_DAYS), "last": today}
     given = request.GET if "first" in request.GET or "last" in request.GET else None
-    form = PeriodForm(given, initial=usual, today=today)
+    form, mark = PeriodForm(given, initial=usual, today=today), readings.mark()
     if not form.is_bound:
-        days: Mapping[str, date] = usual
+        wanted: Mapping[str, date] = usual
     elif form.is_valid():
-        days = form.cleaned_data
+        wanted = form.cleaned_data
     else:
-        return Asked(form, None, is_cut=False)
-    start = _midnight(days["first"], zone)
-    end = _midnight(days["last"] + timedelta(days=1), zone)
-    # In the first hour of a day nothing of it is over: it is shown as what it will be.
-    period = Period(start, max(min(end, now), start + HOUR))
-    return Asked(form, period, is_cut=form.is_bound and days["last"] > today)
+        return Asked(form, mark, None, None)
+    through = readings.counted_through(mark.counted_until)
+    if mark.counted_until is None or through is None or through < wanted["first"]:
+        return Asked(form, mark, None, None)
+    days = Days(wanted["first"], min(wanted["last"], through))
+    end = min(_midnight(days.last + timedelta(days=1), zone), mark.counted_until)
+    period = Period(_midnight(days.first, zone), end)
+    return Asked(form, mark, days, period, is_cut=form.is_bound and wanted["last"] > days.last)
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
@@ -144,6 +156,45 @@ def _figure(name: str, of: str, whole: Row) -> Figure:
     amount, base = getattr(whole, name), getattr(whole, of)
     share = amount / base if amount is not None and base else None
     return Figure(name=str(WORDS[name]), amount=amount, share=share, of=str(WORDS[of]))
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Where a part of what is installed went; the parts of a whole add up to it."""
+
+    name: str
+    code: str  # of its colour
+    drop: str  # of the page that shows where it was lost; empty for what was delivered
+    seconds: int
+    whole: int
+
+    @property
+    def amount(self) -> float:
+        return self.seconds / 3600
+
+    @property
+    def share(self) -> float:
+        return self.seconds / self.whole if self.whole else 0.0
+
+
+# What each stage lacks of the one before: its name, its colour, and both stages.
+DROPS = {
+    "down": (gettext_lazy("not serviceable"), "p-down", "installed", "serviceable"),
+    "unlisted": (gettext_lazy("serviceable, not listed"), "p-unlisted", "serviceable", "listed"),
+    "unsold": (gettext_lazy("listed, not sold"), "p-listed", "listed", "sold"),
+    "undelivered": (gettext_lazy("sold, not delivered"), "p-held", "sold", "delivered"),
+}
+
+
+def went(amounts: Mapping[str, int]) -> list[Share]:
+    """Delivered, and what was lost on the way to it."""
+    whole = amounts["installed"]
+    lost = [
+        Share(str(name), code, drop, amounts[before] - amounts[after], whole)
+        for drop, (name, code, before, after) in DROPS.items()
+    ]
+    delivered = Share(str(WORDS["delivered"]), "p-sold", "", amounts["delivered"], whole)
+    return [*lost, delivered]
 
 
 def line(row: Row, *, name: str, note: str = "", url: str) -> Line:

@@ -152,6 +152,14 @@ GOOD: dict[str, Good] = {
     "/outages": Good("as_provider", machines.outage_body),
     "/health-reports": Good("as_provider", machines.health_report_body),
     "/health-reports/{public_id}/withdraw": Good("as_provider", reason),
+    "/telemetry-sources": Good("as_provider", machines.telemetry_source_body),
+    **{
+        f"/telemetry-sources/{{public_id}}/{verb}": Good("as_provider", no_body)
+        for verb in ("rotate-key", "revoke-keys")
+    },
+    "/telemetry-sources/{public_id}/close": Good("as_provider", reason),
+    "/series-bindings": Good("as_provider", machines.series_binding_body),
+    "/series-bindings/{public_id}/remove": Good("as_provider", no_body),
     "/outages/{public_id}/close": Good("as_provider", reason),
     "/instances/{public_id}/replace": Good("as_provider", reason),
     "/instances/{public_id}/retry-release": Good("as_provider", reason, _stuck),

@@ -81,6 +81,8 @@ def test_every_post_that_touches_money_or_capacity_needs_a_key() -> None:
         "POST /acceptances/{public_id}/report",
         "POST /acceptances/{public_id}/sign",
         "POST /health-reports",
+        "POST /series-bindings",
+        "POST /series-bindings/{public_id}/remove",
         "POST /health-reports/{public_id}/withdraw",
         "POST /meter-disputes/{public_id}/decide",
         "POST /outages/{public_id}/close",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from django.core.management import call_command
 from django.urls import NoReverseMatch, get_resolver, reverse
 from pytest_django import Settings
 
-from billing.bench import delivery, direct, holds, search, soak, telemetry, world
+from billing.bench import audit, delivery, direct, holds, search, soak, telemetry, world
 from billing.bench.clients import InProcess
 from billing.bench.measure import Row
 from billing.nation import Plan
@@ -182,3 +183,21 @@ def test_steps_of_deliveries_stand_beside_their_rows_written_bare() -> None:
         assert row.python_cpu_ms
     assert rows["steps of machines, 80 deliveries in flight"].of_smaller
     assert verification.verify() == []
+
+
+@pytest.mark.slow
+def test_the_audit_is_measured_at_two_numbers_of_leases() -> None:
+    plan = replace(TINY, past_days=20, listed_shares=(0.9, 0.5))
+    asked = audit.Asked(runs=5, leases_times=(1, 3), plan=plan)
+
+    rows = audit.measure(asked, progress=quietly)
+
+    pages = [row for row in rows if row.case == "funnel and quadrant"]
+    few, many = (row.claims for row in pages)
+    assert few is not None
+    assert many is not None
+    assert many > 2 * few
+    # Whatever the number of leases: two readings of each pool, and who asks.
+    assert {row.sql for row in pages} == {5}
+    assert max(row.rows_read or 0 for row in pages) < 200
+    assert {row.sql for row in rows if row.case == "heatmaps and stack"} == {7}

@@ -21,6 +21,7 @@ from billing import (
     rating,
     reconciliation,
     settlement,
+    sla_credits,
     statements,
     verification,
     vouchers,
@@ -37,6 +38,7 @@ from billing.models import (
 )
 from inventory.errors import Invalid
 from inventory.models import Membership, User
+from marketplace.asking import TermsInput
 from marketplace.models import Lease
 from tests import world
 from tests.billing import books
@@ -171,6 +173,21 @@ def test_each_item_says_what_it_lacks() -> None:
     assert missing() == []
 
 
+def test_a_lease_that_nobody_held_against_its_service_level_keeps_the_month_open() -> None:
+    books.top_up(world.tenant(), 10**7)
+    promised = TermsInput(
+        sla_availability_bps=9_900, sla_credits=((9_900, 1_000),), sla_cap_bps=5_000
+    )
+    lease = books.activate(books.lease(scene.listing(terms=promised), start=10, end=20))
+    books.meter(lease, until=AT)
+    rating.rate_due(at=AT, limit=1000)
+    assert "service_levels_credited" in missing()
+
+    sla_credits.credit_due(at=AT, limit=1000)
+
+    assert "service_levels_credited" not in missing()
+
+
 def test_a_month_that_is_not_over_or_not_metered_is_not_ready() -> None:
     assert missing(JUNE.end - timedelta(seconds=1))[0] == "month_over"
 
@@ -287,7 +304,7 @@ def test_the_command_says_what_is_missing_and_closes_nothing() -> None:
     bring_in(account(), line("who knows", name="Stray"))
     person("first@example.com")
 
-    with pytest.raises(CommandError, match=r"1 of 10 are missing: clearing_accounts\. Nothing"):
+    with pytest.raises(CommandError, match=r"1 of 11 are missing: clearing_accounts\. Nothing"):
         command("--by", "first@example.com")
 
     assert not AccountingPeriod.objects.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from itertools import pairwise
@@ -28,11 +29,14 @@ from inventory.models import (
     Organisation,
     Pool,
     PoolVersion,
+    UsageHour,
 )
 from inventory.periods import Period, floor_hour
 from marketplace import offers
 from marketplace.models import Lease, Listing, Reservation
 from marketplace.offers import OfferRequest
+from marketplace.utilisation import readings, rollups
+from marketplace.utilisation.readings import Days
 from tests import database, world
 
 TINY = Plan(site_count=4, pool_sizes=(120, 100, 24, 12, 11, 11, 11, 11), tenant_count=6)
@@ -216,3 +220,28 @@ def test_a_market_without_demo_worlds_has_no_nation(settings: Settings) -> None:
         load(100)
 
     assert Organisation.objects.count() == 0
+
+
+def test_the_half_year_of_2024_stands_under_every_rule_and_reports_its_share() -> None:
+    plan = replace(TINY, past_days=60, listed_shares=(0.9, 0.5, 0.7))
+
+    added = nation.load_usage(plan=plan, now=NOW, progress=lambda _text: None)
+
+    assert added == UsageHour.objects.count() > 1_000
+    assert nation.load_usage(plan=plan, now=NOW, progress=lambda _text: None) == 0
+    assert verification.verify() == []
+    assert rollups.verify(at=NOW) == []
+    days = Days((TURN - timedelta(days=60)).date(), NOW.date())
+    sums = readings.total(readings.of_pools(days))
+    assert sums["delivered"] / sums["installed"] == pytest.approx(56 / 170, abs=0.04)
+    # Broken, unlisted, unsold and late: something is lost at every stage.
+    assert sums["installed"] > sums["serviceable"] > sums["listed"] > sums["sold"]
+    assert sums["sold"] > sums["delivered"] > 0
+    classes = readings.by_class(readings.of_pools(days))
+    assert sum(row.sold for row in classes) == sums["sold"] + sums["sold_down"]
+
+
+def test_early_2024_has_a_billion_and_seven_hundred_million_card_hours() -> None:
+    plan = nation.EARLY_2024
+
+    assert sum(plan.pool_sizes) * 8 * plan.past_days * 24 == 1_699_200_000

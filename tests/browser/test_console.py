@@ -67,7 +67,9 @@ PAGES = {
     ],
     "tenant": ["search", "rented", "wallet", "invoices", "refunds", "bank_accounts", "cases"],
     "operator": [
-        "audit", "organisations", "all_leases", "receipts", "settlements", "reconciliation",
+        "audit", "audit_map", "audit_anomalies", "audit_reports", "organisations", "all_leases",
+        "receipts",
+        "settlements", "reconciliation",
         "vouchers", "trial_balance", "closing", "meter_disputes",
     ],
 }  # fmt: skip

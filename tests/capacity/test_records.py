@@ -177,6 +177,12 @@ def seal_all() -> Seal:
         ("UPDATE inventory_journalentry SET reason = 'x' WHERE event = 'two'", "a row was changed"),
         ("DELETE FROM inventory_journalentry WHERE event = 'two'", "2 rows, not 3"),
         ("DELETE FROM inventory_seal WHERE sequence = 1", "seal 1 is missing"),
+        (  # two entries change places
+            "UPDATE inventory_journalentry j SET event = o.event FROM inventory_journalentry o"
+            " WHERE j.event IN ('one', 'two') AND o.event IN ('one', 'two')"
+            " AND o.event <> j.event",
+            "a row was changed",
+        ),
     ],
 )
 def test_a_tampered_journal_is_found(statement: str, why: str) -> None:
@@ -208,6 +214,26 @@ def test_the_end_cut_off_is_found_against_a_head_that_left_the_house() -> None:
     )
 
     assert seals.verify(source=Seal.Source.JOURNAL) == []
+    with pytest.raises(CommandError):
+        call_command(
+            "verify_journal", "--against", head, stdout=io.StringIO(), stderr=io.StringIO()
+        )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_history_that_was_rewritten_whole_is_found_against_a_head_of_before() -> None:
+    note("one")
+    seal_all()
+    head = seals.head(Seal.Source.JOURNAL)
+
+    database.plant(
+        "UPDATE inventory_journalentry SET reason = 'never' WHERE event = 'one'",
+        "DELETE FROM inventory_seal",
+    )
+    seal_all()  # a chain that is right in itself
+
+    assert seals.verify(source=Seal.Source.JOURNAL) == []
+    call_command("verify_journal", stdout=io.StringIO())
     with pytest.raises(CommandError):
         call_command(
             "verify_journal", "--against", head, stdout=io.StringIO(), stderr=io.StringIO()

@@ -180,6 +180,7 @@ STAGES: dict[str, Maker] = {
     "/fapiaos/{public_id}/file": documents.issued_fapiao,
     "/cases/{public_id}/attachments": _attached,
     "/cases/{public_id}/attachments/{attachment_id}": _attached,
+    "/telemetry-sources/{public_id}/unmatched": machines.source_of_strangers,
     "/acceptances/{public_id}/runs": deliveries.passed,
     "/fault-rates": _faulty,
     "/fault-rates/estimate": _faulty,

@@ -23,7 +23,10 @@ DELETED = {
     "inventory_unknownseries",
 }
 # … these are no records of anything, so that every column changes …
-ALL_COLUMNS = {"django_session", "marketplace_cache", "inventory_fakemachine", "inventory_chip"}
+ALL_COLUMNS = {
+    *("django_session", "marketplace_cache", "inventory_fakemachine", "inventory_chip"),
+    *("marketplace_poolhours", "marketplace_poolreading"),  # counted again from their sources
+}
 # … and of the others these columns alone.
 CHANGED = {
     "billing_accountingperiod": "closed_at closed_by_id closing_at closing_by_id state",
@@ -109,7 +112,7 @@ CHANGED = {
     "inventory_healthreport": "withdrawn_at",
     "inventory_meterdispute": "decided_by_id evidence for_provider_at for_tenant_at reason state",
     "inventory_nodehealth": "cards checked_at evidence memory outage_id since source state",
-    "inventory_pool": "driver_options maintenance_notice_seconds state",
+    "inventory_pool": "driver driver_options engine_secret maintenance_notice_seconds state",
     "inventory_readingcursor": "read_until",
     "inventory_seriesbinding": "removed_at",
     "inventory_telemetryhour": "busy_permille_sum busy_slots error_slots fact_slots last_error"
@@ -136,6 +139,9 @@ CHANGED = {
     " end_reason ended_at ending_at failed_at gross_minor last_warned_of period state warned_of",
     "marketplace_listing": "state",
     "marketplace_quota": "limit_card_hours limit_minor set_at",
+    "marketplace_rollupcursor": "counted_through dirty_since",
+    "marketplace_rollupmark": "checked_at checked_count counted_until event_id event_xid"
+    " fault_count usage_at usage_xid",
     "marketplace_reservation": "cancelled_at committed_card_seconds committed_minor confirmed_at"
     " decided_at decision expired_at state",
 }

@@ -398,9 +398,10 @@ class Everything(RuleBasedStateMachine):
         method=st.sampled_from(["card", "alipay", "wechat_pay"]),
     )
     def pay_online(self, amount: int, method: str) -> None:
-        row = online.start(amount)
-        if row.intent_id:
-            hands.pay(row.intent_id, method=method)
+        with contextlib.suppress(DomainError):  # an earlier payment is disputed, or many are open
+            row = online.start(amount)
+            if row.intent_id:
+                hands.pay(row.intent_id, method=method)
 
     @rule(pick=st.integers(0, 99), share=st.sampled_from([1, 2, 3]))
     def refund_online(self, pick: int, share: int) -> None:

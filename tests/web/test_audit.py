@@ -9,7 +9,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from inventory.models import JournalEntry
 from marketplace.models import Lease
+from marketplace.utilisation import rollups
 from tests import database, world
 from tests.billing import books
 from tests.marketplace import scene
@@ -24,9 +26,11 @@ def sold(market: Market) -> Lease:
     """Four nodes of eight cards; one node sold for ten hours from T0 + 10 h, one hour missed."""
     books.top_up(market.tenant, 100_000)
     gap = {world.T0 + world.hours(12): 8 * 3600}
-    return books.live(
+    lease = books.live(
         books.lease(scene.listing(world.pool(nodes=4, owner=market.provider))), gaps=gap
     )
+    rollups.sweep(at=market.at)
+    return lease
 
 
 @pytest.fixture
@@ -61,12 +65,18 @@ def test_a_row_leads_to_its_pools_and_they_to_their_leases(client: Client, sold:
     whole = over(client, reverse("audit"))
     query = f"?first={FIRST}&last={LAST}"
 
-    groups = whole.context["groups"]
-    links = [line.url for _title, _column, _by, lines in groups for line in lines]
+    assert whole.context["adds_up"]
+    assert whole.context["group"]["adds_up"]
+    links = [line.url for line in whole.context["group"]["lines"]]
     assert reverse("audit_part", args=["centre", centre.public_id]) + query in links
-    assert reverse("audit_part", args=["chip", "h100-80g"]) + query in links
+    for by, key in (("chip", "h100-80g"), ("region", "贵州"), ("hub", "gzh"),
+                    ("owner", "enterprise"), ("provider", pool.provider.public_id)):  # fmt: skip
+        grouped = over(client, reverse("audit"), by=by)
+        address = reverse("audit_part", args=[by, key]) + query
+        assert address in [line.url for line in grouped.context["group"]["lines"]]
+        assert client.get(address).context["whole"].delivered == 72
     part = client.get(reverse("audit_part", args=["centre", centre.public_id]) + query)
-    (line,) = part.context["groups"][0][3]
+    (line,) = part.context["group"]["lines"]
     assert (line.name, line.row.sold, line.row.delivered) == (pool.name, 80, 72)
     behind = client.get(line.url)
     assert behind.context["whole"].delivered == 72
@@ -104,7 +114,7 @@ def test_a_period_that_makes_no_sense_is_named(
 
     assert reply.status_code == 422
     assert says in plain(reply)
-    assert "groups" not in reply.context
+    assert "group" not in reply.context
     file = client.get(reverse("audit_csv"), query)
     assert file["Location"].startswith(reverse("audit") + "?")
     part = client.get(reverse("audit_part", args=["chip", "h100-80g"]), query)
@@ -115,19 +125,21 @@ def test_a_period_that_makes_no_sense_is_named(
 
 def test_a_period_that_reaches_ahead_is_counted_until_now(client: Client, market: Market) -> None:
     today = market.at.date()
+    rollups.sweep(at=market.at)
     query = {"first": str(today - timedelta(days=2)), "last": str(today + timedelta(days=9))}
 
     reply = client.get(reverse("audit"), query)
 
     assert reply.status_code == 200
     assert "The last day lies ahead: counted up to" in plain(reply)
-    assert reply.context["asked"].period.end <= market.at + timedelta(hours=1)
+    assert reply.context["asked"].period.end <= market.at
 
 
 @pytest.mark.parametrize(
     ("by", "key"),
     [("centre", "ctr_" + "0" * 32), ("centre", "é"), ("chip", "nothing"), ("chip", "é"),
-     ("pool", "x"), ("region", "贵州"), ("x", "y")],
+     ("pool", "x"), ("region", "nowhere"), ("region", "\x00"), ("hub", "x"), ("owner", "x"),
+     ("provider", "org_" + "0" * 32), ("x", "y")],
 )  # fmt: skip
 def test_no_such_part_is_not_found(client: Client, by: str, key: str) -> None:
     assert client.get(reverse("audit_part", args=[by, key])).status_code == 404
@@ -150,6 +162,96 @@ def test_a_part_makes_as_many_statements_as_it_needs(
         over(client, address)
         with django_assert_max_num_queries(20):
             over(client, address)
+
+
+def test_before_anything_is_counted_the_page_says_so(client: Client, market: Market) -> None:
+    for name in ("audit", "audit_map", "audit_anomalies"):
+        reply = client.get(reverse(name))
+        assert reply.status_code == 200
+        assert "Nothing is counted of these days yet." in plain(reply)
+    assert client.get(reverse("audit_csv")).status_code == 302
+
+
+def test_the_parts_lead_to_the_pools_that_lost_them(client: Client, sold: Lease) -> None:
+    whole = over(client, reverse("audit"))
+
+    went = {one.drop: one.amount for one in whole.context["went"]}
+    assert sum(went.values()) == whole.context["whole"].installed
+    assert went["undelivered"] == 8
+    page = over(client, reverse("audit_drop", args=["undelivered"]))
+    (loss,) = page.context["losses"]
+    assert (loss.lost, loss.before, loss.of_all) == (8 * 3600, 80 * 3600, 1.0)
+    assert loss.url.endswith("#leases")
+    assert client.get(loss.url).context["leases"][0][0] == sold
+    lines = over(client, reverse("audit_drop_csv", args=["undelivered"])).getvalue().decode()
+    assert lines.splitlines()[1].endswith(",8.00,80.00")
+    for by, key, count in (("chip", "h100-80g", 1), ("hub", "jjj", 0)):
+        narrowed = over(client, reverse("audit_drop", args=["undelivered"]), by=by, key=key)
+        assert len(narrowed.context["losses"]) == count
+    assert over(client, reverse("audit_drop", args=["nothing"])).status_code == 404
+
+
+def test_the_map_has_days_or_weeks_and_leads_to_its_centres(client: Client, sold: Lease) -> None:
+    page = over(client, reverse("audit_map"))
+
+    name = sold.allocation.pool.fabric.centre.name
+    line = next(line for line in page.context["lines"] if line.name == name)
+    # Sold from six in the evening to four in the morning there: 80 of 2 days × 24 h × 32 cards.
+    assert line.idle == 2 * 24 * 32 - 80
+    assert line.levels == [1, 1]
+    assert "first=2026-06-01&amp;last=2026-06-01" in page.content.decode()
+    assert [len(cells) for _day, cells in page.context["week"]] == [24, 24]
+    whole = over(client, reverse("audit")).context["whole"]
+    assert sum(column.installed for column in page.context["stack"]) == whole.installed
+    assert not page.context["is_weekly"]
+    long = client.get(reverse("audit_map"), {"first": "2026-03-05", "last": "2026-06-03"})
+    assert long.context["is_weekly"]
+    assert [title for _short, title in long.context["columns"]][:2] == [
+        "2026-03-05 – 2026-03-08", "2026-03-09 – 2026-03-15",
+    ]  # fmt: skip
+    lines = over(client, reverse("audit_map_csv")).getvalue().decode().splitlines()
+    assert f"{name},2026-06-01,2026-06-01,768.00,768.00," in "\n".join(lines)
+    inside = over(client, reverse("audit_map"), by="hub", key="jjj")
+    assert inside.context["lines"] == []
+    assert over(client, reverse("audit_map"), by="hub", key="x").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("audit", 8), ("audit_map", 8), ("audit_anomalies", 13)]
+)
+def test_the_pages_make_few_statements(
+    client: Client, sold: Lease, django_assert_max_num_queries: Any, name: str, most: int
+) -> None:
+    over(client, reverse(name))
+
+    with django_assert_max_num_queries(most):
+        over(client, reverse(name))
+
+
+def test_what_an_auditor_looks_at_is_journalled(market: Market, sold: Lease) -> None:
+    auditor = market.client(market.operator, role="auditor")
+
+    assert over(auditor, reverse("audit")).status_code == 200
+    over(market.client(market.operator), reverse("audit"))
+
+    (entry,) = JournalEntry.objects.filter(event="auditor.read")
+    assert entry.data == {"path": f"/audit/?first={FIRST}&last={LAST}"}
+
+
+def test_anomalies_and_their_file_say_why_and_where(market: Market) -> None:
+    for amount in (6.5, 6.7, 6.8, 6.9, 7.1, 20):
+        scene.listing(world.pool(), amount=amount)
+    rollups.sweep(at=market.at)
+    client: Client = market.client(market.operator)
+
+    reply = client.get(reverse("audit_anomalies"))
+
+    text = reply.content.decode()
+    assert "¥20.00 per card-hour; the median of 6 listings is ¥6.85, its MAD ¥0.20" in text
+    assert reverse("journal") + "?object=lst_" in text
+    lines = client.get(reverse("audit_anomalies_csv")).getvalue().decode().splitlines()
+    assert lines[1].startswith("Prices far off their class,")
+    assert market.client(market.provider).get(reverse("audit_anomalies")).status_code == 404
 
 
 def leases_shown(client: Client, **query: str) -> list[str]:

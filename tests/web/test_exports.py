@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 
 import pytest
+from arro3.io import read_parquet
+from django.test import RequestFactory
 from django.urls import reverse
 
 from inventory import capacity
@@ -84,3 +87,21 @@ def test_the_parts_of_a_day_add_up_to_what_is_installed(market: Market) -> None:
         assert parts == pytest.approx(day.installed)
     assert sum(day.sold for day in row.days) == pytest.approx(24 * 8)
     assert sum(day.external for day in row.days) == pytest.approx(5 * 24 * 8)
+
+
+def test_a_table_as_parquet_has_types_and_nulls_in_batches(monkeypatch) -> None:
+    monkeypatch.setattr(exports, "BATCH", 2)
+    rows = [["=a", "1.50"], ["b", "not measured"], ["c", "-2"]]
+    request = RequestFactory().get("/", {"format": "parquet"})
+
+    reply = exports.table(request, "t", ["Name", "Hours"], iter(rows), numbers=1)
+
+    table = read_parquet(io.BytesIO(reply.getvalue())).read_all()
+    assert table.schema.names == ["Name", "Hours"]
+    assert [table["Name"][n].as_py() for n in range(3)] == ["=a", "b", "c"]  # no spreadsheet
+    assert [table["Hours"][n].as_py() for n in range(3)] == [1.5, None, -2.0]
+    assert 'filename="t.parquet"' in reply["Content-Disposition"]
+    empty = exports.table(request, "t", ["Name", "Hours"], [], numbers=1)
+    assert read_parquet(io.BytesIO(empty.getvalue())).read_all().num_rows == 0
+    plain = exports.table(RequestFactory().get("/"), "t", ["Name"], [], numbers=0)
+    assert plain["Content-Type"].startswith("text/csv")

@@ -10,6 +10,7 @@ from django.urls import URLPattern, URLResolver, reverse
 
 import billing.web.urls
 import marketplace.web.urls
+from marketplace.utilisation import rollups
 from tests.web.conftest import Market
 
 PROVIDER_PAGES = [
@@ -31,7 +32,8 @@ OPERATOR_PAGES = [
     "input_fapiaos", "bank_accounts", "bank_lines", "bank_lines_csv", "refunds", "payment_files",
     "statements", "overdue", "invoices", "contests", "fapiaos",
     "reconciliation", "reconciliation_csv", "vouchers", "trial_balance", "trial_balance_csv",
-    "closing", "meter_disputes", "faults",
+    "closing", "meter_disputes", "faults", "audit_map", "audit_map_csv", "audit_anomalies",
+    "audit_anomalies_csv", "audit_reports",
 ]  # fmt: skip
 ANYBODYS_PAGES = [
     "members", "keys", "journal", "journal_csv", "password_change", "incidents", "cases",
@@ -108,6 +110,7 @@ def _arguments(pattern: URLPattern, market: Market) -> dict[str, str]:
         "delivery_id": "ntf_" + "0" * 32,
         "code": "asset:bank:CNY",
         "by": "centre",
+        "drop": "unsold",
         "key": market.pool.fabric.centre.public_id,
         "uidb64": "usr_" + "0" * 32,
         "token": "x",
@@ -147,6 +150,7 @@ def test_a_tenant_opens_its_pages(market: Market, name: str) -> None:
 @pytest.mark.parametrize("name", OPERATOR_PAGES + ANYBODYS_PAGES)
 def test_the_operator_opens_its_pages(market: Market, name: str) -> None:
     market.listing()
+    rollups.sweep(at=market.at)
 
     reply = market.client(market.operator).get(reverse(name))
 

@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from billing import nation
 from billing.bench import (
+    audit,
     charging,
     closing,
     delivery,
@@ -52,13 +53,14 @@ class Command(BaseCommand):
             names.add_parser("metering", help="an hour closed, for more and more allocations")
         )
         _delivery(names.add_parser("delivery", help="reconcile steps, for more and more in flight"))
+        _audit(names.add_parser("audit", help="the operator's pages over half a year of a country"))
         _soak(names.add_parser("soak", help="mixed operations, then verify_capacity"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             nation.check_nothing_is_real()
             rows = options["run"](options, self._progress)
-        except (nation.NationRefused, soak.SoakFailed) as error:
+        except (nation.NationRefused, soak.SoakFailed, audit.AuditFailed) as error:
             raise CommandError(str(error)) from error
         text = json.dumps([asdict(row) for row in rows])
         if options["output"]:
@@ -212,6 +214,21 @@ def _run_delivery(options: dict[str, Any], progress: Callable[[str], None]) -> l
         allocations=options["allocations"], steps=options["steps"], seconds=options["seconds"]
     )
     return delivery.measure(asked, progress=progress)
+
+
+def _audit(parser: ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("--runs", type=_bounded(5, 1000), default=50, help="periods of chance")
+    parser.add_argument(
+        "--leases-times", type=_bounded(1, 100), nargs="+", default=[1, 10],
+        help="the same card-hours in so many times the leases",
+    )  # fmt: skip
+    parser.set_defaults(run=_run_audit)
+
+
+def _run_audit(options: dict[str, Any], progress: Callable[[str], None]) -> list[Row]:
+    asked = audit.Asked(runs=options["runs"], leases_times=options["leases_times"])
+    return audit.measure(asked, progress=progress)
 
 
 def _soak(parser: ArgumentParser) -> None:

@@ -25,6 +25,7 @@ SCOPE = "settlements:write"
 WORDS = {
     "month_over": "the month is over",
     "usage_rated": "every lease is metered and charged up to the month's end",
+    "service_levels_credited": "every lease is held against its service level",
     "invoices_finalised": "every charge is on a final invoice",
     "settlements_run": "every provider is settled",
     "reconciled": "the books are the bank and Stripe at the month's end",

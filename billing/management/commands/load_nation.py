@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from billing import nation
+from marketplace.utilisation import rollups
 
 MOST = 10_000_000
 
@@ -24,6 +25,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--claims", type=int, default=1_000_000)
+        parser.add_argument(
+            "--usage",
+            action="store_true",
+            help="instead, the half-year of early 2024: 1.7 billion card-hours on line, 0.56 used",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= options["claims"] <= MOST:
@@ -33,6 +39,9 @@ class Command(BaseCommand):
         def progress(text: str) -> None:
             print(f"  {text} ({time.monotonic() - began:.1f} s)", file=sys.stderr, flush=True)
 
+        if options["usage"]:
+            self._usage(progress)
+            return
         try:
             added = nation.load(
                 claim_count=options["claims"], now=datetime.now(UTC), progress=progress
@@ -40,3 +49,13 @@ class Command(BaseCommand):
         except nation.NationRefused as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{added} claims added in {time.monotonic() - began:.1f} s")
+
+    def _usage(self, progress: nation.Progress) -> None:
+        now = datetime.now(UTC)
+        try:
+            added = nation.load_usage(now=now, progress=progress)
+        except nation.NationRefused as error:
+            raise CommandError(str(error)) from error
+        swept = rollups.sweep(at=now)
+        progress(f"{swept.pool_day_count} pool-days counted")
+        self.stdout.write(f"{added} usage hours added")

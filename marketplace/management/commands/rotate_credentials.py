@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from inventory import credentials, manual_tasks, telemetry
+from inventory import credentials, engines, manual_tasks, telemetry
 from marketplace import notifications
 
 
@@ -17,6 +17,7 @@ class Command(BaseCommand):
         done = (
             credentials.rotate()
             + telemetry.rewrap_secrets()
+            + engines.rewrap_secrets()
             + manual_tasks.rewrap_secrets()
             + notifications.rewrap_secrets()
         )

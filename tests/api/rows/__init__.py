@@ -33,6 +33,8 @@ OBJECTS: dict[str, Maker] = {
     "instances": lambda market: market.instance().public_id,
     "external-allocations": machines.external,
     "health-reports": machines.health_report,
+    "telemetry-sources": machines.telemetry_source,
+    "series-bindings": machines.series_binding,
     "manual-tasks": deliveries.manual_task,
     "ssh-keys": deliveries.ssh_key,
     "acceptances": deliveries.being_tested,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+from inventory.models import TelemetrySource, UnknownSeries
 from tests.api.market import Market, next_hour, text
 
 
@@ -59,6 +61,42 @@ def quota(market: Market) -> str:
 def key(market: Market) -> str:
     body = {"name": "ci", "scopes": ["leases:read"]}
     return str(market.as_tenant.do("/api-keys", body)["id"])
+
+
+def telemetry_source_body(market: Market) -> dict[str, Any]:
+    return {"centre": market.pool.fabric.centre.public_id, "name": "prometheus-1"}
+
+
+def telemetry_source(market: Market) -> str:
+    return str(market.as_provider.do("/telemetry-sources", telemetry_source_body(market))["id"])
+
+
+def source_of_strangers(market: Market) -> str:
+    """One that brought series of a host nobody knows."""
+    public_id = telemetry_source(market)
+    at = datetime.now(UTC)
+    UnknownSeries.objects.create(
+        source=TelemetrySource.objects.get(public_id=public_id),
+        identity="hostname",
+        value="gpu-999",
+        sample_count=4,
+        first_seen_at=at,
+        last_seen_at=at,
+    )
+    return public_id
+
+
+def series_binding_body(market: Market) -> dict[str, Any]:
+    return {
+        "telemetry_source": telemetry_source(market),
+        "identity": "hostname",
+        "value": "gpu-017.dc1",
+        "node": node(market),
+    }
+
+
+def series_binding(market: Market) -> str:
+    return str(market.as_provider.do("/series-bindings", series_binding_body(market))["id"])
 
 
 def health_report_body(market: Market) -> dict[str, Any]:

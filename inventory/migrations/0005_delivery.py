@@ -17,7 +17,7 @@ SQL = Path(__file__).resolve().parent.parent / "sql"
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inventory', '0003_rights'),
+        ('inventory', '0004_engines'),
     ]
 
     operations = [
