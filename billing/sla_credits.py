@@ -53,7 +53,7 @@ _NEXT = """
     CROSS JOIN LATERAL (SELECT
         m.month AT TIME ZONE %(zone)s AS starts,
         (m.month + interval '1 month') AT TIME ZONE %(zone)s AS ends) i
-    WHERE upper(a.period) > %(at)s - %(back)s
+    WHERE upper(a.period) > %(oldest)s
       AND i.starts < least(upper(a.period), a.failed_at) AND i.ends <= %(at)s
 """
 # Of those, the ones that are rated to the end.
@@ -156,7 +156,7 @@ def uncounted(*, month: Period, at: datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             _UNCOUNTED,
-            {"zone": settings.BILLING_ZONE, "at": at, "back": BACK, "end": month.end},
+            {"zone": settings.BILLING_ZONE, "oldest": at - BACK, "at": at, "end": month.end},
         )
         (found,) = cursor.fetchone()
     return int(found)
@@ -231,7 +231,7 @@ def _find(sql: str, at: datetime, stuck: set[int], limit: int) -> list[tuple[int
     facts: dict[str, Any] = {
         "zone": settings.BILLING_ZONE,
         "at": at,
-        "back": BACK,
+        "oldest": at - BACK,
         "stuck": list(stuck),
         "limit": limit,
     }

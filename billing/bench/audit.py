@@ -93,7 +93,7 @@ def _sweeps(at: datetime, times: int, progress: Progress) -> Iterator[Row]:
         operations=hours,
         per_second=round(hours / took, 1),
         seconds=round(took, 2),
-        db_cpu_ms=round(took * 1000 / max(1, hours), 4),
+        us_per_lease_hour=round(took * 1e6 / max(1, hours), 1),
     )
     with connections["owner"].cursor() as cursor:
         for table in ("marketplace_poolreading", "marketplace_poolhours"):

@@ -41,6 +41,7 @@ class Row:
     rows_read: int | None = None  # of tables and indexes, by one operation
     floor_ms: float | None = None  # p50
     of_floor_ms: float | None = None  # p50_ms / floor_ms
+    us_per_lease_hour: float | None = None  # of a sweep, by the clock
     of_smaller: float | None = None  # seconds per operation / that of the smallest load
 
 
