@@ -171,6 +171,7 @@ def test_telemetry_stands_beside_decoding_and_copying() -> None:
     assert 0 < (rows["sealed"].bytes_per_card_hour or 0) < (end.bytes_per_card_hour or 0)
 
 
+@pytest.mark.slow
 def test_steps_of_deliveries_stand_beside_their_rows_written_bare() -> None:
     asked = delivery.Asked(allocations=[60, 80], steps=30, warm_up=40, seconds=0.5)
 

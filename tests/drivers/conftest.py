@@ -18,6 +18,7 @@ from tests.drivers import benches, processes
 from tests.drivers.benches import Bench, FakeBench, RealTime
 from tests.drivers.ironic_engine import Ironic, ironic
 from tests.drivers.kubernetes_engine import Kubernetes, kubernetes
+from tests.drivers.manual_bench import ManualBench
 from tests.drivers.slurm_engine import Cluster, cluster
 
 if TYPE_CHECKING:
@@ -102,11 +103,19 @@ def kubernetes_bench(kubernetes_engine: Kubernetes) -> KubernetesBench:
 
 
 @pytest.fixture(
-    params=["fake", "ironic", "slurm", pytest.param("kubernetes", marks=pytest.mark.kubernetes)]
+    params=[
+        "fake",
+        "manual",
+        "ironic",
+        "slurm",
+        pytest.param("kubernetes", marks=pytest.mark.kubernetes),
+    ]
 )
 def bench(request: pytest.FixtureRequest) -> Bench:
     if request.param == "fake":
         return FakeBench()
+    if request.param == "manual":
+        return ManualBench()
     if request.param == "slurm":
         return SlurmBench(request.getfixturevalue("slurm_engine"))
     if request.param == "kubernetes":
