@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from inventory.models import Node
 from marketplace.models import Listing
+from marketplace.utilisation import rollups
 from tests import world
 from tests.browser.conftest import AXE, Reader
 from tests.engines import require
@@ -90,6 +91,7 @@ def test_every_page_reads_well(market: Market, reader: Reader, party: str) -> No
     listing = market.listing()
     lease = market.lease(listing)
     market.reservation(listing)
+    rollups.sweep(at=market.at)
     addresses = [reverse(name) for name in PAGES[party]]
     if party == "provider":
         addresses += [
