@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from inventory.models import Node
 from marketplace.models import Listing
+from marketplace.utilisation import rollups
 from tests import world
 from tests.browser.conftest import AXE, Reader
 from tests.engines import require
@@ -68,8 +69,7 @@ PAGES = {
     "tenant": ["search", "rented", "wallet", "invoices", "refunds", "bank_accounts", "cases"],
     "operator": [
         "audit", "audit_map", "audit_anomalies", "audit_reports", "organisations", "all_leases",
-        "receipts",
-        "settlements", "reconciliation",
+        "receipts", "settlements", "reconciliation",
         "vouchers", "trial_balance", "closing", "meter_disputes",
     ],
 }  # fmt: skip
@@ -90,6 +90,7 @@ def test_every_page_reads_well(market: Market, reader: Reader, party: str) -> No
     listing = market.listing()
     lease = market.lease(listing)
     market.reservation(listing)
+    rollups.sweep(at=market.at)
     addresses = [reverse(name) for name in PAGES[party]]
     if party == "provider":
         addresses += [
@@ -119,6 +120,8 @@ def test_every_page_reads_well(market: Market, reader: Reader, party: str) -> No
         addresses += [
             reverse("organisation_decide", args=[market.tenant.public_id]) + "?verdict=reject",
             reverse("organisation_credit", args=[market.tenant.public_id]),
+            reverse("audit_part", args=["pool", market.pool.public_id]),
+            reverse("audit_drop", args=["unlisted"]),
         ]
     if party == "tenant":
         addresses += [reverse("lease", args=[lease.public_id])]
