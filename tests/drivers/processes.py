@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from launcher.processes import before_exec
 from launcher.state import ROOT, STATE
 
 LOCK = ROOT / "requirements-engines.lock"
@@ -60,6 +61,7 @@ def running(
             stdin=subprocess.DEVNULL,
             env={**os.environ, **(env or {})},
             start_new_session=True,
+            preexec_fn=before_exec(signal.SIGKILL),  # a test run that is killed leaves none behind
         )
     try:
         yield process
