@@ -14,8 +14,8 @@ from django.utils.translation import gettext_noop as _
 
 DETAILS = (
     # engines
-    _("No such driver; known: {}"),
-    _("{} has no engine to be asked"),
+    _("No such driver; known: %(names)s"),
+    _("%(driver)s has no engine to be asked"),
     # payouts
     _("The delay lies between 0 and 90 days"),
     _("The smallest payout is not negative, and not beyond all measure"),
