@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -182,10 +182,12 @@ def _look(client: Client, address: str, spans: Sequence[Days]) -> Looked:
         took.append((time.perf_counter() - began) * 1000)
         worked.append((time.process_time() - cpu) * 1000)
     counter = _Counter()
-    before = _rows_read()
-    with connection.execute_wrapper(counter):
-        _get(client, address, longest)
-    return Looked(took, worked, counter.count, _rows_read() - before, size / 1024)
+    with transaction.atomic():  # whose own count nobody else adds to
+        before = _rows_read()
+        with connection.execute_wrapper(counter):
+            _get(client, address, longest)
+        rows_read = _rows_read() - before
+    return Looked(took, worked, counter.count, rows_read, size / 1024)
 
 
 class _Counter:
@@ -207,13 +209,11 @@ def _get(client: Client, address: str, span: Days) -> bytes:
 
 
 def _rows_read() -> int:
-    """Rows that statements took from tables and indexes, by PostgreSQL's own count."""
+    """Rows that this transaction took from tables and indexes, by PostgreSQL's own count."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_force_next_flush()")
-        cursor.execute("SELECT 1")  # what was counted is told at the end of a transaction
         cursor.execute(
             "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))"
-            " FROM pg_stat_clear_snapshot(), pg_stat_user_tables"
+            " FROM pg_stat_xact_user_tables"
         )
         return int(cursor.fetchone()[0])
 
