@@ -7,6 +7,7 @@ per cluster and every run, and every parallel worker, gets a copy of its own.
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import closing
 from typing import LiteralString
 
@@ -226,3 +227,29 @@ def _drop(server: psycopg.Connection[tuple[object, ...]], name: str) -> None:
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(database))
     except psycopg.errors.ObjectInUse:
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(database))
+
+
+def present() -> str:
+    """The number that the next transaction of the cluster gets."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
+        (number,) = cursor.fetchone()
+    return str(number)
+
+
+def outwait(before: str = "") -> None:
+    """No transaction from before that number, or now, goes on in any database of the cluster.
+
+    What follows committed rows in their order waits for those: a reader, not a test, may be late.
+    """
+    before = before or present()
+    waited = threading.Event()
+    with connection.cursor() as cursor:
+        for _ in range(1200):
+            cursor.execute(
+                "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= %s::text::xid8", [before]
+            )
+            if cursor.fetchone() == (True,):
+                return
+            waited.wait(0.1)
+    raise AssertionError("a transaction elsewhere in the cluster ran for two minutes")

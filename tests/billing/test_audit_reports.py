@@ -16,7 +16,7 @@ from billing.models import AuditReport
 from inventory import seals
 from inventory.models import JournalEntry
 from marketplace.utilisation import rollups
-from tests import world
+from tests import database, world
 from tests.capacity.test_records import seal_all
 from tests.marketplace import scene
 from tests.marketplace.test_utilisation import usage
@@ -31,6 +31,7 @@ def lease(transactional_db: object):
     with transaction.atomic():
         row = scene.lease(scene.listing(world.pool(nodes=4)), units=2, start=24, end=90)
         usage(row.allocation_id, 24, *[16 * 3600] * 10)
+    database.outwait()
     rollups.sweep(at=JULY)
     return row
 
@@ -45,6 +46,7 @@ def test_a_month_is_reported_once_and_restated_where_it_changed(lease) -> None:
     assert audit_reports.make_due(at=JULY) == []
 
     usage(lease.allocation_id, 26, -7200, revision=1)
+    database.outwait()
     rollups.sweep(at=JULY + hours(1))
     (second,) = audit_reports.make_due(at=JULY + hours(1))
 
@@ -61,6 +63,7 @@ def test_a_month_is_reported_once_and_restated_where_it_changed(lease) -> None:
 def test_the_paper_is_the_same_whenever_it_is_made(lease) -> None:
     audit_reports.make_due(at=JULY)
     usage(lease.allocation_id, 26, -7200, revision=1)
+    database.outwait()
     rollups.sweep(at=JULY)
     (row,) = audit_reports.make_due(at=JULY)
 

@@ -101,7 +101,8 @@ def test_the_engines_nodes_are_a_preview_that_the_provider_approves(
 
     assert pool.nodes.count() == 0
     assert set(names) <= {row.hostname for row in plan.rows}
-    assert {row.leaf for row in plan.rows} == {"leaf-1"}
+    # Others are enrolled there too, by other tests.
+    assert {row.leaf for row in plan.rows if row.hostname in names} == {"leaf-1"}
     done = node_import.apply(pool=pool, content=file, at=T0, actor=SYSTEM)
     assert pool.nodes.count() == done.new_count == len(plan.rows)
     again = node_import.preview(pool=pool, content=file)

@@ -192,12 +192,14 @@ def swept(transactional_db: Any) -> Lease:
         listing = scene.listing(world.pool(nodes=4), units=4)
         lease = scene.lease(listing, units=2, start=24, end=90)
         usage(lease.allocation_id, 24, *[16 * 3600] * 10)
+    database.outwait()
     rollups.sweep(at=END)
     assert dirty() is None
     return lease
 
 
 def dirty() -> date | None:
+    database.outwait()
     rollups.read_changes(at=END)
     row = RollupCursor.objects.get()
     open_day = (END - rollups.OPEN).astimezone(ZONE).date()  # always counted again
@@ -227,6 +229,7 @@ def test_a_failure_that_is_reported_late_is_counted_from_its_start(swept) -> Non
         node_id=pool.nodes.order_by("pk")[0].pk, at=END - hours(1), actor=SYSTEM,
     )  # fmt: skip
 
+    database.outwait()
     rollups.sweep(at=END)
 
     amounts = readings.of_pools(Days(FIRST, LAST))[0].amounts

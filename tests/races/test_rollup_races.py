@@ -12,7 +12,7 @@ from django.db import connection, connections, transaction
 from marketplace.models import Lease, RollupCursor
 from marketplace.utilisation import readings, rollups
 from marketplace.utilisation.readings import Days
-from tests import world
+from tests import database, world
 from tests.marketplace import scene
 from tests.marketplace.test_rollups import END, FIRST, LAST
 from tests.marketplace.test_utilisation import usage
@@ -31,6 +31,7 @@ def lease() -> Lease:
     with transaction.atomic():
         row = scene.lease(scene.listing(world.pool(nodes=4)), units=2, start=24, end=90)
         usage(row.allocation_id, 24, *[16 * 3600] * 10)
+    database.outwait()
     rollups.sweep(at=END)
     return row
 
@@ -49,8 +50,10 @@ def corrected_while_it_is_counted(lease: Lease) -> None:
         try:
             with transaction.atomic():
                 usage(lease.allocation_id, 26, -7200, revision=1)
+                mine = database.present()
                 written.set()
                 assert counted.wait(timeout=60)
+            database.outwait(mine)
             rollups.read_changes(at=END)
         finally:
             marked.set()
@@ -105,6 +108,7 @@ def test_control_without_the_cursors_lock_it_is_lost(lease, monkeypatch) -> None
 def test_sweeps_at_once_count_each_pool_once_and_alike(lease) -> None:
     usage(lease.allocation_id, 26, -7200, revision=1)
     before = delivered()
+    database.outwait()
 
     together(*[lambda: rollups.sweep(at=END)] * 4)
 
