@@ -49,6 +49,7 @@ def lay_ground(*, seed: int, now: datetime, progress: Progress) -> None:
         progress(f"{len(rows)} organisations, {len(CENTRES)} centres with their nodes")
     if _play(Pool.objects.filter(name__in=FIRST_POOLS), seed, now, progress):
         _charge_all(now, progress)
+        _count(now, progress)
 
 
 def play_the_rest(*, seed: int, now: datetime, progress: Progress) -> None:
@@ -58,7 +59,13 @@ def play_the_rest(*, seed: int, now: datetime, progress: Progress) -> None:
     _charge_all(now, progress)
     _invoice(now, progress)
     _settle(now, progress)
-    rollups.sweep(at=now)
+    _count(now, progress)
+
+
+def _count(now: datetime, progress: Progress) -> None:
+    """The audit's pages have something to show before the first sweep."""
+    done = rollups.sweep(at=now)
+    progress(f"{done.pool_day_count} days of pools counted")
 
 
 def _play(pools: QuerySet[Pool], seed: int, now: datetime, progress: Progress) -> int:
