@@ -77,9 +77,9 @@ class RealTime:
     losable: tuple[tuple[Any, str], ...] = ()
 
     def until_done(self, verb: Verb, target: Target) -> Progress:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not (progress := self._patiently(verb, target, deadline)).done:
-            assert time.monotonic() < deadline, "not done in a minute"
+            assert time.monotonic() < deadline, "not done in three minutes"
             time.sleep(min(0.1, progress.check_after_seconds))
         return progress
 

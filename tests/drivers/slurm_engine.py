@@ -11,6 +11,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.drivers import processes
 from tests.engines import require
 
@@ -125,6 +127,7 @@ class Cluster:
 def accounting(home: Path) -> Iterator[int]:
     """slurmdbd on a MariaDB of its own; its port."""
     require("slurmdbd")
+    _needs_root()
     port, database = processes.free_port(), processes.free_port()
     data = f"--datadir={home}/database"
     make = ["mariadb-install-db", "--no-defaults", data, "--skip-test-db", "--user=root"]
@@ -153,11 +156,12 @@ def accounting(home: Path) -> Iterator[int]:
 @contextlib.contextmanager
 def cluster(home: Path, *, with_accounts: bool = False) -> Iterator[Cluster]:
     require("slurm")
+    _needs_root()
     key = home / "munge.key"
     key.write_bytes(secrets.token_bytes(1024))
     key.chmod(0o400)
     home.chmod(0o755)
-    munge: list[str | Path] = ["munged", "--foreground", "--force"]
+    munge: list[str | Path] = ["/usr/sbin/munged", "--foreground", "--force"]
     munge += [f"--socket={home}/munge.sock", f"--key-file={key}", f"--seed-file={home}/seed"]
     munge += [f"--pid-file={home}/munged.pid", f"--log-file={home}/munged.log"]
     with contextlib.ExitStack() as stack:
@@ -172,3 +176,9 @@ def cluster(home: Path, *, with_accounts: bool = False) -> Iterator[Cluster]:
             stack.enter_context(processes.running(command, home / f"{node}.log", engine.env))
         processes.eventually(lambda: engine.ask("sinfo", "-h", "-n", "r1,r2").count("idle") == 1)
         yield engine
+
+
+def _needs_root() -> None:
+    """Its daemons become whoever a job belongs to."""
+    if os.geteuid() != 0:
+        pytest.skip("Slurm's daemons have to be started by root")

@@ -142,7 +142,7 @@ spans = st.tuples(half_hours, half_hours).filter(lambda pair: pair[0] < pair[1])
 @given(
     nodes=st.integers(1, 5),
     units=st.integers(1, 5),
-    sellable=spans,
+    sellable=spans.filter(lambda pair: pair[1] - pair[0] >= 8),  # a lease fits, whatever its lead
     deals=st.lists(st.tuples(spans, st.integers(1, 3), st.integers(0, 3600)), max_size=4),
     outages=st.lists(st.tuples(st.sampled_from(["failed", "planned"]), spans), max_size=3),
     withdrawn=st.one_of(st.none(), half_hours),
