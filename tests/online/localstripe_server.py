@@ -13,6 +13,9 @@ import sys
 def main(port: int) -> None:
     web = importlib.import_module("aiohttp.web")
     server = importlib.import_module("localstripe.server")
+    # It writes one file in /tmp after each change, which is somebody else's or another run's.
+    resources = importlib.import_module("localstripe.resources")
+    resources.Store.dump_to_disk = lambda store: None
     web.run_app(server.app, host="127.0.0.1", port=port, print=None)
 
 
