@@ -150,18 +150,11 @@ def node_file(*, pool: Pool, at: datetime) -> bytes:
 
 
 def rewrap_secrets() -> int:
-    """Every engine's secret is under the first of CREDENTIAL_KEYS; how many there are.
+    """Every engine's secret is under the first of CREDENTIAL_KEYS; how many were redone.
 
-    Locks the pools' rows one by one. Raises CredentialUnreadable.
+    Raises CredentialUnreadable.
     """
-    keys = list(Pool.objects.exclude(engine_secret=None).values_list("pk", flat=True))
-    for key in keys:
-        with transaction.atomic():
-            pool = Pool.objects.select_for_update(of=("self",), no_key=True).get(pk=key)
-            if pool.engine_secret:
-                pool.engine_secret = wrapping.rewrap(bytes(pool.engine_secret))
-                pool.save(update_fields=["engine_secret"])
-    return len(keys)
+    return wrapping.rewrap_each(Pool.objects.all(), "engine_secret")
 
 
 def _driver(pool: Pool) -> Surveyable:

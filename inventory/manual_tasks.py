@@ -169,19 +169,9 @@ def drop_doors(allocation: Allocation, *, kind: str, at: datetime, reason: str) 
 def rewrap_secrets() -> int:
     """Secrets of hand-overs are encrypted with the first of CREDENTIAL_KEYS; how many.
 
-    One transaction each, so it may be killed and run again. Raises CredentialUnreadable.
+    Raises CredentialUnreadable.
     """
-    done = 0
-    rows = ManualTask.objects.filter(ciphertext__isnull=False)
-    for pk in list(rows.values_list("pk", flat=True)):
-        with transaction.atomic():
-            task = ManualTask.objects.select_for_update(of=("self",)).get(pk=pk)
-            if task.ciphertext is None:
-                continue
-            task.ciphertext = wrapping.rewrap(bytes(task.ciphertext))
-            task.save(update_fields=["ciphertext"])
-            done += 1
-    return done
+    return wrapping.rewrap_each(ManualTask.objects.all(), "ciphertext")
 
 
 def _is_address(text: str) -> bool:

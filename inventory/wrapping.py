@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.db.models import QuerySet
 
 from inventory.errors import DomainError
 
@@ -28,6 +32,26 @@ def rewrap(ciphertext: bytes) -> bytes:
         return cipher().rotate(bytes(ciphertext))
     except InvalidToken as error:
         raise CredentialUnreadable() from error
+
+
+def rewrap_each(rows: QuerySet[Any], field: str) -> int:
+    """What each of the rows keeps in that field is under the first of CREDENTIAL_KEYS; how many.
+
+    Locks one row after the other, each in a transaction of its own, so it may be killed and run
+    again. One that forgot its secret meanwhile is passed over. Raises CredentialUnreadable.
+    """
+    done = 0
+    for pk in list(rows.exclude(**{field: None}).order_by("pk").values_list("pk", flat=True)):
+        with transaction.atomic():
+            row = rows.model._default_manager.select_for_update(of=("self",), no_key=True).get(
+                pk=pk
+            )
+            if (content := getattr(row, field)) is None:
+                continue
+            setattr(row, field, rewrap(content))
+            row.save(update_fields=[field])
+            done += 1
+    return done
 
 
 def unwrap(ciphertext: bytes) -> str:

@@ -157,18 +157,9 @@ def close_source(*, source_id: int | str, at: datetime, actor: Actor, reason: st
 def rewrap_secrets() -> int:
     """Tokens of stores are encrypted with the first of CREDENTIAL_KEYS; how many were redone.
 
-    One transaction each, so it may be killed and run again. Raises CredentialUnreadable.
+    Raises CredentialUnreadable.
     """
-    done = 0
-    for source_id in TelemetrySource.objects.exclude(query_secret=None).values_list(
-        "pk", flat=True
-    ):
-        with transaction.atomic():
-            source = TelemetrySource.objects.select_for_update(of=("self",)).get(pk=source_id)
-            source.query_secret = wrapping.rewrap(bytes(source.query_secret or b""))
-            source.save(update_fields=["query_secret"])
-        done += 1
-    return done
+    return wrapping.rewrap_each(TelemetrySource.objects.all(), "query_secret")
 
 
 def authenticate(*, text: str, at: datetime) -> TelemetrySource:

@@ -11,7 +11,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.utils.translation import gettext, override
 
-from inventory import identifiers, journal, transitions
+from inventory import identifiers, journal, transitions, wrapping
 from inventory.actors import Actor
 from inventory.errors import DomainError, Invalid
 from marketplace.models import Channel, Delivery
@@ -108,17 +108,9 @@ def remove(*, channel_public_id: str, at: datetime, actor: Actor) -> Channel:
 def rewrap_secrets() -> int:
     """Addresses are encrypted with the first of CREDENTIAL_KEYS; how many were redone.
 
-    One transaction each, so it may be killed and run again. Raises ChannelUnreadable.
+    Raises CredentialUnreadable.
     """
-    done = 0
-    rows = Channel.objects.exclude(state=Channel.State.REMOVED).order_by("pk")
-    for pk in list(rows.values_list("pk", flat=True)):
-        with transaction.atomic():
-            row = Channel.objects.select_for_update(of=("self",), no_key=True).get(pk=pk)
-            row.target = secrets.reseal(row.target)
-            row.save(update_fields=["target"])
-        done += 1
-    return done
+    return wrapping.rewrap_each(Channel.objects.exclude(state=Channel.State.REMOVED), "target")
 
 
 def send_test(*, channel_public_id: str, at: datetime, actor: Actor) -> Delivery:

@@ -22,14 +22,6 @@ def seal(facts: dict[str, str]) -> bytes:
     return wrapping.wrap(json.dumps(facts))
 
 
-def reseal(content: Any) -> bytes:
-    """The same under the first of CREDENTIAL_KEYS. Raises ChannelUnreadable."""
-    try:
-        return wrapping.rewrap(bytes(content))
-    except wrapping.CredentialUnreadable as error:
-        raise ChannelUnreadable from error
-
-
 def unseal(content: Any) -> dict[str, str]:
     """Raises ChannelUnreadable."""
     try:
