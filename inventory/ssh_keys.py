@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from django.db import transaction
 
 from inventory import identifiers, journal
 from inventory.actors import Actor
+from inventory.drivers import ssh
 from inventory.errors import DomainError, Invalid
 from inventory.models import Organisation, SshKey
 
@@ -90,14 +90,13 @@ def parse(text: str) -> PublicKey:
     if algorithm not in ALGORITHMS:
         raise SshKeyInvalid(f"The algorithm is one of {', '.join(ALGORITHMS)}", line=line[:40])
     try:
-        blob = base64.b64decode(body, validate=True)
+        base64.b64decode(body, validate=True)
         key = load_ssh_public_key(f"{algorithm} {body}".encode())
     except (ValueError, binascii.Error, UnsupportedAlgorithm) as error:
         raise SshKeyInvalid(line=line[:40]) from error
     if isinstance(key, RSAPublicKey) and not LEAST_RSA_BITS <= key.key_size <= MOST_RSA_BITS:
         raise SshKeyInvalid("An RSA key has 2048 to 4096 bits", line=line[:40])
-    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
-    return PublicKey(algorithm, body, comment.strip(), f"SHA256:{digest}")
+    return PublicKey(algorithm, body, comment.strip(), ssh.fingerprint(f"{algorithm} {body}"))
 
 
 def add(*, organisation_id: int, name: str, text: str, at: datetime, actor: Actor) -> SshKey:
