@@ -1,22 +1,15 @@
-"""Another way in while the machines run: asked for by the tenant, made by the engines.
-
-A driver that can do it has a verb `renew(target, *, since, at) -> Progress`, a step like those
-of the contract: idempotent, and called until done. `since` is when it was asked for, so that a
-repeat finds what was made for this asking. From then on `access` says the new way and the old
-one opens nothing.
-"""
+"""Another way in while the machines run: asked for by the tenant, made by the engines."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Protocol, runtime_checkable
 
 from django.db import transaction
 
 from inventory import journal
 from inventory.actors import Actor
 from inventory.drivers import registry
-from inventory.drivers.base import Progress, Target
+from inventory.drivers.base import Renewing
 from inventory.errors import DomainError, NotFound
 from inventory.models import Allocation, Instance
 
@@ -33,13 +26,6 @@ class NothingToRenew(DomainError):
 
     code = "nothing_to_renew"
     title = "There is no way in that could be renewed"
-
-
-@runtime_checkable
-class Renewing(Protocol):
-    """A driver that can."""
-
-    def renew(self, target: Target, *, since: datetime, at: datetime) -> Progress: ...
 
 
 def can(driver: str) -> bool:

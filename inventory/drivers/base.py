@@ -174,3 +174,16 @@ class Surveyable(Protocol):
         and `release`. Raises DriverError.
         """
         ...
+
+
+@runtime_checkable
+class Renewing(Protocol):
+    """What a driver can do besides, whose machines can get another way in while they run."""
+
+    def renew(self, target: Target, *, since: datetime, at: datetime) -> Progress:
+        """The way in is another one from now on: `access` says it, and the old one opens nothing.
+
+        A step like those of `Driver`: idempotent, and called until done. `since` is when it was
+        asked for, so that a repeat finds what was made for this asking.
+        """
+        ...

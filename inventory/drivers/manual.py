@@ -77,7 +77,7 @@ class ManualDriver:
         return self._ask(target, ManualTask.Kind.OPEN, ManualTask.Kind.SHUT, at)
 
     def renew(self, target: Target, *, since: datetime, at: datetime) -> Progress:
-        """The way in is another one from now on; see `inventory.renewals`. Called until done."""
+        """The way in is another one from now on; see `Renewing`."""
         with transaction.atomic():
             _lock_node(target.node)
             task = _latest(target.name, ManualTask.Kind.RENEW)

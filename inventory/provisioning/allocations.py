@@ -11,12 +11,12 @@ from django.db import transaction
 from inventory import acceptance, capacity, credentials, transitions
 from inventory.acceptance import Verdict
 from inventory.drivers import registry
-from inventory.drivers.base import Access, DriverError
+from inventory.drivers.base import Access, Driver, DriverError, Target
 from inventory.models import Allocation, Instance
 from inventory.periods import Period
 from inventory.provisioning import claims, handover, moves, renewing
 from inventory.provisioning.claims import Claimed
-from inventory.provisioning.instances import target_of
+from inventory.provisioning.instances import ask_each, targets_of
 from inventory.provisioning.pacing import LOOK_AGAIN, Deadlines
 
 logger = logging.getLogger(__name__)
@@ -119,10 +119,11 @@ def _delivering(row: Allocation, accesses: list[Access] | None, at: datetime) ->
             _tell(row, accesses, at)
         if not moves.has_stale_access(row, instances):
             return _accepted(row, at)
-    if clock := acceptance.clock_of(row):  # what breaks while it is tested is replaced in its time
+    clock = acceptance.clock_of(row)
+    if clock:  # what breaks while it is tested is replaced in its time
         deadline = min(period.end, max(deadline, clock))
     if at >= deadline or len(failed) > MOST_REPLACEMENTS:
-        late = ACCEPTANCE_FAILED if acceptance.clock_of(row) else DEADLINE_EXCEEDED
+        late = ACCEPTANCE_FAILED if clock else DEADLINE_EXCEEDED
         _fail(row, PROVISION_FAILED if failed else late, at)
         return None
     _replace_failed(row, instances, at)
@@ -201,19 +202,12 @@ def _shut_or_open(row: Allocation, at: datetime) -> list[int]:
     """
     if row.state != State.ACTIVE:
         return []
-    done = []
-    for each in _wrongly_open_or_shut(row, _instances(row)):
-        each.allocation = row
-        try:
-            driver = registry.get(each.driver)
-            step = driver.open if row.suspended_at is None else driver.shut
-            if step(target_of(each), at=at).done:
-                done.append(each.pk)
-        except DriverError as error:
-            logger.warning("%s: %s is not shut or opened yet: %s", row, each, error)
-        except Exception:
-            logger.exception("%s: the driver did not shut or open %s", row, each)
-    return done
+
+    def ask(driver: Driver, _instance: Instance, target: Target) -> bool:
+        step = driver.open if row.suspended_at is None else driver.shut
+        return step(target, at=at).done
+
+    return ask_each(row, _wrongly_open_or_shut(row, _instances(row)), ask)
 
 
 def _access(row: Allocation, at: datetime) -> list[Access] | None:
@@ -231,7 +225,10 @@ def _access(row: Allocation, at: datetime) -> list[Access] | None:
     try:
         for each in up:
             each.allocation = row
-        return [registry.get(each.driver).access(target_of(each), at=at) for each in up]
+        return [
+            registry.get(each.driver).access(target, at=at)
+            for each, target in zip(up, targets_of(up), strict=True)
+        ]
     except DriverError as error:
         logger.warning("%s: no access yet: %s", row, error)
     except Exception:

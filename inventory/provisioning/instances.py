@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
 
 from inventory import capacity, engines
 from inventory.drivers import registry
-from inventory.drivers.base import DriverError, Progress, Target
+from inventory.drivers.base import Driver, DriverError, Progress, Target
+from inventory.errors import DomainError
 from inventory.models import Allocation, Instance, Node
 from inventory.provisioning import claims, moves
 from inventory.provisioning.claims import Claimed
@@ -36,38 +38,82 @@ def step_instance(*, instance_id: int, at: datetime) -> int:
     return claims.work_off(due, lambda claim: _step(claim, at), Instance)
 
 
-def target_of(instance: Instance) -> Target:
-    """What a driver may know of an instance: facts, no rows."""
-    allocation, node = instance.allocation, instance.binding.node
-    first_card = instance.binding.cards.lower
-    return Target(
-        name=name_of(instance),
-        allocation=allocation.public_id,
-        node=node.public_id,
-        serial=node.serial,
-        hostname=node.hostname,
-        first_card=first_card,
-        card_count=instance.card_count,
-        ordinal=Instance.objects.filter(allocation=allocation, pk__lt=instance.pk).count(),
-        attempt=instance.attempt_count,
-        reference=instance.engine_reference,
-        ssh_keys=tuple(allocation.ssh_keys),
-        peers=_peers(instance),
-        options=allocation.pool.driver_options,
-        secret=engines.secret_of(allocation.pool),
-    )
+def targets_of(instances: Sequence[Instance]) -> list[Target]:
+    """What a driver may know of these instances of one allocation: facts, no rows.
 
-
-def _peers(instance: Instance) -> tuple[str, ...]:
-    """The machines that are to stand under its allocation's name; each once, slices or not.
-
-    Those taken over from an earlier allocation go on under that one's name.
+    One statement. Raises CredentialUnreadable.
     """
-    rows = Instance.objects.filter(allocation=instance.allocation_id, state__in=moves.SERVING)
-    names = rows.values_list("engine_name", "binding__node__hostname", "binding__node__serial")
-    begun_by = instance.engine_name.partition("-")[0]
-    alike = (row for row in names if row[0].partition("-")[0] == begun_by)
-    return tuple(sorted({hostname or serial for _, hostname, serial in alike}))
+    allocation = instances[0].allocation
+    every = Instance.objects.filter(allocation=allocation).order_by("pk")
+    known = list(
+        every.values_list(
+            "pk", "state", "engine_name", "binding__node__hostname", "binding__node__serial"
+        )
+    )
+    ordinals = {row[0]: number for number, row in enumerate(known)}
+    # The machines that are to stand under one name; each once, slices or not. Those taken over
+    # from an earlier allocation go on under that one's.
+    peers: dict[str, set[str]] = {}
+    for _pk, state, engine_name, hostname, serial in known:
+        if state in moves.SERVING:
+            peers.setdefault(_begun_by(engine_name), set()).add(hostname or serial)
+    secret = engines.secret_of(allocation.pool)
+    return [
+        Target(
+            name=name_of(each),
+            allocation=allocation.public_id,
+            node=each.binding.node.public_id,
+            serial=each.binding.node.serial,
+            hostname=each.binding.node.hostname,
+            first_card=each.binding.cards.lower,
+            card_count=each.card_count,
+            ordinal=ordinals[each.pk],
+            attempt=each.attempt_count,
+            reference=each.engine_reference,
+            ssh_keys=tuple(allocation.ssh_keys),
+            peers=tuple(sorted(peers.get(_begun_by(each.engine_name), ()))),
+            options=allocation.pool.driver_options,
+            secret=secret,
+        )
+        for each in instances
+    ]
+
+
+def target_of(instance: Instance) -> Target:
+    """As `targets_of`, of one."""
+    return targets_of([instance])[0]
+
+
+def ask_each(
+    row: Allocation, rows: Sequence[Instance], ask: Callable[[Driver, Instance, Target], bool]
+) -> list[int]:
+    """Those of the allocation's machines whose driver says that it is done.
+
+    Outside any transaction. What fails is logged, and asked again at the next look.
+    """
+    done: list[int] = []
+    if not rows:
+        return done
+    for each in rows:
+        each.allocation = row
+    try:
+        targets = targets_of(rows)
+    except DomainError:
+        logger.exception("%s: its drivers cannot be asked", row)
+        return done
+    for each, target in zip(rows, targets, strict=True):
+        try:
+            if ask(registry.get(each.driver), each, target):
+                done.append(each.pk)
+        except DriverError as error:
+            logger.warning("%s: %s has to be asked again: %s", row, each, error)
+        except Exception:
+            logger.exception("%s: the driver %s failed on %s", row, each.driver, each)
+    return done
+
+
+def _begun_by(engine_name: str) -> str:
+    return engine_name.partition("-")[0]
 
 
 def name_of(instance: Instance) -> str:

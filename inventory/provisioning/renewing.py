@@ -6,11 +6,9 @@ import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from inventory.drivers import registry
-from inventory.drivers.base import DriverError
+from inventory.drivers.base import Driver, DriverError, Renewing, Target
 from inventory.models import Allocation, Instance
-from inventory.provisioning.instances import target_of
-from inventory.renewals import Renewing
+from inventory.provisioning.instances import ask_each
 
 logger = logging.getLogger(__name__)
 
@@ -22,26 +20,21 @@ def step(row: Allocation, at: datetime) -> list[int]:
     """
     if row.state != Allocation.State.ACTIVE or row.suspended_at is not None:
         return []
-    done = []
     waiting = row.instances.filter(state=Instance.State.ACTIVE, renewal_asked_at__isnull=False)
-    for each in waiting.select_related("binding__node").order_by("pk"):
-        each.allocation = row
-        assert each.renewal_asked_at is not None
+
+    def ask(driver: Driver, instance: Instance, target: Target) -> bool:
+        since = instance.renewal_asked_at
+        if since is None or not isinstance(driver, Renewing):
+            return True
         try:
-            driver = registry.get(each.driver)
-            if not isinstance(driver, Renewing):
-                done.append(each.pk)
-                continue
-            target, since = target_of(each), each.renewal_asked_at
-            if driver.renew(target, since=since, at=at).done:
-                done.append(each.pk)
+            return driver.renew(target, since=since, at=at).done
         except DriverError as error:
-            logger.warning("%s: %s has no other way in yet: %s", row, each, error)
-            if error.permanent:
-                done.append(each.pk)
-        except Exception:
-            logger.exception("%s: the driver did not renew the way into %s", row, each)
-    return done
+            if not error.permanent:
+                raise
+            logger.warning("%s: %s keeps its way in: %s", row, instance, error)
+            return True
+
+    return ask_each(row, list(waiting.select_related("binding__node").order_by("pk")), ask)
 
 
 def note(done: Sequence[int], at: datetime) -> None:
