@@ -5,9 +5,8 @@ Each stage is intersected with the one before; what leaks past it is shown besid
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from decimal import Decimal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from django.db.models import Q
@@ -17,7 +16,7 @@ from inventory.models import HubNode, OwnerKind, Pool
 from inventory.periods import Period
 from marketplace.utilisation import leases, levels, readings, rollups
 from marketplace.utilisation.definitions import DEFINITIONS, Definition, definitions
-from marketplace.utilisation.levels import Levels
+from marketplace.utilisation.levels import AMOUNTS, Amount
 from marketplace.utilisation.readings import Place, PoolSum
 
 __all__ = [
@@ -96,35 +95,37 @@ def funnel(
         .select_related("chip", "fabric__centre", "provider")
     )
     found = levels.of_pools([pool.pk for pool in pools], period)
-    groups: dict[tuple[str, str], list[Levels]] = {}
-    for pool in pools:
-        if pool.pk in found and found[pool.pk].installed:
-            groups.setdefault(_group(pool, group_by), []).append(found[pool.pk])
-    rows = [_row(key, label, members) for (key, label), members in groups.items()]
-    return sorted(rows, key=lambda row: (-row.installed, row.label))
+    pairs = ((_place(pool), found[pool.pk]) for pool in pools if pool.pk in found)
+    return _rows(pairs, group_by)
 
 
 def of_sums(sums: Iterable[PoolSum], group_by: GroupBy) -> list[Row]:
     """The same rows from what is kept by day: whole card-seconds, so that any split adds up."""
-    groups: dict[tuple[str, str], list[dict[str, int]]] = {}
-    for one in sums:
-        if one.amounts["installed"]:
-            groups.setdefault(place_of(one.place, group_by), []).append(one.amounts)
-    rows = [_kept_row(key, label, members) for (key, label), members in groups.items()]
+    return _rows(((one.place, one.amounts) for one in sums), group_by)
+
+
+def _rows(pairs: Iterable[tuple[Place, Mapping[str, Amount]]], group_by: GroupBy) -> list[Row]:
+    groups: dict[tuple[str, str], list[Mapping[str, Amount]]] = {}
+    for place, amounts in pairs:
+        if amounts["installed"]:
+            groups.setdefault(place_of(place, group_by), []).append(amounts)
+    rows = [_row(key, label, members) for (key, label), members in groups.items()]
     return sorted(rows, key=lambda row: (-row.installed, row.label))
 
 
 def whole_of(sums: Iterable[PoolSum]) -> Row:
     """All of them as one row."""
-    return _kept_row("total", "", [one.amounts for one in sums])
+    return _row("total", "", [one.amounts for one in sums])
 
 
-def _kept_row(key: str, label: str, members: list[dict[str, int]]) -> Row:
-    amounts = {name: sum(one[name] for one in members) / 3600 for name in _AMOUNTS}
+def _row(key: str, label: str, members: Sequence[Mapping[str, Amount]]) -> Row:
+    """What was busy is not known where one that delivered was not measured, nor where nothing
+    was."""
+    amounts = {name: float(sum(one[name] for one in members) / 3600) for name in AMOUNTS}
     unknown = any(one["delivered"] and not one["measured"] for one in members)
+    busy = amounts.pop("busy")
     is_known = amounts["measured"] and not unknown
-    busy = sum(one["busy"] for one in members) / 3600 if is_known else None
-    return Row(key=key, label=label, busy=busy, **amounts)
+    return Row(key=key, label=label, busy=busy if is_known else None, **amounts)
 
 
 def total(rows: Iterable[Row]) -> Row:
@@ -136,46 +137,27 @@ def total(rows: Iterable[Row]) -> Row:
         key="total",
         label="",
         busy=sum(known) if known and all_known else None,
-        **{name: sum(getattr(row, name) for row in rows) for name in _AMOUNTS},
+        **{name: sum(getattr(row, name) for row in rows) for name in AMOUNTS if name != "busy"},
     )
 
 
-_AMOUNTS = [field.name for field in fields(Levels) if field.name != "busy_measured"]
-
-
-def _row(key: str, label: str, members: list[Levels]) -> Row:
-    sums = {name: sum((getattr(one, name) for one in members), Decimal(0)) for name in _AMOUNTS}
-    return Row(
-        key=key,
-        label=label,
-        busy=_busy(members),
-        **{name: float(seconds / 3600) for name, seconds in sums.items()},
-    )
-
-
-def _busy(members: list[Levels]) -> float | None:
-    """Not known where one that delivered was not measured, nor where nothing was."""
-    known = [one.busy for one in members if one.busy is not None]
-    if not known or any(one.delivered and one.busy is None for one in members):
-        return None
-    return float(sum(known) / 3600)
-
-
-def _group(pool: Pool, group_by: GroupBy) -> tuple[str, str]:
+def _place(pool: Pool) -> Place:
     centre = pool.fabric.centre
-    if group_by == "centre":
-        return centre.public_id, centre.name
-    if group_by == "chip":
-        return pool.chip_id, f"{pool.chip.vendor} {pool.chip.model}"
-    if group_by == "region":
-        return centre.region, centre.region
-    if group_by == "hub":
-        return centre.hub, str(centre.get_hub_display())
-    if group_by == "owner":
-        return centre.owner_kind, str(centre.get_owner_kind_display())
-    if group_by == "provider":
-        return pool.provider.public_id, pool.provider.name
-    return pool.public_id, pool.name
+    return Place(
+        pool_id=pool.public_id,
+        pool_name=pool.name,
+        provider_id=pool.provider.public_id,
+        provider_name=pool.provider.name,
+        centre_id=centre.public_id,
+        centre_name=centre.name,
+        centre_name_en=centre.name_en,
+        region=centre.region,
+        hub=centre.hub,
+        owner_kind=centre.owner_kind,
+        chip=pool.chip_id,
+        chip_vendor=pool.chip.vendor,
+        chip_model=pool.chip.model,
+    )
 
 
 def place_of(place: Place, group_by: GroupBy) -> tuple[str, str]:

@@ -6,7 +6,6 @@ are kept (`rollups`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -161,7 +160,9 @@ WITH pool AS (
     LEFT JOIN work w USING (pool_id, hour)
 )
 """
-# The columns of `counted`, in the order of `Levels`.
+# Counted from rows a period may cut seconds; what is kept is whole.
+Amount = int | Decimal
+# The columns of `counted`. Measured is what telemetry told the utilisation of.
 AMOUNTS = (
     "installed",
     "serviceable",
@@ -176,30 +177,11 @@ AMOUNTS = (
 _SUMS = ", ".join(f"sum({name})" for name in AMOUNTS)
 
 
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """Card-seconds of one pool over a period."""
+def of_pools(pool_ids: list[int], period: Period) -> dict[int, dict[str, Amount]]:
+    """Card-seconds by pool number and the names of `AMOUNTS`.
 
-    installed: Decimal
-    serviceable: Decimal
-    listed: Decimal
-    sold: Decimal
-    delivered: Decimal
-    listed_down: Decimal
-    sold_down: Decimal
-    measured: Decimal  # of the delivered, what telemetry told the utilisation of
-    busy_measured: Decimal
-
-    @property
-    def busy(self) -> Decimal | None:
-        """None where something was delivered and nothing of it was measured."""
-        if not self.measured:
-            return None
-        return self.busy_measured
-
-
-def of_pools(pool_ids: list[int], period: Period) -> dict[int, Levels]:
-    """By pool number. One statement, over rows alone: no counter that could drift."""
+    One statement, over rows alone: no counter that could drift.
+    """
     if not pool_ids:
         return {}
     with connection.cursor() as cursor:
@@ -207,7 +189,7 @@ def of_pools(pool_ids: list[int], period: Period) -> dict[int, Levels]:
             f"{HOURLY} SELECT pool_id, {_SUMS} FROM counted GROUP BY pool_id",  # noqa: S608
             parameters(pool_ids, period),
         )
-        return {row[0]: Levels(*row[1:]) for row in cursor.fetchall()}
+        return {row[0]: dict(zip(AMOUNTS, row[1:], strict=True)) for row in cursor.fetchall()}
 
 
 def parameters(pool_ids: list[int], period: Period) -> dict[str, Any]:
