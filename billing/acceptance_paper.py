@@ -13,14 +13,13 @@ from billing.paper import Block, Column, Document, Language, Table
 from inventory.models import Acceptance, AcceptanceRun, Organisation
 from marketplace.models import Lease
 
-_CODES: dict[Language, str] = {"zh": "zh-hans", "en": "en"}
 _GB = 1_000  # MB/s in a GB/s
 State = Acceptance.State
 
 
 def pdf(row: Acceptance, *, language: Language) -> bytes:
     """The record (验收单), the same bytes whenever it is made in the same state."""
-    with translation.override(_CODES[language]):
+    with translation.override(paper.LOCALES[language]):
         return paper.render(_document(row, language))
 
 

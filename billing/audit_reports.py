@@ -29,7 +29,6 @@ ACTOR = actors.system("audit_reports")
 REACH_MONTHS = 3  # corrections reach back 35 days: no later change is looked for
 GROUPS: tuple[GroupBy, ...] = ("hub", "owner", "chip", "centre")
 STAGES = ("installed", "serviceable", "listed", "sold", "delivered")
-_CODES: dict[Language, str] = {"zh": "zh-hans", "en": "en"}
 
 
 def make_due(*, at: datetime) -> list[AuditReport]:
@@ -143,7 +142,7 @@ def words() -> dict[str, str]:
 
 def pdf(row: AuditReport, *, language: Language) -> bytes:
     """The report on paper, the same bytes whenever it is made."""
-    with translation.override(_CODES[language]):
+    with translation.override(paper.LOCALES[language]):
         return paper.render(_document(row, language))
 
 
@@ -177,7 +176,10 @@ def _document(row: AuditReport, language: Language) -> Document:
         notes=[
             _("Card-hours; each stage lies within the one before it."),
             _("Busy is what telemetry saw; what nobody measured is not counted, never guessed."),
-            *(f"{name}: {meaning}" for name, meaning in utilisation.definitions(_CODES[language])),
+            *(
+                f"{name}: {meaning}"
+                for name, meaning in utilisation.definitions(paper.LOCALES[language])
+            ),
         ],
         footer=f"{row.public_id} · {row.month:%Y-%m} · v{row.version}",
     )

@@ -17,12 +17,10 @@ from inventory.periods import Period
 from marketplace import money_text
 from marketplace.models import Lease
 
-_CODES: dict[Language, str] = {"zh": "zh-hans", "en": "en"}
-
 
 def pdf(row: Settlement, *, language: Language) -> bytes:
     """The statement (结算单), the same bytes whenever it is made in the same state."""
-    with translation.override(_CODES[language]):
+    with translation.override(paper.LOCALES[language]):
         return paper.render(_document(row, language))
 
 

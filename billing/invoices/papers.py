@@ -18,8 +18,6 @@ from billing.paper import Block, Column, Document, Language, Table
 from marketplace.money_text import format_money, format_price, plain_money
 
 logger = logging.getLogger(__name__)
-# What Django calls the languages of a paper.
-_LOCALES: dict[Language, str] = {"zh": "zh-hans", "en": "en"}
 
 
 def paper(*, invoice: Invoice, language: Language, at: datetime) -> InvoicePaper:
@@ -58,7 +56,7 @@ def render_due(*, at: datetime, limit: int) -> int:
 
 def document(invoice: Invoice, language: Language) -> Document:
     """What the paper says, from the frozen rows alone."""
-    with translation.override(_LOCALES[language]):
+    with translation.override(sheets.LOCALES[language]):
         return _document(invoice, language)
 
 

@@ -23,6 +23,8 @@ Language = Literal["zh", "en"]
 Align = Literal["left", "right", "center"]
 
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
+# What Django calls them.
+LOCALES: dict[Language, str] = {"zh": "zh-hans", "en": "en"}
 TEMPLATE = Path(__file__).resolve().parent / "document.typ"
 FONTS = "pylopdf_fonts_zh_cn"  # a package that holds nothing but the font files
 

@@ -9,11 +9,11 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
-from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from billing import acceptance_paper
-from billing.paper import Language
+from billing.web import papers
 from inventory import acceptance
 from inventory.acceptance import LARGEST_REPORT, ReportInvalid
 from inventory.models import Acceptance, AcceptanceRun
@@ -109,12 +109,10 @@ def sign(request: ConsoleRequest, lease_id: str) -> HttpResponse:
 def record_pdf(request: ConsoleRequest, lease_id: str) -> HttpResponse:
     """The record on paper, in the reader's language."""
     _lease, row = _found(request, lease_id)
-    language: Language = "en" if (get_language() or "").startswith("en") else "zh"
-    reply = HttpResponse(
-        acceptance_paper.pdf(row, language=language), content_type="application/pdf"
+    return papers.reply(
+        lambda language: acceptance_paper.pdf(row, language=language),
+        f"acceptance-{row.public_id[-8:]}",
     )
-    reply["Content-Disposition"] = f'attachment; filename="acceptance-{row.public_id[-8:]}.pdf"'
-    return reply
 
 
 def _found(request: ConsoleRequest, lease_id: str) -> tuple[Lease, Acceptance]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from django.http import HttpResponse
-from django.utils.translation import get_language
 
 from billing import audit_reports
 from billing.models import AuditReport
-from billing.paper import Language
+from billing.web import papers
 from marketplace.web import funnels
 from marketplace.web.entry import ConsoleRequest, find, page, render
 
@@ -35,8 +34,7 @@ def index(request: ConsoleRequest) -> HttpResponse:
 def paper(request: ConsoleRequest, report_id: str) -> HttpResponse:
     """The report as PDF, in the reader's language."""
     row = find(AuditReport.objects.all(), report_id)
-    language: Language = "en" if (get_language() or "").startswith("en") else "zh"
-    reply = HttpResponse(audit_reports.pdf(row, language=language), content_type="application/pdf")
-    name = f"card-hours-{row.month:%Y-%m}-v{row.version}.pdf"
-    reply["Content-Disposition"] = f'attachment; filename="{name}"'
-    return reply
+    return papers.reply(
+        lambda language: audit_reports.pdf(row, language=language),
+        f"card-hours-{row.month:%Y-%m}-v{row.version}",
+    )

@@ -14,13 +14,13 @@ from django.contrib import messages
 from django.db.models import Count, QuerySet, Sum
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
-from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from billing import payout_terms, settlement, settlement_lines, settlement_paper
 from billing.models import Charge, LedgerAccount, Settlement
-from billing.paper import Language
 from billing.settlement_lines import Sums
+from billing.web import papers
 from inventory.models import Organisation
 from inventory.periods import Period
 from marketplace import money, money_text
@@ -183,13 +183,10 @@ def statement(request: ConsoleRequest, settlement_id: str) -> HttpResponse:
 def statement_pdf(request: ConsoleRequest, settlement_id: str) -> HttpResponse:
     """The statement on paper, in the reader's language."""
     row = find(_visible(request), settlement_id)
-    language: Language = "en" if (get_language() or "").startswith("en") else "zh"
-    reply = HttpResponse(
-        settlement_paper.pdf(row, language=language), content_type="application/pdf"
+    return papers.reply(
+        lambda language: settlement_paper.pdf(row, language=language),
+        f"settlement-{settlement_paper.month_of(row)}",
     )
-    name = f"settlement-{settlement_paper.month_of(row)}.pdf"
-    reply["Content-Disposition"] = f'attachment; filename="{name}"'
-    return reply
 
 
 @page(scope="settlements:read", party="any")
